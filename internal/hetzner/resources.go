@@ -1,0 +1,169 @@
+package hetzner
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
+)
+
+// Server is what this program needs to know of a server.
+type Server struct {
+	ID             int64
+	Name           string
+	Status         string // "running", "off" and others
+	Type, Location string
+	IPv4, IPv6     string // "" where the server has none
+	Locked         bool   // a hint: only the answer to a request tells for certain
+	Labels         map[string]string
+	Volumes        []int64 // attached volumes, which no snapshot includes
+}
+
+// Image is what this program needs to know of a snapshot.
+type Image struct {
+	ID          int64
+	Type        string // "snapshot"
+	Status      string // "creating", "available", "unavailable"
+	Description string
+	Labels      map[string]string
+	Created     time.Time // by Hetzner's clock
+	CreatedFrom int64     // the server's ID, 0 where Hetzner does not say
+	SizeGB      float64   // 0 while it is being created
+	Protected   bool
+}
+
+// Available reports whether the image can be used.
+func (i Image) Available() bool { return i.Status == "available" }
+
+// Action is what this program needs to know of an action.
+type Action struct {
+	ID                      int64
+	Command                 string
+	Status                  string // "running", "success", "error"
+	Progress                int    // percent
+	Started                 time.Time
+	ErrorCode, ErrorMessage string
+}
+
+// Running reports whether the action has not ended yet.
+func (a Action) Running() bool { return a.Status == "running" }
+
+// Succeeded reports whether the action ended well. Whatever is neither running nor a success is a failure.
+func (a Action) Succeeded() bool { return a.Status == "success" }
+
+func (s Server) resourceID() int64 { return s.ID }
+func (i Image) resourceID() int64  { return i.ID }
+
+func serverFrom(s schema.Server) Server {
+	return Server{
+		ID: s.ID, Name: s.Name, Status: s.Status, Locked: s.Locked,
+		Type: s.ServerType.Name, Location: s.Location.Name,
+		IPv4: s.PublicNet.IPv4.IP, IPv6: s.PublicNet.IPv6.IP,
+		Labels: s.Labels, Volumes: s.Volumes,
+	}
+}
+
+func imageFrom(i schema.Image) Image {
+	image := Image{
+		ID: i.ID, Type: i.Type, Status: i.Status, Description: i.Description,
+		Labels: i.Labels, Protected: i.Protection.Delete,
+	}
+	if i.Created != nil {
+		image.Created = *i.Created
+	}
+	if i.CreatedFrom != nil {
+		image.CreatedFrom = i.CreatedFrom.ID
+	}
+	if i.ImageSize != nil {
+		image.SizeGB = float64(*i.ImageSize)
+	}
+	return image
+}
+
+func actionFrom(a schema.Action) Action {
+	action := Action{ID: a.ID, Command: a.Command, Status: a.Status, Progress: a.Progress, Started: a.Started}
+	if a.Error != nil {
+		action.ErrorCode, action.ErrorMessage = a.Error.Code, a.Error.Message
+	}
+	return action
+}
+
+// Page is one page of a listing.
+type Page[T Resource] struct {
+	Number int
+	Next   int // the next page's number, 0 on the last page
+	Total  int // how many resources Hetzner counts in all, -1 where it doesn't say
+	Items  []T
+}
+
+// Resource is what a listing can hold.
+type Resource interface {
+	Server | Image
+	resourceID() int64
+}
+
+// pageOf checks that an answer is the page that was asked for. A page without pagination data might be a listing's
+// first half or an empty object in disguise: it is no page.
+func pageOf[From any, T Resource](a answer, number int, items []From, f func(From) T, err error) (Page[T], Quota, error) {
+	if err != nil {
+		return Page[T]{}, a.quota, err
+	}
+	p := a.pagination
+	switch {
+	case p == nil:
+		return Page[T]{}, a.quota, a.incomplete("the listing has no pagination data")
+	case p.Page != number, p.NextPage != 0 && p.NextPage != number+1:
+		return Page[T]{}, a.quota, a.incomplete("asked for page %d of a listing, got page %d, next %d", number, p.Page, p.NextPage)
+	case items == nil:
+		return Page[T]{}, a.quota, a.incomplete("the listing holds no list")
+	}
+	page := Page[T]{Number: number, Next: p.NextPage, Total: p.TotalEntries, Items: convert(items, f)}
+	if p.TotalEntries == 0 && (len(items) > 0 || number > 1) {
+		page.Total = -1
+	}
+	return page, a.quota, nil
+}
+
+// Listing collects the pages of one listing until it is whole. Resources that slide onto a second page while the
+// listing is read are counted by their ID, once. The zero value is ready for page 1.
+type Listing[T Resource] struct {
+	Items []T
+	seen  map[int64]int // resource ID -> its index in Items
+	next  int
+	pages int
+}
+
+// Next returns the number of the page that is missing.
+func (l *Listing[T]) Next() int { return max(l.next, 1) }
+
+// Pages returns how many pages the listing has so far.
+func (l *Listing[T]) Pages() int { return l.pages }
+
+// Add takes the page with the number that [Listing.Next] names, and reports whether the listing is whole. An error
+// means that resources slid away between two pages: the listing must be begun again.
+func (l *Listing[T]) Add(p Page[T]) (whole bool, err error) {
+	if p.Number != l.Next() {
+		return false, fmt.Errorf("page %d of a listing came instead of page %d", p.Number, l.Next())
+	}
+	if l.seen == nil {
+		l.seen = map[int64]int{}
+	}
+	for _, item := range p.Items {
+		id := item.resourceID()
+		if i, ok := l.seen[id]; ok {
+			l.Items[i] = item
+			continue
+		}
+		l.seen[id] = len(l.Items)
+		l.Items = append(l.Items, item)
+	}
+	l.pages++
+	if p.Next != 0 {
+		l.next = p.Next
+		return false, nil
+	}
+	if p.Total > len(l.Items) {
+		return false, fmt.Errorf("the listing holds %d of %d resources", len(l.Items), p.Total)
+	}
+	return true, nil
+}

@@ -1,0 +1,130 @@
+package hetzner
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+)
+
+// Verdict says what an answer to a request that changes something means. Success has no error, and so no verdict.
+type Verdict int
+
+const (
+	// Lost means that nobody here knows: the request may have taken effect, may still, or never will.
+	// It is the zero value, since taking a lost answer for a refusal costs a second snapshot.
+	Lost Verdict = iota
+	// NotSent means that the request never left this machine, and can be sent as if for the first time.
+	NotSent
+	// NotNow means that Hetzner refused for now, and may accept the same request later.
+	NotNow
+	// Full means that Hetzner refused because the account's limit of snapshots is reached.
+	Full
+	// Refused means that Hetzner refused for good.
+	Refused
+	// TokenRefused means that Hetzner refused the token, so that no further request makes sense.
+	TokenRefused
+)
+
+func (v Verdict) String() string {
+	return [...]string{"lost", "not sent", "refused now", "limit reached", "refused for good", "token refused"}[v]
+}
+
+// Error is one request's failure. Its text holds no token and no header.
+type Error struct {
+	Request     string // method and path
+	Status      int    // HTTP status, 0 without an answer
+	Code        string // Hetzner's error code, "" when the answer was not Hetzner's
+	Message     string // Hetzner's message, or what happened instead
+	Correlation string // the answer's X-Correlation-Id, which Hetzner's support asks for; often "", always without meaning
+	Verdict     Verdict
+	Timeout     bool // no answer in time
+}
+
+// Error gives message, code and correlation ID in the form that Hetzner's own tools print.
+func (e *Error) Error() string {
+	switch {
+	case e.Code != "" && e.Correlation != "":
+		return fmt.Sprintf("%s (%s, %s)", e.Message, e.Code, e.Correlation)
+	case e.Code != "":
+		return fmt.Sprintf("%s (%s)", e.Message, e.Code)
+	case e.Correlation != "":
+		return fmt.Sprintf("%s (%s)", e.Message, e.Correlation)
+	}
+	return e.Message
+}
+
+// AsError returns the *Error in err's chain, or one that only carries err's text.
+func AsError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Message: err.Error()}
+}
+
+// CodeLocked is Hetzner's code for a resource on which another action runs.
+const CodeLocked = string(hcloud.ErrorCodeLocked)
+
+// CodeNotFound is Hetzner's code for a resource that does not exist.
+const CodeNotFound = string(hcloud.ErrorCodeNotFound)
+
+// verdict is the whole rule of what a failed change means. Only an error body of Hetzner's own with a status below
+// 500 proves that nothing was done; a gateway's page, a 5xx and a broken connection prove nothing.
+func verdict(status int, code hcloud.ErrorCode, sent bool) Verdict {
+	switch {
+	case !sent:
+		return NotSent
+	case code == "" || status < 400 || status >= 500:
+		return Lost
+	}
+	switch code { //nolint:exhaustive // every other code is final
+	case hcloud.ErrorCodeLocked, hcloud.ErrorCodeConflict, hcloud.ErrorCodeRateLimitExceeded,
+		hcloud.ErrorCodeMaintenance, hcloud.ErrorCodeResourceUnavailable, hcloud.ErrorCodeServiceError:
+		return NotNow
+	case hcloud.ErrorCodeResourceLimitExceeded:
+		return Full
+	case hcloud.ErrorCodeUnauthorized, hcloud.ErrorCodeForbidden, "token_readonly":
+		return TokenRefused
+	}
+	return Refused
+}
+
+// sendTrace watches whether a request got as far as a connection.
+type sendTrace struct {
+	wanted, got atomic.Bool
+}
+
+func newSendTrace() *sendTrace { return &sendTrace{} }
+
+func (s *sendTrace) hooks() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn: func(string) { s.wanted.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { s.got.Store(true) },
+	}
+}
+
+// wasSent reports whether the request may have been sent. A transport that asked for a connection and never got one
+// (dial or TLS handshake failed) sent nothing. A transport that tells nothing is believed only when its error says
+// that dialling failed.
+func (s *sendTrace) wasSent(err error) bool {
+	if s.wanted.Load() {
+		return s.got.Load()
+	}
+	dial, ok := errors.AsType[*net.OpError](err)
+	return !ok || dial.Op != "dial"
+}
+
+// encode returns nil for a request without a body.
+func encode(request any) (io.Reader, error) {
+	if request == nil {
+		return nil, nil //nolint:nilnil // http.NewRequest's own way of saying that there is no body
+	}
+	b, err := json.Marshal(request)
+	return bytes.NewReader(b), err
+}
