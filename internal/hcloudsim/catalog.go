@@ -1,0 +1,131 @@
+package hcloudsim
+
+import (
+	"strconv"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
+)
+
+// The catalog is what Hetzner sells: locations, server types and prices. The
+// figures are plausible, in EUR, and not kept up to date.
+
+const (
+	vatPercent      = 19
+	includedTraffic = 20 << 40 // bytes a month
+)
+
+var locations = []schema.Location{
+	{ID: 1, Name: "fsn1", Description: "Falkenstein DC Park 1", Country: "DE", City: "Falkenstein", Latitude: 50.47612, Longitude: 12.370071, NetworkZone: "eu-central"},
+	{ID: 2, Name: "nbg1", Description: "Nuremberg DC Park 1", Country: "DE", City: "Nuremberg", Latitude: 49.452102, Longitude: 11.076665, NetworkZone: "eu-central"},
+	{ID: 3, Name: "hel1", Description: "Helsinki DC Park 1", Country: "FI", City: "Helsinki", Latitude: 60.169855, Longitude: 24.938379, NetworkZone: "eu-central"},
+	{ID: 4, Name: "ash", Description: "Ashburn, VA", Country: "US", City: "Ashburn, VA", Latitude: 39.045821, Longitude: -77.487073, NetworkZone: "us-east"},
+	{ID: 5, Name: "hil", Description: "Hillsboro, OR", Country: "US", City: "Hillsboro, OR", Latitude: 45.54222, Longitude: -122.951924, NetworkZone: "us-west"},
+	{ID: 6, Name: "sin", Description: "Singapore", Country: "SG", City: "Singapore", Latitude: 1.283333, Longitude: 103.833333, NetworkZone: "ap-southeast"},
+}
+
+// location is the named location, or one made up for an unknown name.
+func location(name string) schema.Location {
+	for _, l := range locations {
+		if l.Name == name {
+			return l
+		}
+	}
+	return schema.Location{ID: 99, Name: name, Description: name, Country: "DE", City: name, NetworkZone: "eu-central"}
+}
+
+type product struct {
+	id      int64
+	name    string
+	cores   int
+	memory  float32 // GB
+	disk    int     // GB
+	cpu     string
+	arch    string
+	monthly float64 // net
+}
+
+var products = []product{
+	{114, "cx23", 2, 4, 40, "shared", "x86", 2.99},
+	{115, "cx33", 4, 8, 80, "shared", "x86", 4.99},
+	{116, "cx43", 8, 16, 160, "shared", "x86", 8.99},
+	{109, "cpx22", 2, 4, 80, "shared", "x86", 5.99},
+	{45, "cax11", 2, 4, 40, "shared", "arm", 3.29},
+	{96, "ccx13", 2, 8, 80, "dedicated", "x86", 11.99},
+}
+
+// serverType is the named server type as offered at a location, or one like
+// the smallest for an unknown name.
+func serverType(name, at string) schema.ServerType {
+	found := products[0]
+	found.id, found.name = 999, name
+	for _, p := range products {
+		if p.name == name {
+			found = p
+		}
+	}
+	return schema.ServerType{
+		ID:           found.id,
+		Name:         found.name,
+		Description:  found.name,
+		Category:     "cost_optimized",
+		Cores:        found.cores,
+		Memory:       found.memory,
+		Disk:         found.disk,
+		StorageType:  "local",
+		CPUType:      found.cpu,
+		Architecture: found.arch,
+		Prices:       []schema.PricingServerTypePrice{found.price(at)},
+		Locations: []schema.ServerTypeLocation{
+			{ID: location(at).ID, Name: at, Recommended: true, Available: true},
+		},
+	}
+}
+
+func (p product) price(at string) schema.PricingServerTypePrice {
+	return schema.PricingServerTypePrice{
+		Location:          at,
+		PriceHourly:       price(p.monthly / 624),
+		PriceMonthly:      price(p.monthly),
+		IncludedTraffic:   includedTraffic,
+		PricePerTBTraffic: price(1),
+	}
+}
+
+// price is a net price with its gross, written with as many digits as the API
+// does.
+func price(net float64) schema.Price {
+	decimal := func(f float64) string { return strconv.FormatFloat(f, 'f', 16, 64) }
+	return schema.Price{Net: decimal(net), Gross: decimal(net * (100 + vatPercent) / 100)}
+}
+
+// pricing is the price list.
+func pricing() schema.Pricing {
+	list := schema.Pricing{
+		Currency:          "EUR",
+		VATRate:           strconv.Itoa(vatPercent) + ".000000",
+		Image:             schema.PricingImage{PricePerGBMonth: price(0.011)},
+		Volume:            schema.PricingVolume{PricePerGBPerMonth: price(0.044)},
+		FloatingIP:        schema.PricingFloatingIP{PriceMonthly: price(3)}, //nolint:staticcheck // deprecated, and still sent
+		ServerBackup:      schema.PricingServerBackup{Percentage: "20.000000"},
+		LoadBalancerTypes: []schema.PricingLoadBalancerType{},
+		Traffic:           schema.PricingTraffic{PricePerTB: price(0)}, //nolint:staticcheck // deprecated, and still sent
+	}
+	for _, family := range []string{"ipv4", "ipv6"} {
+		floating := schema.PricingFloatingIPType{Type: family}
+		primary := schema.PricingPrimaryIP{Type: family}
+		for _, l := range locations {
+			floating.Prices = append(floating.Prices, schema.PricingFloatingIPTypePrice{Location: l.Name, PriceMonthly: price(3)})
+			primary.Prices = append(primary.Prices, schema.PricingPrimaryIPTypePrice{Location: l.Name, PriceHourly: price(0.0008), PriceMonthly: price(0.5)})
+		}
+		list.FloatingIPs = append(list.FloatingIPs, floating)
+		list.PrimaryIPs = append(list.PrimaryIPs, primary)
+	}
+	for _, p := range products {
+		kind := schema.PricingServerType{ID: p.id, Name: p.name}
+		for _, l := range locations {
+			kind.Prices = append(kind.Prices, p.price(l.Name))
+		}
+		list.ServerTypes = append(list.ServerTypes, kind)
+	}
+	return list
+}

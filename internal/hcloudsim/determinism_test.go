@@ -1,0 +1,77 @@
+package hcloudsim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// busyRun lets many clients loose on one project at the same instants, and
+// returns all that happened.
+func busyRun(t *testing.T, seed uint64) (history []Exchange, images []Image) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := New(Options{
+			Seed: seed, MinLatency: 5 * time.Millisecond, MaxLatency: 300 * time.Millisecond, SnapshotLimit: 25,
+			Corrupt: func(_ *http.Request, dice *rand.Rand) *Fault {
+				kinds := []FaultKind{LoseAnswerDone, LoseAnswerLate, HTML502, EmptyObject, Slow, CutBody}
+				if dice.IntN(10) > 0 {
+					return nil
+				}
+				return &Fault{Kind: kinds[dice.IntN(len(kinds))], Delay: time.Duration(dice.Int64N(int64(5 * time.Second)))}
+			},
+		})
+		c.Inject(Fault{Kind: ErrorJSON, Method: "POST", Status: 409, Code: "conflict", Every: 5, Times: 4})
+		var ids []int64
+		for i := range 20 {
+			id := c.AddServer(Server{Snapshot: SnapshotBehaviour{Duration: time.Duration(i+1) * time.Second}})
+			c.Lock(id, Lock{For: time.Duration(i) * 700 * time.Millisecond, Command: "attach_volume"})
+			c.Lock(id, Lock{AfterLooks: 3, For: 2 * time.Second})
+			ids = append(ids, id)
+		}
+		h := rude(t, c)
+		for range 10 {
+			var all sync.WaitGroup
+			for _, id := range ids {
+				all.Go(func() { h.send("POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot) })
+				all.Go(func() { h.send("GET", fmt.Sprintf("/servers/%d", id), "") })
+			}
+			all.Go(func() { h.send("GET", "/servers?per_page=50", "") })
+			all.Go(func() { h.send("GET", "/images", "") })
+			all.Wait()
+			time.Sleep(2 * time.Second)
+		}
+		history, images = c.History(), c.Images()
+	})
+	return history, images
+}
+
+func TestSameSeedSameRun(t *testing.T) {
+	history, images := busyRun(t, 7)
+	if len(images) < 10 {
+		t.Errorf("only %d images: the run tests little", len(images))
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, procs := range []int{1, 2, 4} {
+		runtime.GOMAXPROCS(procs)
+		for range 3 {
+			h, i := busyRun(t, 7)
+			if diff := cmp.Diff(history, h); diff != "" {
+				t.Fatalf("%d processors: another history: %s", procs, diff)
+			}
+			if diff := cmp.Diff(images, i); diff != "" {
+				t.Fatalf("%d processors: other images: %s", procs, diff)
+			}
+		}
+	}
+	if other, _ := busyRun(t, 8); cmp.Equal(history, other) {
+		t.Error("another seed gives the same run")
+	}
+}

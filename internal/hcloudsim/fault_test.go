@@ -1,0 +1,390 @@
+package hcloudsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// send sends a request and reads the answer to its end.
+func (c client) send(method, path, body string) (*http.Response, string, error) {
+	c.t.Helper()
+	res, err := c.rt.RoundTrip(c.request(method, path, body))
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, err := io.ReadAll(res.Body)
+	return res, string(raw), err
+}
+
+func TestLostAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		kind   FaultKind
+		err    error
+		op     string
+		images [2]int // at once, and after Delay
+	}{
+		{kind: LoseAnswerDone, err: syscall.ECONNRESET, op: "read", images: [2]int{1, 1}},
+		{kind: LoseAnswerLate, err: syscall.ECONNRESET, op: "read", images: [2]int{0, 1}},
+		{kind: LoseAnswerNever, err: syscall.ECONNRESET, op: "read"},
+		{kind: DropConnection, err: syscall.ECONNRESET, op: "read"},
+		{kind: RefuseDial, err: syscall.ECONNREFUSED, op: "dial"},
+	} {
+		t.Run(tt.kind.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := New(Options{MinLatency: time.Millisecond, MaxLatency: time.Second})
+				id := c.AddServer(Server{})
+				c.Inject(Fault{Kind: tt.kind, Delay: 10 * time.Second})
+				h := newClient(t, c)
+				_, _, err := h.send("POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot)
+				if op := new(net.OpError); !errors.Is(err, tt.err) || !errors.As(err, &op) || op.Op != tt.op {
+					t.Errorf("error %v, want %s: %v", err, tt.op, tt.err)
+				}
+				if n := len(c.Images()); n != tt.images[0] {
+					t.Errorf("%d images at once, want %d", n, tt.images[0])
+				}
+				time.Sleep(11 * time.Second)
+				all := c.Images()
+				if len(all) != tt.images[1] {
+					t.Errorf("%d images later, want %d", len(all), tt.images[1])
+				}
+				ex := c.History()[0]
+				if ex.Status != 0 || ex.Fault != tt.kind.String() || ex.CorrelationID != "" || ex.Body != createSnapshot || ex.Done.IsZero() {
+					t.Errorf("history: %+v", ex)
+				}
+			})
+		})
+	}
+}
+
+func TestSpoiltAnswers(t *testing.T) {
+	c := New(Options{})
+	id := c.AddServer(Server{Snapshot: SnapshotBehaviour{LockFor: -1}})
+	h := newClient(t, c)
+	create := fmt.Sprintf("/servers/%d/actions/create_image", id)
+	for i, tt := range []struct {
+		fault  Fault
+		status int
+		kind   string // content type
+		body   string // contained
+		done   bool
+	}{
+		{Fault{Kind: HTML502}, 502, "text/html", "<html>", false},
+		{Fault{Kind: ErrorJSON, Status: 503, Code: "unavailable", Message: "later"}, 503, "application/json", `{"error":{"code":"unavailable","message":"later","details":null}}`, false},
+		{Fault{Kind: EmptyObject}, 201, "application/json", "{}", true},
+		{Fault{Kind: Garbled}, 201, "application/json", `{"action"`, true},
+		{Fault{Kind: RateLimited}, 429, "application/json", DefaultToken[:8], false},
+		{Fault{Kind: NoCorrelation}, 201, "application/json", `"image"`, true},
+		{Fault{Kind: Redirect307}, 307, "", "", false},
+	} {
+		before := len(c.Images())
+		tt.fault.Times = 1
+		c.Inject(tt.fault)
+		res, body, err := h.send("POST", create, createSnapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != tt.status || res.Header.Get("Content-Type") != tt.kind || !strings.Contains(body, tt.body) {
+			t.Errorf("%v: %d %s %s", tt.fault.Kind, res.StatusCode, res.Header.Get("Content-Type"), body)
+		}
+		if done := len(c.Images()) > before; done != tt.done {
+			t.Errorf("%v: processed %v, want %v", tt.fault.Kind, done, tt.done)
+		}
+		if res.Header.Get(FaultHeader) != tt.fault.Kind.String() || c.History()[i].Fault != tt.fault.Kind.String() {
+			t.Errorf("%v: header %q, history %+v", tt.fault.Kind, res.Header.Get(FaultHeader), c.History()[i])
+		}
+		switch tt.fault.Kind {
+		case NoCorrelation:
+			if res.Header.Get("X-Correlation-Id") != "" {
+				t.Error("a correlation ID where there should be none")
+			}
+		case Redirect307:
+			if res.Header.Get("Location") != "/v1"+create {
+				t.Errorf("location %q", res.Header.Get("Location"))
+			}
+		default: // the table has said it all
+		}
+	}
+
+	// What refuses is spoilt into a success, too.
+	c.Lock(id, Lock{})
+	c.Inject(Fault{Kind: EmptyObject, Times: 1})
+	if res, body, err := h.send("POST", create, createSnapshot); err != nil || res.StatusCode != 200 || body != "{}\n" {
+		t.Errorf("refusal as an empty object: %v %s %v", res, body, err)
+	}
+
+	c.Inject(Fault{Kind: CutBody, Times: 1})
+	res, body, err := h.send("GET", "/servers", "")
+	if !errors.Is(err, io.ErrUnexpectedEOF) || res.StatusCode != 200 || int64(2*len(body)) > res.ContentLength+1 || body == "" {
+		t.Errorf("cut: %v %q %v", res, body, err)
+	}
+}
+
+func TestSpoiltPages(t *testing.T) {
+	c := New(Options{})
+	for i := range 5 {
+		c.AddServer(Server{ID: int64(i + 1)})
+	}
+	h := newClient(t, c)
+	pages := func() (all [][]int64, totals []int) {
+		for page := range 3 {
+			g := h.must("GET", fmt.Sprintf("/servers?per_page=2&page=%d", page+1), "")
+			all = append(all, serverIDs(g))
+			if g.Meta.Pagination != nil {
+				totals = append(totals, g.Meta.Pagination.TotalEntries)
+			}
+		}
+		return all, totals
+	}
+	for _, tt := range []struct {
+		fault  Fault
+		pages  [][]int64
+		totals []int
+	}{
+		{Fault{Kind: ShiftedPage, Times: 3}, [][]int64{{1, 2}, {2, 3}, {4, 5}}, []int{5, 6, 6}},
+		{Fault{Kind: ShiftedPage, Times: 3, Shift: 1}, [][]int64{{1, 2}, {4, 5}, nil}, []int{5, 4, 4}},
+		{Fault{Kind: NoPagination, Times: 3}, [][]int64{{1, 2}, {3, 4}, {5}}, nil},
+	} {
+		c.Inject(tt.fault)
+		all, totals := pages()
+		if diff := cmp.Diff(tt.pages, all); diff != "" {
+			t.Errorf("%v: %s", tt.fault.Kind, diff)
+		}
+		if diff := cmp.Diff(tt.totals, totals); diff != "" {
+			t.Errorf("%v: totals %s", tt.fault.Kind, diff)
+		}
+	}
+}
+
+func TestSlowAndHanging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(Options{MinLatency: time.Second, MaxLatency: 2 * time.Second})
+		id := c.AddServer(Server{})
+		c.Inject(Fault{Kind: Slow, Delay: 30 * time.Second, Times: 2})
+		c.Inject(Fault{Kind: Hang})
+		h := newClient(t, c)
+		start := time.Now()
+		h.must("GET", "/servers", "")
+		if d := time.Since(start); d < 31*time.Second || d > 32*time.Second {
+			t.Errorf("a slow answer took %v", d)
+		}
+
+		within := func(d time.Duration, method, path, body string) error {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			_, err := h.rt.RoundTrip(h.request(method, path, body).WithContext(ctx))
+			return err
+		}
+		if err := within(10*time.Second, "POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("slow: %v", err)
+		}
+		if len(c.Images()) != 1 {
+			t.Error("a slow request took no effect")
+		}
+		start = time.Now()
+		if err := within(time.Minute, "DELETE", fmt.Sprint("/images/", c.Images()[0].ID), ""); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("hanging: %v", err)
+		}
+		if d := time.Since(start); d != time.Minute || len(c.Images()) != 1 {
+			t.Errorf("hung for %v, %d images", d, len(c.Images()))
+		}
+		if ex := c.History()[1]; ex.Status != 0 || ex.Fault != "slow" {
+			t.Errorf("history: %+v", ex)
+		}
+	})
+}
+
+// TestAbandoned gives up while the request is on its way: it takes effect all
+// the same.
+func TestAbandoned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(Options{MinLatency: 10 * time.Second, MaxLatency: 20 * time.Second})
+		id := c.AddServer(Server{})
+		h := newClient(t, c)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
+		defer cancel()
+		_, err := h.rt.RoundTrip(h.request("POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot).WithContext(ctx))
+		if !errors.Is(err, context.DeadlineExceeded) || len(c.Images()) != 0 {
+			t.Errorf("%v, %d images", err, len(c.Images()))
+		}
+		time.Sleep(20 * time.Second)
+		if len(c.Images()) != 1 {
+			t.Errorf("%d images, want 1", len(c.Images()))
+		}
+		if ex := c.History()[0]; ex.Status != 0 || ex.Fault != "abandoned" {
+			t.Errorf("history: %+v", ex)
+		}
+		cancel()
+		if _, err := h.rt.RoundTrip(h.request("GET", "/servers", "").WithContext(ctx)); err == nil || len(c.History()) != 1 {
+			t.Errorf("a request whose context had ended was sent: %v", err)
+		}
+	})
+}
+
+func TestFaultSelection(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault Fault
+		want  string // of GET /servers 8 times a second each, x where the fault fired
+	}{
+		"all":         {Fault{}, "xxxxxxxx"},
+		"method":      {Fault{Method: "POST"}, "........"},
+		"path":        {Fault{Path: "/servers"}, "xxxxxxxx"},
+		"pattern":     {Fault{Path: "/servers/*"}, "........"},
+		"skip, times": {Fault{Skip: 2, Times: 3}, "..xxx..."},
+		"every":       {Fault{Every: 3}, "..x..x.."},
+		"skip, every": {Fault{Skip: 1, Every: 2, Times: 2}, "..x.x..."},
+		"window":      {Fault{From: 2 * time.Second, For: 3 * time.Second}, "..xxx..."},
+		"from":        {Fault{From: 6 * time.Second}, "......xx"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := New(Options{})
+				tt.fault.Kind = HTML502
+				c.Inject(tt.fault)
+				c.Inject(Fault{Kind: ErrorJSON, Status: 500, Code: "server_error", Skip: 100})
+				h := rude(t, c)
+				var have strings.Builder
+				for range 8 {
+					res, _, err := h.send("GET", "/servers", "")
+					if err != nil {
+						t.Fatal(err)
+					}
+					have.WriteByte(map[int]byte{200: '.', 502: 'x'}[res.StatusCode])
+					time.Sleep(time.Second)
+				}
+				if have.String() != tt.want {
+					t.Errorf("fired %s, want %s", have.String(), tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestFirstFaultDecides(t *testing.T) {
+	c := New(Options{})
+	c.Inject(Fault{Kind: ErrorJSON, Status: 500, Code: "server_error", Times: 2})
+	c.Inject(Fault{Kind: HTML502, Times: 1})
+	h := rude(t, c)
+	var have []int
+	for range 4 {
+		res, _, err := h.send("GET", "/servers", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		have = append(have, res.StatusCode)
+	}
+	if diff := cmp.Diff([]int{500, 500, 502, 200}, have); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWeather(t *testing.T) {
+	run := func(seed uint64) (have []string) {
+		c := New(Options{Seed: seed, Corrupt: func(r *http.Request, dice *rand.Rand) *Fault {
+			if r.Method == "GET" && dice.IntN(4) == 0 {
+				return &Fault{Kind: FaultKind(1 + dice.IntN(int(Slow)-1))}
+			}
+			return nil
+		}})
+		h := rude(t, c)
+		for range 50 {
+			h.send("GET", "/servers", "")
+		}
+		for _, ex := range c.History() {
+			have = append(have, ex.Fault)
+		}
+		return have
+	}
+	if diff := cmp.Diff(run(1), run(1)); diff != "" {
+		t.Error(diff)
+	}
+	if cmp.Equal(run(1), run(2)) {
+		t.Error("two seeds have the same weather")
+	}
+}
+
+// TestLoopback goes over real connections, so that the in-process transport
+// cannot lie.
+func TestLoopback(t *testing.T) {
+	for name, start := range map[string]func(*httptest.Server){
+		"HTTP/1.1": (*httptest.Server).Start,
+		"HTTP/2":   func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := New(Options{MaxLatency: time.Millisecond})
+			id := c.AddServer(Server{Snapshot: SnapshotBehaviour{LockFor: -1}})
+			srv := httptest.NewUnstartedServer(c)
+			start(srv)
+			defer srv.Close()
+			do := func(method, path, body string) (*http.Response, string, error) {
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				if strings.HasPrefix(path, "/hang") {
+					ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+					defer cancel()
+				}
+				req, err := http.NewRequestWithContext(ctx, method, srv.URL+"/v1"+path, strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.GetBody = nil // net/http must not send a create twice
+				req.Header.Set("Authorization", "Bearer "+DefaultToken)
+				res, err := srv.Client().Transport.RoundTrip(req)
+				if err != nil {
+					return nil, "", err
+				}
+				defer func() { _ = res.Body.Close() }()
+				raw, err := io.ReadAll(res.Body)
+				return res, string(raw), err
+			}
+			create := fmt.Sprintf("/servers/%d/actions/create_image", id)
+
+			res, body, err := do("POST", create, createSnapshot)
+			if err != nil || res.StatusCode != 201 || !strings.Contains(body, `"creating"`) || res.Header.Get(FaultHeader) != "" || res.ContentLength != int64(len(body)) {
+				t.Errorf("create: %v %s %v", res, body, err)
+			}
+			if res, body, err := do("DELETE", fmt.Sprint("/images/", c.Images()[0].ID), ""); err != nil || res.StatusCode != 204 || body != "" {
+				t.Errorf("delete: %v %s %v", res, body, err)
+			}
+			for _, kind := range []FaultKind{LoseAnswerDone, LoseAnswerNever, DropConnection, RefuseDial} {
+				before := len(c.Images())
+				c.Inject(Fault{Kind: kind, Times: 1})
+				if res, _, err := do("POST", create, createSnapshot); err == nil {
+					t.Errorf("%v: answered %v", kind, res)
+				}
+				if n := len(c.Images()) - before; (n == 1) != (kind == LoseAnswerDone) {
+					t.Errorf("%v: %d images more", kind, n)
+				}
+			}
+			c.Inject(Fault{Kind: CutBody, Times: 1})
+			if res, body, err := do("GET", "/servers", ""); err == nil || res == nil || res.StatusCode != 200 || body == "" {
+				t.Errorf("cut: %v %q %v", res, body, err)
+			}
+			c.Inject(Fault{Kind: Hang, Path: "/hang"})
+			if _, _, err := do("GET", "/hang", ""); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("hang: %v", err)
+			}
+			c.Inject(Fault{Kind: Redirect307, Times: 1})
+			if res, _, err := do("GET", "/servers?page=2", ""); err != nil || res.StatusCode != 307 || res.Header.Get("Location") != "/v1/servers?page=2" {
+				t.Errorf("redirect: %v %v", res, err)
+			}
+			c.Inject(Fault{Kind: HTML502, Times: 1})
+			if res, _, err := do("GET", "/servers", ""); err != nil || res.StatusCode != 502 {
+				t.Errorf("gateway: %v %v", res, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,100 @@
+package hcloudsim
+
+import (
+	"cmp"
+	"maps"
+	"time"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
+)
+
+// image is an image of the project.
+type image struct {
+	Image
+	diskGB float32
+}
+
+func (p *project) addImage(spec Image) *image {
+	_, taken := p.images[spec.ID]
+	spec.ID = takeID("image", spec.ID, &p.nextImage, taken)
+	spec.Type = cmp.Or(spec.Type, "snapshot")
+	spec.Status = cmp.Or(spec.Status, "available")
+	spec.Labels = maps.Clone(orEmpty(spec.Labels))
+	if spec.Created.IsZero() {
+		spec.Created = p.now
+	}
+	spec.Created = wall(spec.Created).Truncate(time.Second)
+	img := &image{Image: spec, diskGB: 40}
+	if s := p.servers[spec.ServerID]; s != nil {
+		img.ServerName = cmp.Or(img.ServerName, s.Name)
+		img.diskGB = float32(serverType(s.Type, s.Location).Disk)
+	}
+	p.images[img.ID] = img
+	return img
+}
+
+func (p *project) sortedImages() []*image { return sortedValues(p.images) }
+
+// snapshots counts what Hetzner's limit counts.
+func (p *project) snapshots() int {
+	n := 0
+	for _, img := range p.images {
+		if img.Type == "snapshot" {
+			n++
+		}
+	}
+	return n
+}
+
+// show is the image as the API tells it.
+func (img *image) show() schema.Image {
+	s := schema.Image{
+		ID:           img.ID,
+		Status:       img.Status,
+		Type:         img.Type,
+		Description:  img.Description,
+		DiskSize:     img.diskGB,
+		Created:      new(img.Created),
+		OSFlavor:     "ubuntu",
+		OSVersion:    new("24.04"),
+		Architecture: "x86",
+		RapidDeploy:  img.Type == "system",
+		Protection:   schema.ImageProtection{Delete: img.Protected},
+		Labels:       img.Labels,
+	}
+	if img.Name != "" {
+		s.Name = new(img.Name)
+	}
+	if img.SizeGB != 0 {
+		s.ImageSize = new(img.SizeGB)
+	}
+	if img.ServerID != 0 {
+		s.CreatedFrom = &schema.ImageCreatedFrom{ID: img.ServerID, Name: img.ServerName}
+		if img.Type == "backup" {
+			s.BoundTo = new(img.ServerID)
+		}
+	}
+	return s
+}
+
+// systemImage is the image that servers were made from. It is part of every
+// server and, to keep the listings of a test its own, of no listing.
+func systemImage(kind schema.ServerType) schema.Image {
+	return schema.Image{
+		ID:           161547269,
+		Status:       "available",
+		Type:         "system",
+		Name:         new("ubuntu-24.04"),
+		Description:  "Ubuntu 24.04",
+		DiskSize:     5,
+		Created:      new(time.Date(1999, 4, 25, 13, 26, 27, 0, time.UTC)),
+		OSFlavor:     "ubuntu",
+		OSVersion:    new("24.04"),
+		Architecture: kind.Architecture,
+		RapidDeploy:  true,
+		Labels:       map[string]string{},
+	}
+}
+
+// own tells whether the image belongs to the project, not to Hetzner.
+func (img *image) own() bool { return img.Type == "snapshot" || img.Type == "backup" }

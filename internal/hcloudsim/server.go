@@ -1,0 +1,343 @@
+package hcloudsim
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
+)
+
+// server is a server and what goes on with it.
+type server struct {
+	Server
+	holds    []*hold
+	commands []string
+
+	// power counts the operations on power, so that the end of a shutdown does
+	// not switch off a server that was switched on again since.
+	power          int
+	snapshotsTried int
+	powerOnsTried  int
+}
+
+// hold is one reason why a server is locked.
+type hold struct {
+	placed bool // by Cloud.Lock, not by an operation of the server's own
+	begun  bool
+	ended  bool
+	hidden bool
+	action *action // who holds it; nil: not to be seen
+
+	looks int    // GETs still to show the server before begin is called
+	begin func() // nil: not waiting for looks
+}
+
+func (p *project) addServer(spec Server) *server {
+	_, taken := p.servers[spec.ID]
+	spec.ID = takeID("server", spec.ID, &p.nextServer, taken)
+	spec.Name = cmp.Or(spec.Name, fmt.Sprintf("server-%d", spec.ID))
+	for _, s := range p.sortedServers() {
+		if s.Name == spec.Name {
+			panic(fmt.Sprintf("hcloudsim: server %q exists already", spec.Name))
+		}
+	}
+	spec.Status = cmp.Or(spec.Status, "running")
+	spec.Type = cmp.Or(spec.Type, "cx23")
+	spec.Location = cmp.Or(spec.Location, "fsn1")
+	spec.Labels = maps.Clone(spec.Labels)
+	spec.Volumes = slices.Clone(spec.Volumes)
+	if spec.Created.IsZero() {
+		spec.Created = p.now.Add(-30 * 24 * time.Hour)
+	}
+	spec.Created = wall(spec.Created).Truncate(time.Second)
+	spec.Snapshot.Duration = cmp.Or(spec.Snapshot.Duration, 45*time.Second)
+	spec.Snapshot.SizeGB = cmp.Or(spec.Snapshot.SizeGB, 2.5)
+	spec.Power.ShutdownAfter = cmp.Or(spec.Power.ShutdownAfter, 8*time.Second)
+	spec.Power.PowerOffAfter = cmp.Or(spec.Power.PowerOffAfter, 3*time.Second)
+	spec.Power.PowerOnAfter = cmp.Or(spec.Power.PowerOnAfter, 5*time.Second)
+	s := &server{Server: spec}
+	p.servers[s.ID] = s
+	return s
+}
+
+func (p *project) deleteServer(id int64) {
+	if p.servers[id] == nil {
+		return
+	}
+	delete(p.servers, id)
+	for _, img := range p.sortedImages() {
+		if img.Type == "backup" && img.ServerID == id {
+			delete(p.images, img.ID)
+		}
+	}
+}
+
+func (p *project) sortedServers() []*server { return sortedValues(p.servers) }
+
+func (p *project) mustServer(id int64) *server {
+	s := p.servers[id]
+	if s == nil {
+		panic(fmt.Sprintf("hcloudsim: no server %d", id))
+	}
+	return s
+}
+
+// locked tells whether operations on the server are refused.
+func (s *server) locked() bool {
+	return slices.ContainsFunc(s.holds, func(h *hold) bool { return h.begun })
+}
+
+// seemsLocked is the locked flag that the API shows.
+func (s *server) seemsLocked() bool {
+	return slices.ContainsFunc(s.holds, func(h *hold) bool { return h.begun && !h.hidden })
+}
+
+func (s *server) release(h *hold) {
+	h.ended = true
+	s.holds = slices.DeleteFunc(s.holds, func(other *hold) bool { return other == h })
+}
+
+// holdFor locks the server for an operation of its own, which has an action of
+// its own.
+func (p *project) holdFor(s *server, d time.Duration) {
+	h := &hold{begun: true}
+	s.holds = append(s.holds, h)
+	p.after(d, func() { s.release(h) })
+}
+
+// placeLock places a lock of somebody else.
+func (p *project) placeLock(s *server, l Lock) (actionID int64) {
+	if l.Command != "" {
+		actionID = p.newActionID()
+	}
+	h := &hold{placed: true, hidden: l.Hidden}
+	begin := func() {
+		if h.ended {
+			return
+		}
+		h.begun = true
+		if l.Command != "" {
+			// Without an end in sight the action crawls over a day.
+			h.action = p.start(actionID, l.Command, "server", s.ID, cmp.Or(l.For, 24*time.Hour))
+		}
+		if l.For == 0 {
+			return
+		}
+		if h.action != nil {
+			p.after(l.For, func() { p.end(h.action, "", "") })
+		}
+		p.after(l.For+l.Lag, func() { s.release(h) })
+	}
+	s.holds = append(s.holds, h)
+	switch {
+	case l.AfterLooks > 0:
+		h.looks = l.AfterLooks
+		h.begin = func() { p.after(l.From, begin) }
+	case l.From > 0:
+		p.after(l.From, begin)
+	default:
+		begin()
+	}
+	return actionID
+}
+
+// looked notes that an answer has shown the server. What waited for that many
+// looks begins after the answer, so the answer itself does not show it.
+func (p *project) looked(s *server) {
+	for _, h := range s.holds {
+		if h.looks == 0 {
+			continue
+		}
+		h.looks--
+		if h.looks == 0 {
+			h.begin()
+		}
+	}
+}
+
+// unlock ends the locks of others.
+func (p *project) unlock(s *server) {
+	for _, h := range slices.Clone(s.holds) {
+		if !h.placed {
+			continue
+		}
+		if h.action != nil {
+			p.end(h.action, "", "")
+		}
+		s.release(h)
+	}
+}
+
+// shutdown sends the guest the ACPI signal. The action ends with the signal;
+// what the guest makes of it shows in the server's status only.
+func (p *project) shutdown(s *server) *action {
+	s.commands = append(s.commands, "shutdown_server")
+	a := p.start(p.newActionID(), "shutdown_server", "server", s.ID, 0)
+	p.end(a, "", "")
+	if s.Status == "running" && s.Power.ShutdownAfter >= 0 {
+		p.unlessPowered(s, s.Power.ShutdownAfter, func() { s.Status = "off" })
+	}
+	return a
+}
+
+func (p *project) powerOff(s *server) *action {
+	return p.operate(s, "stop_server", "off", "stopping", s.Power.PowerOffAfter, func() (code, message string) {
+		s.Status = "off"
+		return "", ""
+	})
+}
+
+func (p *project) powerOn(s *server) *action {
+	return p.operate(s, "start_server", "running", "starting", s.Power.PowerOnAfter, func() (code, message string) {
+		s.powerOnsTried++
+		if s.Power.PowerOnFails < 0 || s.powerOnsTried <= s.Power.PowerOnFails {
+			s.Status = "off"
+			return "server_error", "server could not be started"
+		}
+		s.Status = "running"
+		return "", ""
+	})
+}
+
+func (p *project) rebuild(s *server) *action {
+	return p.operate(s, "rebuild_server", "", "rebuilding", 20*time.Second, func() (code, message string) {
+		s.Status = "running"
+		return "", ""
+	})
+}
+
+// operate runs an operation that keeps the server locked while its action
+// runs and shows the status meanwhile. A server whose status is idle has
+// nothing to be done to it, and the action ends at once.
+func (p *project) operate(s *server, command, idle, meanwhile string, d time.Duration, finish func() (code, message string)) *action {
+	s.commands = append(s.commands, command)
+	a := p.start(p.newActionID(), command, "server", s.ID, d)
+	if s.Status == idle {
+		p.end(a, "", "")
+		return a
+	}
+	s.Status = meanwhile
+	p.holdFor(s, d)
+	s.power++
+	p.unlessPowered(s, d, func() {
+		code, message := finish()
+		p.end(a, code, message)
+	})
+	return a
+}
+
+// unlessPowered applies f d from now unless another operation comes first.
+func (p *project) unlessPowered(s *server, d time.Duration, f func()) {
+	turn := s.power
+	p.after(d, func() {
+		if s.power == turn {
+			f()
+		}
+	})
+}
+
+// snapshot begins a snapshot that the API has accepted.
+func (p *project) snapshot(s *server, description string, labels map[string]string) (*image, *action) {
+	b := s.Snapshot
+	s.snapshotsTried++
+	fails := b.FailCode != "" && (b.FailTimes == 0 || s.snapshotsTried <= b.FailTimes)
+	length := b.Duration
+	if fails {
+		length = cmp.Or(b.FailAfter, b.Duration)
+	}
+
+	img := p.addImage(Image{
+		Status: "creating", Description: description, Labels: labels, ServerID: s.ID, ServerName: s.Name,
+	})
+	a := p.start(p.newActionID(), "create_image", "server", s.ID, b.Duration)
+	a.shape = b.Progress
+	if b.LockFor >= 0 {
+		p.holdFor(s, cmp.Or(b.LockFor, length))
+	}
+
+	switch {
+	case fails:
+		p.after(length, func() { p.end(a, b.FailCode, b.FailMessage) })
+		p.after(length+b.VanishAfter, func() { delete(p.images, img.ID) })
+	case b.NeverAvailable:
+		p.after(length, func() { p.end(a, "", "") })
+	default:
+		p.after(length, func() { p.end(a, "", "") })
+		p.after(length+b.AvailableAfter, func() {
+			img.Status = "available"
+			if b.Unavailable {
+				img.Status = "unavailable"
+			}
+			img.SizeGB = b.SizeGB
+		})
+	}
+	return img, a
+}
+
+// serverJSON is a server as the API tells it. Unlike schema.Server it can be
+// without an address.
+type serverJSON struct {
+	schema.Server
+	PublicNet publicNetJSON `json:"public_net"`
+}
+
+type publicNetJSON struct {
+	IPv4        *schema.ServerPublicNetIPv4 `json:"ipv4"`
+	IPv6        *schema.ServerPublicNetIPv6 `json:"ipv6"`
+	FloatingIPs []int64                     `json:"floating_ips"`
+	Firewalls   []schema.ServerFirewall     `json:"firewalls"`
+}
+
+func (s *server) show() serverJSON {
+	kind := serverType(s.Type, s.Location)
+	net := publicNetJSON{FloatingIPs: []int64{}, Firewalls: []schema.ServerFirewall{}}
+	if s.IPv4 != "" {
+		net.IPv4 = &schema.ServerPublicNetIPv4{ID: 10_000_000 + s.ID, IP: s.IPv4, DNSPtr: reverseName(s.IPv4)}
+	}
+	if s.IPv6 != "" {
+		net.IPv6 = &schema.ServerPublicNetIPv6{ID: 20_000_000 + s.ID, IP: s.IPv6, DNSPtr: []schema.ServerPublicNetIPv6DNSPtr{}}
+	}
+	return serverJSON{
+		Server: schema.Server{
+			ID:              s.ID,
+			Name:            s.Name,
+			Status:          s.Status,
+			Created:         s.Created,
+			PrivateNet:      []schema.ServerPrivateNet{},
+			ServerType:      kind,
+			Location:        location(s.Location),
+			Image:           new(systemImage(kind)),
+			Locked:          s.seemsLocked(),
+			IncludedTraffic: includedTraffic,
+			Labels:          orEmpty(s.Labels),
+			Volumes:         append([]int64{}, s.Volumes...),
+			LoadBalancers:   []int64{},
+			PrimaryDiskSize: kind.Disk,
+		},
+		PublicNet: net,
+	}
+}
+
+// reverseName is the name that Hetzner gives an address by default.
+func reverseName(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || !addr.Is4() {
+		return ""
+	}
+	parts := strings.Split(addr.String(), ".")
+	slices.Reverse(parts)
+	return "static." + strings.Join(parts, ".") + ".clients.your-server.de"
+}
+
+// orEmpty turns a nil map into an empty one: the API sends {}, never null.
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}

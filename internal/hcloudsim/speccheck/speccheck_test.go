@@ -1,0 +1,170 @@
+package speccheck
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// description is a small API of our own.
+const description = `{
+  "openapi": "3.1.0",
+  "paths": {
+    "/boxes": {
+      "get": {
+        "parameters": [
+          {"name": "label", "in": "query", "schema": {"type": "string"}},
+          {"name": "id", "in": "query", "required": true, "schema": {"type": "array", "items": {"type": "integer", "minimum": 1}}},
+          {"name": "open", "in": "query", "schema": {"type": "boolean"}}
+        ],
+        "responses": {
+          "200": {"content": {"application/json": {"schema": {
+            "type": "object", "required": ["boxes"],
+            "properties": {"boxes": {"type": "array", "items": {"$ref": "#/components/schemas/Box"}}}
+          }}}},
+          "4XX": {"content": {"application/json": {"schema": {"type": "object", "required": ["error"]}}}}
+        }
+      }
+    },
+    "/boxes/{id}": {
+      "put": {
+        "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 1}}],
+        "requestBody": {"required": true, "content": {"application/json": {"schema": {
+          "type": "object", "properties": {"name": {"type": "string"}}
+        }}}},
+        "responses": {"204": {}}
+      }
+    }
+  },
+  "components": {"schemas": {"Box": {
+    "type": "object", "required": ["made"], "properties": {"made": {"type": ["string", "null"], "format": "date-time"}}
+  }}}
+}`
+
+// fixed answers every request alike.
+type fixed struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (f fixed) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		if _, err := io.ReadAll(req.Body); err != nil {
+			return nil, err
+		}
+	}
+	return &http.Response{StatusCode: f.status, Header: f.header.Clone(), Body: io.NopCloser(strings.NewReader(f.body)), Request: req}, nil
+}
+
+// errorLog is a testing.TB that keeps its errors.
+type errorLog struct {
+	testing.TB
+	errors []string
+}
+
+func (l *errorLog) Errorf(format string, args ...any) {
+	l.errors = append(l.errors, fmt.Sprintf(format, args...))
+}
+
+func useDescription(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "openapi.json")
+	if err := os.WriteFile(name, []byte(description), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(Variable, name)
+}
+
+var jsonHeader = http.Header{"Content-Type": {"application/json; charset=utf-8"}}
+
+func TestWrap(t *testing.T) {
+	useDescription(t)
+	good := fixed{200, jsonHeader, `{"boxes":[{"made":"2026-01-02T03:04:05Z"},{"made":null}]}`}
+	gone := fixed{204, nil, ""}
+	for name, tt := range map[string]struct {
+		method, path, body string
+		reply              fixed
+		want               string // part of the only error
+	}{
+		"fine":                {"GET", "/v1/boxes?id=1&id=2&label=x&open=true&page=1", "", good, ""},
+		"no prefix":           {"GET", "/boxes?id=1", "", good, ""},
+		"error reply":         {"GET", "/v1/boxes?id=1", "", fixed{404, jsonHeader, `{"error":{}}`}, ""},
+		"put":                 {"PUT", "/v1/boxes/4", `{"name":"x"}`, gone, ""},
+		"exempt":              {"GET", "/v1/boxes?id=1", "", fixed{200, http.Header{"X-Sim-Fault": {"html"}}, "<"}, ""},
+		"unknown operation":   {"DELETE", "/v1/boxes", "", gone, "no such operation"},
+		"missing parameter":   {"GET", "/v1/boxes", "", good, "parameter id is missing"},
+		"bad item":            {"GET", "/v1/boxes?id=0", "", good, "parameter id"},
+		"no number":           {"GET", "/v1/boxes?id=x", "", good, "parameter id"},
+		"no boolean":          {"GET", "/v1/boxes?id=1&open=maybe", "", good, "parameter open"},
+		"unknown parameter":   {"GET", "/v1/boxes?id=1&labels=x", "", good, "parameter labels is unknown"},
+		"bad path":            {"PUT", "/v1/boxes/x", `{}`, gone, "parameter id"},
+		"no body":             {"PUT", "/v1/boxes/4", "", gone, "body is missing"},
+		"bad body":            {"PUT", "/v1/boxes/4", `{"name":null}`, gone, "name"},
+		"unknown field":       {"PUT", "/v1/boxes/4", `{"size":1}`, gone, "unknown field size"},
+		"body not wanted":     {"GET", "/v1/boxes?id=1", "{}", good, "unexpected body"},
+		"bad reply":           {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{}`}, "boxes"},
+		"bad reference":       {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{"boxes":[{}]}`}, "made"},
+		"bad format":          {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{"boxes":[{"made":"today"}]}`}, "date-time"},
+		"bad JSON":            {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{`}, "body"},
+		"bad content type":    {"GET", "/v1/boxes?id=1", "", fixed{200, nil, `{"boxes":[]}`}, "content type"},
+		"undescribed status":  {"GET", "/v1/boxes?id=1", "", fixed{500, jsonHeader, `{}`}, "status is not described"},
+		"body where none is":  {"PUT", "/v1/boxes/4", `{}`, fixed{204, nil, "x"}, "unexpected body"},
+		"bad error reply":     {"GET", "/v1/boxes?id=1", "", fixed{422, jsonHeader, `{}`}, "error"},
+		"number out of range": {"PUT", "/v1/boxes/99999999999999999999", `{}`, gone, "parameter id"},
+	} {
+		log := &errorLog{TB: t}
+		var body io.Reader
+		if tt.body != "" {
+			body = strings.NewReader(tt.body)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://sim.test"+tt.path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := Wrap(log, tt.reply).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw, err := io.ReadAll(res.Body); err != nil || string(raw) != tt.reply.body {
+			t.Errorf("%s: body %q, %v", name, raw, err)
+		}
+		switch {
+		case tt.want == "" && len(log.errors) > 0:
+			t.Errorf("%s: %q", name, log.errors)
+		case tt.want != "" && (len(log.errors) != 1 || !strings.Contains(log.errors[0], tt.want)):
+			t.Errorf("%s: errors %q, want one with %q", name, log.errors, tt.want)
+		}
+	}
+}
+
+func TestSampled(t *testing.T) {
+	useDescription(t)
+	log := &errorLog{TB: t}
+	rt := Sampled(log, fixed{200, jsonHeader, `{}`}, 4)
+	for range 9 {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://sim.test/v1/boxes?id=1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rt.RoundTrip(req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(log.errors) != 3 {
+		t.Errorf("%d of 9 replies were found wrong, want 3", len(log.errors))
+	}
+}
+
+func TestWithoutDescription(t *testing.T) {
+	t.Setenv(Variable, "")
+	if rt := Wrap(t, fixed{}); rt == nil {
+		t.Error("no transport")
+	} else if _, ok := rt.(fixed); !ok {
+		t.Errorf("the transport is wrapped: %T", rt)
+	}
+}
