@@ -1,0 +1,338 @@
+package config_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/hsnap-action/internal/config"
+)
+
+var update = flag.Bool("update", false, "rewrite action.yml, README.md and help.txt from Config and Outputs")
+
+// root is where action.yml and README.md are.
+const root = "../.."
+
+// TestDocs holds every place that tells about inputs and outputs to the source:
+// the fields of Config and the list of Outputs.
+func TestDocs(t *testing.T) {
+	inputs, outputs := readInputs(t), config.Outputs()
+
+	manifest := filepath.Join(root, "action.yml")
+	hold(t, manifest, block(t, manifest, "# inputs", "# /inputs", manifestInputs(inputs)))
+	hold(t, manifest, block(t, manifest, "# outputs", "# /outputs", manifestOutputs(outputs)))
+
+	readme := filepath.Join(root, "README.md")
+	hold(t, readme, block(t, readme, "<!-- inputs -->", "<!-- /inputs -->", readmeInputs(inputs)))
+	hold(t, readme, block(t, readme, "<!-- outputs -->", "<!-- /outputs -->", readmeOutputs(outputs)))
+
+	hold(t, "help.txt", help(inputs, outputs))
+}
+
+// TestDocsDefaults holds the defaults in the prose to those in the tags.
+func TestDocsDefaults(t *testing.T) {
+	for _, in := range readInputs(t) {
+		if got := strings.Count(in.prose, "Defaults to"); in.value == "" && got != 0 {
+			t.Errorf("%s: the prose tells a default, the tag has none", in.name)
+		}
+		if want := "Defaults to `" + in.value + "`."; in.value != "" && !strings.HasSuffix(in.prose, want) {
+			t.Errorf("%s: the prose must end in %q", in.name, want)
+		}
+		if in.fallback != "" && !strings.Contains(in.prose, "`"+in.fallback+"`") {
+			t.Errorf("%s: the prose does not name the variable %s", in.name, in.fallback)
+		}
+	}
+}
+
+// TestDocsProse holds the prose to sentences, and to what a Markdown table and
+// an action.yml can hold.
+func TestDocsProse(t *testing.T) {
+	prose := make(map[string]string)
+	for _, in := range readInputs(t) {
+		prose[in.name] = in.prose
+	}
+	for _, out := range config.Outputs() {
+		prose[out.Name] = out.Prose
+	}
+	for name, text := range prose {
+		switch {
+		case !strings.HasSuffix(text, "."):
+			t.Errorf("%s: %q is no full sentence", name, text)
+		case strings.ContainsAny(text, "|\n"):
+			t.Errorf("%s: %q does not fit into a table", name, text)
+		case strings.Contains(text, "${{"):
+			t.Errorf("%s: GitHub would evaluate the expression in %q", name, text)
+		case strings.Count(text, "`")%2 != 0:
+			t.Errorf("%s: a backtick is missing in %q", name, text)
+		}
+	}
+}
+
+// TestManifestDefaults gives the program what the runner gives it when a
+// workflow sets nothing but what must be set: every input with its default
+// from action.yml, the others empty. It must amount to the program's own
+// defaults.
+func TestManifestDefaults(t *testing.T) {
+	given := []string{"GITHUB_ACTIONS=true", "HCLOUD_TOKEN=secret", "HSNAP_SERVERS=web-1"}
+	want, err := config.Load(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	defaults := manifestDefaults(t)
+	var names []string
+	env := given
+	for _, in := range readInputs(t) {
+		names = append(names, in.name)
+		value, ok := defaults[in.name]
+		if !ok {
+			t.Errorf("%s is not in action.yml", in.name)
+		}
+		env = append(env, "INPUT_"+strings.ToUpper(in.name)+"="+value)
+	}
+	if len(defaults) != len(names) {
+		t.Errorf("action.yml has %d inputs, Config has %d", len(defaults), len(names))
+	}
+	got, err := config.Load(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("defaults of the program (-) and of action.yml (+):\n%s", diff)
+	}
+
+	text := config.Help("v1.2.3")
+	for _, name := range names {
+		if !strings.Contains(text, "\n  "+name+"\n") {
+			t.Errorf("%s is not in the help text", name)
+		}
+	}
+	if !strings.HasPrefix(text, "hsnap-action v1.2.3\n") {
+		t.Error("the help text does not begin with the version")
+	}
+	for line := range strings.Lines(text) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 80 {
+			t.Errorf("a line of the help text has %d columns: %s", n, line)
+		}
+	}
+}
+
+// inputDoc is what a field of Config tells about an input.
+type inputDoc struct {
+	name, value, prose string // value is the default
+	fallback           string
+	inManifest         bool // whether action.yml sets the default
+}
+
+// readInputs reads the source of Config, for reflection knows no comments.
+func readInputs(t *testing.T) []inputDoc {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields *ast.FieldList
+	ast.Inspect(file, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.TypeSpec); ok && spec.Name.Name == "Config" {
+			fields = spec.Type.(*ast.StructType).Fields
+		}
+		return fields == nil
+	})
+	if fields == nil {
+		t.Fatal("config.go has no struct Config")
+	}
+
+	var inputs []inputDoc
+	for _, field := range fields.List {
+		if field.Tag == nil {
+			continue
+		}
+		literal, err := strconv.Unquote(field.Tag.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tag := reflect.StructTag(literal)
+		key, options, _ := strings.Cut(tag.Get("env"), ",")
+		in := inputDoc{
+			name:       strings.ToLower(strings.ReplaceAll(key, "_", "-")),
+			value:      strings.TrimPrefix(options, "default="),
+			prose:      strings.Join(strings.Fields(field.Doc.Text()), " "),
+			fallback:   tag.Get("fallback"),
+			inManifest: tag.Get("manifest") != "no-default",
+		}
+		inputs = append(inputs, in)
+	}
+	return inputs
+}
+
+func manifestInputs(inputs []inputDoc) string {
+	var b strings.Builder
+	for _, in := range inputs {
+		manifestEntry(&b, in.name, in.prose)
+		if in.value != "" && in.inManifest {
+			fmt.Fprintf(&b, "    default: %q\n", in.value)
+		}
+	}
+	return b.String()
+}
+
+func manifestOutputs(outputs []config.Output) string {
+	var b strings.Builder
+	for _, out := range outputs {
+		manifestEntry(&b, out.Name, out.Prose)
+	}
+	return b.String()
+}
+
+// manifestEntry writes the prose as a folded scalar, in which nothing needs to
+// be quoted.
+func manifestEntry(b *strings.Builder, name, prose string) {
+	fmt.Fprintf(b, "  %s:\n    description: >-\n", name)
+	wrap(b, prose, "      ", 100)
+}
+
+// manifestDefaults reads the inputs of action.yml and their defaults, "" where
+// there is none. It knows the shape that manifestInputs writes, and no other.
+func manifestDefaults(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "action.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("\ninputs:\n"))
+	text, _, _ = bytes.Cut(text, []byte("\noutputs:\n"))
+
+	defaults := make(map[string]string)
+	var name string
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\n")
+		entry := strings.TrimPrefix(line, "  ")
+		if key, ok := strings.CutSuffix(entry, ":"); ok && !strings.HasPrefix(entry, " ") && !strings.HasPrefix(entry, "#") {
+			name = key
+			defaults[name] = ""
+		}
+		if value, ok := strings.CutPrefix(line, "    default: "); ok {
+			if defaults[name], err = strconv.Unquote(value); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+	}
+	return defaults
+}
+
+func readmeInputs(inputs []inputDoc) string {
+	var b strings.Builder
+	b.WriteString("| Input | Default | Meaning |\n|---|---|---|\n")
+	for _, in := range inputs {
+		var value string
+		if in.value != "" {
+			value = "`" + in.value + "`"
+		}
+		// The default has a column of its own here.
+		prose := strings.TrimSpace(strings.TrimSuffix(in.prose, "Defaults to "+value+"."))
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", in.name, value, prose)
+	}
+	return b.String()
+}
+
+func readmeOutputs(outputs []config.Output) string {
+	var b strings.Builder
+	b.WriteString("| Output | Value |\n|---|---|\n")
+	for _, out := range outputs {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", out.Name, out.Prose)
+	}
+	return b.String()
+}
+
+func help(inputs []inputDoc, outputs []config.Output) string {
+	var b strings.Builder
+	entry := func(name, prose string) {
+		fmt.Fprintf(&b, "\n  %s\n", name)
+		wrap(&b, strings.ReplaceAll(prose, "`", ""), "      ", 80)
+	}
+	b.WriteString("Inputs:\n")
+	for _, in := range inputs {
+		entry(in.name, in.prose)
+	}
+	b.WriteString("\nOutputs:\n")
+	for _, out := range outputs {
+		entry(out.Name, out.Prose)
+	}
+	return b.String()
+}
+
+// wrap writes text in lines of at most width characters, where its words allow.
+func wrap(b *strings.Builder, text, indent string, width int) {
+	column := 0
+	for _, word := range strings.Fields(text) {
+		n := len([]rune(word))
+		switch {
+		case column == 0:
+			b.WriteString(indent)
+			column = len(indent)
+		case column+1+n > width:
+			b.WriteString("\n" + indent)
+			column = len(indent)
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	b.WriteByte('\n')
+}
+
+// block returns the text of the file with what stands between the lines of the
+// two markers replaced.
+func block(t *testing.T, file, begin, end, content string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	first, last := -1, -1
+	for i, line := range lines {
+		switch strings.TrimSpace(line) {
+		case begin:
+			first = i
+		case end:
+			last = i
+		}
+	}
+	if first < 0 || last < first {
+		t.Fatalf("%s: there are no lines %q and %q", file, begin, end)
+	}
+	return strings.Join(lines[:first+1], "") + content + strings.Join(lines[last:], "")
+}
+
+// hold compares the file with what it should be, or makes it so.
+func hold(t *testing.T, file, want string) {
+	t.Helper()
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) == want {
+		return
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Errorf("%s is not up to date, run: go test ./internal/config -run Docs -update\n%s", file, cmp.Diff(string(got), want))
+}

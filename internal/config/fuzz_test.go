@@ -1,0 +1,192 @@
+package config_test
+
+import (
+	"encoding/json"
+	"errors"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/hsnap-action/internal/config"
+)
+
+func FuzzList(f *testing.F) {
+	for _, s := range []string{"web-1", "a, b\nc", "web-* [a-c] !", `\`, "[", "a a", ","} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var list config.List
+		if list.EnvDecode(s) != nil {
+			return
+		}
+		if len(list) == 0 {
+			t.Fatalf("%q lists nothing", s)
+		}
+		for i, entry := range list {
+			if entry == "" || strings.ContainsRune(entry, ',') || strings.ContainsFunc(entry, unicode.IsSpace) {
+				t.Errorf("%q has the entry %q", s, entry)
+			}
+			if _, err := path.Match(entry, "x"); err != nil {
+				t.Errorf("%q has the glob %q", s, entry)
+			}
+			if slices.Contains(list[:i], entry) {
+				t.Errorf("%q has %q twice", s, entry)
+			}
+		}
+		var again config.List
+		if err := again.EnvDecode(strings.Join(list, "\n")); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(list, again); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func FuzzDuration(f *testing.F) {
+	for _, s := range []string{"30m", "1w2d12h", "1.5d", "30", "-1h", "9223372036854775807ns", "106751d23h47m16.854775807s", "1µs", ".5s", "0.s"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var d config.Duration
+		err := d.EnvDecode(s)
+		if err == nil && d <= 0 {
+			t.Errorf("%q is %v", s, d)
+		}
+		// Whatever Go takes must mean the same here, signs aside.
+		std, stdErr := time.ParseDuration(s)
+		if stdErr == nil && std > 0 && s[0] != '+' && (err != nil || time.Duration(d) != std) {
+			t.Errorf("%q is %v here (%v), %v in Go", s, d, err, std)
+		}
+		if err != nil {
+			return
+		}
+		var again config.Duration
+		if err := again.EnvDecode(d.String()); err != nil || again != d {
+			t.Errorf("%q is %v, which is %v (%v)", s, d, again, err)
+		}
+	})
+}
+
+// The rules in the words of Hetzner's own client library, which is laxer about
+// prefixes.
+var (
+	keyPattern   = regexp.MustCompile(`^([a-zA-Z0-9]([-_.a-zA-Z0-9]{0,253}[a-zA-Z0-9])?/)?[a-zA-Z0-9]([-_.a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$`)
+	valuePattern = regexp.MustCompile(`^([a-zA-Z0-9]([-_.a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)?$`)
+)
+
+func FuzzLabels(f *testing.F) {
+	for _, s := range []string{"a=b", "a=b,\nc=", "x.example/a=b", "hsnap/a=b", `{"a":"b"}`, `{"a":"\u0062","a":1}`, "{", "=", "a.b./c=d"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var labels config.Labels
+		if labels.EnvDecode(s) != nil {
+			return
+		}
+		for key, value := range labels {
+			if !keyPattern.MatchString(key) || !valuePattern.MatchString(value) || config.Reserved(key) {
+				t.Errorf("%q has the label %q=%q", s, key, value)
+			}
+		}
+		object, err := json.Marshal(labels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again config.Labels
+		if err := again.EnvDecode(string(object)); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(labels, again); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func FuzzSelector(f *testing.F) {
+	for _, s := range []string{"a", "!a", "a=b,c!=d", "a==b", "a in (b, c),d notin (e)", "a in (b", "a)", "((", ",", "x.example/a = b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var selector config.Selector
+		if selector.EnvDecode(s) != nil {
+			return
+		}
+		if strings.ContainsFunc(string(selector), func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%q became %q", s, selector)
+		}
+		var again config.Selector
+		if err := again.EnvDecode(string(selector)); err != nil || again != selector {
+			t.Errorf("%q became %q, which became %q (%v)", s, selector, again, err)
+		}
+	})
+}
+
+func FuzzTemplate(f *testing.F) {
+	f.Add("{server}-snapshot-{timestamp}", "db-1", "main")
+	f.Add("{ref}{ref}{ref}", "", strings.Repeat("{sha}\n", 50))
+	f.Add("{{server}}", "a", "b")
+	f.Add("\xff{server}", "\xff", "\x00")
+	f.Fuzz(func(t *testing.T, s, server, ref string) {
+		var template config.Template
+		if template.EnvDecode(s) != nil {
+			return
+		}
+		c := config.Config{Description: template, Run: config.Run{Ref: ref}}
+		got := c.Describe(server, 42, time.Unix(0, 0))
+		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > 200 || strings.ContainsFunc(got, unicode.IsControl) {
+			t.Errorf("%q of %q and %q is %q", s, server, ref, got)
+		}
+		if plain := c.Describe("x", 42, time.Unix(0, 0)); ref == "" && strings.ContainsAny(plain, "{}") {
+			t.Errorf("%q leaves %q", s, plain)
+		}
+	})
+}
+
+// FuzzLoad gives environments of one variable a line, with § for the token.
+func FuzzLoad(f *testing.F) {
+	const token = "ThisIsTheTokenThatNobodyMaySee"
+	for _, s := range []string{
+		"HSNAP_SERVERS=a",
+		"GITHUB_ACTIONS=true\nINPUT_SERVER=a\nINPUT_LOCK-TIMEOUT=30",
+		"CI=woodpecker\nPLUGIN_SERVERS=[\nPLUGIN_LABELS=a=§",
+		"HSNAP_API_ENDPOINT=https://§@x/v1\nHSNAP_DESCRIPTION={§}",
+		"INPUT_HCLOUD-TOKEN=other\nHSNAP_WAIT=§",
+		"=\n==\nINPUT_=",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		vars := append(strings.Split(strings.ReplaceAll(s, "§", token), "\n"), "HSNAP_HCLOUD_TOKEN="+token)
+		if slices.ContainsFunc(vars, func(kv string) bool { return strings.Contains(strings.SplitN(kv, "=", 2)[0], token) }) {
+			return // a name is no place for a secret
+		}
+		cfg, err := config.Load(vars)
+		if again, err2 := config.Load(vars); cmp.Diff(cfg, again) != "" || (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
+			t.Errorf("%q: %v, then %v", vars, err, err2)
+		}
+		if !slices.Contains(config.Tokens(vars), token) {
+			t.Errorf("%q: the token is not found", vars)
+		}
+		if err != nil {
+			if _, ok := errors.AsType[config.InputErrors](err); !ok {
+				t.Errorf("%q: %T: %[2]v", vars, err)
+			}
+			if strings.Contains(err.Error(), token) {
+				t.Errorf("%q: the token is shown: %v", vars, err)
+			}
+			return
+		}
+		if cfg.Token == "" || (len(cfg.Servers) == 0) == (cfg.LabelSelector == "") || cfg.LockTimeout <= 0 || cfg.SnapshotTimeout <= 0 ||
+			cfg.MaxParallel < 1 || cfg.MaxParallel > 100 || cfg.Description == "" || cfg.Series == "" || cfg.APIEndpoint == "" {
+			t.Errorf("%q: incomplete: %+v", vars, cfg)
+		}
+	})
+}

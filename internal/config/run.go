@@ -1,0 +1,78 @@
+package config
+
+// Platform is the CI system that a run is a part of.
+type Platform string
+
+// The platforms that are known by their variables.
+const (
+	Other      Platform = ""       // none of those below, or no CI at all
+	GitHub     Platform = "github" // also Forgejo and Gitea, which set the same variables
+	GitLab     Platform = "gitlab"
+	Woodpecker Platform = "woodpecker"
+)
+
+// Run describes the CI run, as the platform's own variables tell it. What a
+// platform does not tell is "".
+type Run struct {
+	Platform   Platform
+	ID         string // stays the same when the run is attempted again
+	Number     string // counts the runs of the workflow or repository
+	Attempt    string // "1" for the first; GitHub only
+	SHA        string // the commit, all 40 digits
+	Ref        string // the branch or tag, without refs/heads/
+	Workflow   string // its name
+	Repository string // with owner or group: org/shop
+}
+
+// platform finds the CI system. GitHub's variable comes first: a runner may run
+// inside a job of another system, whose variables it then hands on.
+func (vars variables) platform() Platform {
+	switch {
+	case vars["GITHUB_ACTIONS"] == "true":
+		return GitHub
+	case vars["GITLAB_CI"] == "true":
+		return GitLab
+	case vars["CI"] == "woodpecker":
+		return Woodpecker
+	}
+	return Other
+}
+
+// run collects what the platform tells about the run.
+func (vars variables) run() Run {
+	switch p := vars.platform(); p {
+	case GitHub:
+		return Run{
+			Platform:   p,
+			ID:         vars["GITHUB_RUN_ID"],
+			Number:     vars["GITHUB_RUN_NUMBER"],
+			Attempt:    vars["GITHUB_RUN_ATTEMPT"],
+			SHA:        vars["GITHUB_SHA"],
+			Ref:        vars["GITHUB_REF_NAME"],
+			Workflow:   vars["GITHUB_WORKFLOW"],
+			Repository: vars["GITHUB_REPOSITORY"],
+		}
+	case GitLab:
+		return Run{
+			Platform:   p,
+			ID:         vars["CI_PIPELINE_ID"],
+			Number:     vars["CI_PIPELINE_IID"],
+			SHA:        vars["CI_COMMIT_SHA"],
+			Ref:        vars["CI_COMMIT_REF_NAME"],
+			Workflow:   vars.first("CI_PIPELINE_NAME", "CI_JOB_NAME"), // few pipelines have a name
+			Repository: vars["CI_PROJECT_PATH"],
+		}
+	case Woodpecker:
+		return Run{
+			Platform:   p,
+			ID:         vars["CI_PIPELINE_NUMBER"], // it has no other ID
+			Number:     vars["CI_PIPELINE_NUMBER"],
+			SHA:        vars["CI_COMMIT_SHA"],
+			Ref:        vars.first("CI_COMMIT_TAG", "CI_COMMIT_BRANCH"),
+			Workflow:   vars["CI_WORKFLOW_NAME"],
+			Repository: vars["CI_REPO"],
+		}
+	default:
+		return Run{}
+	}
+}

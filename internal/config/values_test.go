@@ -1,0 +1,410 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/hsnap-action/internal/config"
+)
+
+// value is a case of a table: what is given for an input, and either what
+// becomes of it or a part of the one mistake in it.
+type value[T any] struct {
+	given   string
+	want    T
+	mistake string
+}
+
+// check runs the cases of an input through Load, in which field finds it.
+func check[T any](t *testing.T, input string, field func(config.Config) T, cases []value[T]) {
+	t.Helper()
+	for _, tt := range cases {
+		// A selector can't go with servers.
+		vars := []string{"HCLOUD_TOKEN=t0ken", "INPUT_" + input + "=" + tt.given}
+		if input != "SERVERS" && input != "LABEL_SELECTOR" {
+			vars = append(vars, "INPUT_SERVERS=web-1")
+		}
+		got, err := config.Load(vars)
+		name := strings.ToLower(input)
+		switch {
+		case tt.mistake == "" && err != nil:
+			t.Errorf("%s %q: %v", name, tt.given, err)
+		case tt.mistake == "":
+			if diff := cmp.Diff(tt.want, field(got)); diff != "" {
+				t.Errorf("%s %q:\n%s", name, tt.given, diff)
+			}
+		case err == nil:
+			t.Errorf("%s %q is accepted as %v", name, tt.given, field(got))
+		case !strings.HasPrefix(err.Error(), name) || !strings.Contains(err.Error(), tt.mistake) || strings.Contains(err.Error(), "\n"):
+			t.Errorf("%s %q:\n got %v\nwant one mistake with %s", name, tt.given, err, tt.mistake)
+		}
+	}
+}
+
+func TestBool(t *testing.T) {
+	var cases []value[config.Bool]
+	for _, s := range []string{"true", "True", "TRUE", " true\n"} {
+		cases = append(cases, value[config.Bool]{given: s, want: true})
+	}
+	for _, s := range []string{"false", "False", "FALSE"} {
+		cases = append(cases, value[config.Bool]{given: s, want: false})
+	}
+	for _, s := range []string{"1", "0", "t", "f", "yes", "no", "on", "off", "tRUE", "true,", "null"} {
+		cases = append(cases, value[config.Bool]{given: s, mistake: "accepted are true and false"})
+	}
+	check(t, "WAIT", func(c config.Config) config.Bool { return c.Wait }, cases)
+}
+
+func TestPolicies(t *testing.T) {
+	check(t, "IF_NO_SERVERS_FOUND", func(c config.Config) config.NoServersPolicy { return c.IfNoServersFound }, []value[config.NoServersPolicy]{
+		{given: "error", want: config.NoServersError},
+		{given: "warn", want: config.NoServersWarn},
+		{given: "ignore", want: config.NoServersIgnore},
+		{given: "fail", mistake: `"fail" is not accepted: use error, warn or ignore`},
+	})
+	check(t, "IF_VOLUMES_ATTACHED", func(c config.Config) config.VolumesPolicy { return c.IfVolumesAttached }, []value[config.VolumesPolicy]{
+		{given: "warn", want: config.VolumesWarn},
+		{given: "fail", want: config.VolumesFail},
+		{given: "ignore", want: config.VolumesIgnore},
+		{given: "error", mistake: `"error" is not accepted: use warn, fail or ignore`},
+	})
+	check(t, "IF_LOCKED", func(c config.Config) config.LockedPolicy { return c.IfLocked }, []value[config.LockedPolicy]{
+		{given: "wait", want: config.LockedWait},
+		{given: "skip", want: config.LockedSkip},
+		{given: "fail", want: config.LockedFail},
+		{given: "WAIT", mistake: `"WAIT" is not accepted: use wait, skip or fail`},
+	})
+	check(t, "ON_RERUN", func(c config.Config) config.RerunPolicy { return c.OnRerun }, []value[config.RerunPolicy]{
+		{given: "snapshot", want: config.RerunSnapshot},
+		{given: "reuse", want: config.RerunReuse},
+		{given: "skip", mistake: `"skip" is not accepted: use snapshot or reuse`},
+	})
+}
+
+func TestMaxParallel(t *testing.T) {
+	const mistake = "give a whole number from 1 to 100"
+	check(t, "MAX_PARALLEL", func(c config.Config) config.Parallel { return c.MaxParallel }, []value[config.Parallel]{
+		{given: "1", want: 1},
+		{given: "100", want: 100},
+		{given: "010", want: 10},
+		{given: "0", mistake: mistake},
+		{given: "101", mistake: mistake},
+		{given: "-1", mistake: mistake},
+		{given: "+5", mistake: mistake},
+		{given: "1.0", mistake: mistake},
+		{given: "0x10", mistake: mistake},
+		{given: "1_0", mistake: mistake},
+		{given: "ten", mistake: mistake},
+		{given: "18446744073709551617", mistake: mistake}, // 2^64+1
+	})
+}
+
+func TestDuration(t *testing.T) {
+	const (
+		zero    = "give a duration above zero, as 90s, 1h30m or 7d"
+		no      = "is no duration: give numbers with the units s, m, h, d or w"
+		tooLong = "is too long"
+		day     = 24 * time.Hour
+	)
+	check(t, "LOCK_TIMEOUT", func(c config.Config) time.Duration { return time.Duration(c.LockTimeout) }, []value[time.Duration]{
+		{given: "90s", want: 90 * time.Second},
+		{given: "1h30m", want: 90 * time.Minute},
+		{given: "1.5h", want: 90 * time.Minute},
+		{given: "500ms", want: 500 * time.Millisecond},
+		{given: "1ns", want: 1},
+		{given: "3µs", want: 3 * time.Microsecond},
+		{given: "7d", want: 7 * day},
+		{given: "2w", want: 14 * day},
+		{given: "0.5d", want: 12 * time.Hour},
+		{given: "1w2d12h", want: 9*day + 12*time.Hour},
+		{given: "0h1m", want: time.Minute},
+		{given: "106751d", want: 106751 * day},
+
+		{given: "30", mistake: `"30" has no unit: did you mean 30m or 30s?`},
+		{given: "0", mistake: "has no unit"},
+		{given: "1.5", mistake: "has no unit"},
+		{given: "123456789", mistake: "has no unit"},
+		{given: "0s", mistake: zero},
+		{given: "0d", mistake: zero},
+		{given: "-5m", mistake: zero},
+		{given: "-", mistake: zero},
+		{given: "0.1ns", mistake: zero},
+		{given: "1h30", mistake: no},
+		{given: "+5m", mistake: no},
+		{given: "--5m", mistake: no},
+		{given: "1 h", mistake: no},
+		{given: "1mo", mistake: no},
+		{given: "1y", mistake: no},
+		{given: "1H", mistake: no},
+		{given: "1dd", mistake: no},
+		{given: ".d", mistake: no},
+		{given: "1.2.3h", mistake: no},
+		{given: "1e3s", mistake: no},
+		{given: "forever", mistake: no},
+		{given: "1h,2m", mistake: no},
+		{given: "106752d", mistake: tooLong},
+		{given: "15251w", mistake: tooLong},
+		{given: "9999999999999999999d", mistake: tooLong},
+		{given: "200y", mistake: no},
+		{given: "2562047h100m", mistake: tooLong},
+		{given: "106751d106751d", mistake: tooLong},
+	})
+}
+
+func TestList(t *testing.T) {
+	const glob = "is no valid glob"
+	check(t, "SERVERS", func(c config.Config) config.List { return c.Servers }, []value[config.List]{
+		{given: "web-1", want: config.List{"web-1"}},
+		{given: "web-1,web-2", want: config.List{"web-1", "web-2"}},
+		{given: " web-2 ,\n\tweb-1\r\n,,42 ", want: config.List{"web-2", "web-1", "42"}},
+		{given: "a b a", want: config.List{"a", "b"}},
+		{given: "*", want: config.List{"*"}},
+		{given: `web-* db-? [a-c]-1 [^x] \*`, want: config.List{"web-*", "db-?", "[a-c]-1", "[^x]", `\*`}},
+		{given: ",", mistake: `"," lists nothing`},
+		{given: "web-[", mistake: `"web-[" ` + glob},
+		{given: "ok [z-a", mistake: `"[z-a" ` + glob},
+		{given: "x[]", mistake: glob},
+		{given: `x\`, mistake: glob},
+	})
+}
+
+func TestLabels(t *testing.T) {
+	const (
+		badKey   = "is no label key"
+		badValue = "is no label value"
+		reserved = "is reserved"
+		badJSON  = "is no JSON object of strings"
+	)
+	long := strings.Repeat("x", 63)
+	dns := strings.Repeat(strings.Repeat("d", 62)+".", 4) + "x" // 253 characters
+	check(t, "LABELS", func(c config.Config) config.Labels { return c.Labels }, []value[config.Labels]{
+		{given: "env=prod", want: config.Labels{"env": "prod"}},
+		{given: "env=prod,tier=web", want: config.Labels{"env": "prod", "tier": "web"}},
+		{given: "env = prod ,\r\n tier= web,\n", want: config.Labels{"env": "prod", "tier": "web"}},
+		{given: "flag=", want: config.Labels{"flag": ""}},
+		{given: "a-b_c.d=A-1_2.Z", want: config.Labels{"a-b_c.d": "A-1_2.Z"}},
+		{given: "example.com/team=ops", want: config.Labels{"example.com/team": "ops"}},
+		{given: long + "=" + long, want: config.Labels{long: long}},
+		{given: dns + "/a=b", want: config.Labels{dns + "/a": "b"}},
+		{given: "hsnap=x,hetzner=y", want: config.Labels{"hsnap": "x", "hetzner": "y"}},
+		{given: `{"env": "prod", "flag": ""}`, want: config.Labels{"env": "prod", "flag": ""}},
+		{given: "{\n}", want: config.Labels{}},
+
+		{given: "env", mistake: `"env" is no label: give key=value`},
+		{given: "env:prod", mistake: `"env:prod" is no label: give key=value`},
+		{given: ",", mistake: "lists nothing"},
+		{given: "=x", mistake: "labels has an empty label key"},
+		{given: "a=b=c", mistake: `"b=c" ` + badValue},
+		{given: "a b=c", mistake: `"a b" ` + badKey},
+		{given: "-a=b", mistake: badKey},
+		{given: "a_=b", mistake: badKey},
+		{given: "ä=b", mistake: badKey},
+		{given: long + "x=b", mistake: badKey},
+		{given: "a/b/c=d", mistake: badKey},
+		{given: "/a=b", mistake: badKey},
+		{given: "a/=b", mistake: badKey},
+		{given: "a..b/c=d", mistake: badKey},
+		{given: "a_b.example/c=d", mistake: badKey},
+		{given: dns + "x/a=b", mistake: badKey},
+		{given: "a=x" + long, mistake: badValue},
+		{given: "a=.b", mistake: badValue},
+		{given: "a=b-", mistake: badValue},
+		{given: "at=2026-11-22T19:45:00Z", mistake: badValue},
+		{given: "repo=org/shop", mistake: badValue},
+		{given: "hsnap/series=x", mistake: reserved},
+		{given: "HSNAP/x=y", mistake: reserved},
+		{given: "hetzner.cloud/x=y", mistake: reserved},
+		{given: "a=b,a=c", mistake: `"a" is given twice`},
+		{given: `{"a":"b","a":"b"}`, mistake: `"a" is given twice`},
+		{given: `{"a":1}`, mistake: `"a" has a value that is no string`},
+		{given: `{"a":null}`, mistake: `"a" has a value that is no string`},
+		{given: `{"a":{"b":"c"}}`, mistake: `"a" has a value that is no string`},
+		{given: `{"a":["b"]}`, mistake: `"a" has a value that is no string`},
+		{given: `{"a":"b"`, mistake: badJSON},
+		{given: `{"a":`, mistake: badJSON},
+		{given: `{"a"}`, mistake: badJSON},
+		{given: `{a: b}`, mistake: badJSON},
+		{given: `{"a":"b"} x`, mistake: badJSON},
+		{given: `{"a":"b"}{}`, mistake: badJSON},
+		{given: `["a"]`, mistake: "is no label"},
+	})
+}
+
+func TestReserved(t *testing.T) {
+	for key, want := range map[string]bool{
+		"hsnap/series": true, "hetzner.cloud/x": true, "Hetzner.Cloud/x": true,
+		"hsnap": false, "series": false, "x.hetzner.cloud/y": false, "hsnap.example/x": false, "": false,
+	} {
+		if got := config.Reserved(key); got != want {
+			t.Errorf("Reserved(%q) = %v", key, got)
+		}
+	}
+}
+
+func TestSeries(t *testing.T) {
+	const mistake = "is no name of a series"
+	check(t, "SERIES", func(c config.Config) config.Series { return c.Series }, []value[config.Series]{
+		{given: "pre-deploy", want: "pre-deploy"},
+		{given: "a", want: "a"},
+		{given: strings.Repeat("a", 63), want: config.Series(strings.Repeat("a", 63))},
+		{given: strings.Repeat("a", 64), mistake: mistake},
+		{given: "a b", mistake: mistake},
+		{given: "-a", mistake: mistake},
+		{given: "a.", mistake: mistake},
+		{given: "nächtlich", mistake: mistake},
+	})
+}
+
+func TestSelector(t *testing.T) {
+	const (
+		noTerm   = "is no term of a label selector: use k=v"
+		badKey   = "is no label key"
+		badValue = "is no label value"
+	)
+	check(t, "LABEL_SELECTOR", func(c config.Config) config.Selector { return c.LabelSelector }, []value[config.Selector]{
+		{given: "env", want: "env"},
+		{given: "!env", want: "!env"},
+		{given: "env=prod", want: "env=prod"},
+		{given: "env==prod", want: "env==prod"},
+		{given: "env!=prod", want: "env!=prod"},
+		{given: "env=", want: "env="},
+		{given: "env in (prod,stage)", want: "env in (prod,stage)"},
+		{given: "env notin (prod)", want: "env notin (prod)"},
+		{given: "env=prod,!ephemeral,tier in (a,b),x", want: "env=prod,!ephemeral,tier in (a,b),x"},
+		{given: " env = prod ,\n ! ephemeral , tier  in( a , b )", want: "env=prod,!ephemeral,tier in (a,b)"},
+		{given: "hsnap/series=nightly,example.com/a", want: "hsnap/series=nightly,example.com/a"},
+		{given: "in in (in)", want: "in in (in)"},
+
+		{given: "env=prod,", mistake: "label_selector has an empty term"},
+		{given: "env=prod,,x", mistake: "has an empty term"},
+		{given: "env prod", mistake: `"env prod" ` + noTerm},
+		{given: "env in prod", mistake: noTerm},
+		{given: "env in (a", mistake: noTerm},
+		{given: "env in (a) b", mistake: noTerm},
+		{given: "env is (a)", mistake: noTerm},
+		{given: "(a,b)", mistake: noTerm},
+		{given: "a),b", mistake: noTerm},
+		{given: "env > 1", mistake: noTerm},
+		{given: "env!prod", mistake: noTerm},
+		{given: "!env=prod", mistake: noTerm},
+		{given: "a=b=c", mistake: noTerm},
+		{given: "a===c", mistake: noTerm},
+		{given: "a=b c=d", mistake: noTerm},
+		{given: "env in (a,)", mistake: "has an empty value in its parentheses"},
+		{given: "env in ()", mistake: "has an empty value in its parentheses"},
+		{given: "env in ((a))", mistake: `"(a)" ` + badValue},
+		{given: "=x", mistake: "has an empty label key"},
+		{given: "!", mistake: "has an empty label key"},
+		{given: "-env", mistake: badKey},
+		{given: "env=a/b", mistake: `"a/b" ` + badValue},
+		{given: "env=*", mistake: badValue},
+		{given: "env:prod", mistake: badKey},
+	})
+}
+
+func TestPath(t *testing.T) {
+	check(t, "OUTPUT_FILE", func(c config.Config) config.Path { return c.OutputFile }, []value[config.Path]{
+		{given: "out.env", want: "out.env"},
+		{given: "/a dir/größe.env", want: "/a dir/größe.env"},
+		{given: "a\nb", mistake: "give a single line"},
+	})
+}
+
+func TestEndpoint(t *testing.T) {
+	const (
+		absolute = "is no absolute URL"
+		scheme   = "is no https URL"
+		clear    = "would send the token unencrypted"
+		user     = "contains user info"
+		query    = "has a query or a fragment"
+		noPath   = "does not end in /v1"
+	)
+	check(t, "API_ENDPOINT", func(c config.Config) config.Endpoint { return c.APIEndpoint }, []value[config.Endpoint]{
+		{given: "https://api.hetzner.cloud/v1", want: "https://api.hetzner.cloud/v1"},
+		{given: "https://api.hetzner.cloud/v1//", want: "https://api.hetzner.cloud/v1"},
+		{given: "HTTPS://proxy.example:8443/hetzner/v1", want: "https://proxy.example:8443/hetzner/v1"},
+		{given: "https://[2001:db8::1]/v1", want: "https://[2001:db8::1]/v1"},
+		{given: "http://127.0.0.1:8080/v1", want: "http://127.0.0.1:8080/v1"},
+		{given: "http://127.9.9.9/v1", want: "http://127.9.9.9/v1"},
+		{given: "http://[::1]:80/v1", want: "http://[::1]:80/v1"},
+		{given: "http://localhost/v1", want: "http://localhost/v1"},
+
+		{given: "http://api.hetzner.cloud/v1", mistake: clear},
+		{given: "http://localhost.example/v1", mistake: clear},
+		{given: "http://127.0.0.1.example/v1", mistake: clear},
+		{given: "http://0.0.0.0/v1", mistake: clear},
+		{given: "http://128.0.0.1/v1", mistake: clear},
+		{given: "http://10.0.0.1/v1", mistake: clear},
+		{given: "http://2130706433/v1", mistake: clear},
+		{given: "http://[::]/v1", mistake: clear},
+		{given: "ftp://api.hetzner.cloud/v1", mistake: scheme},
+		{given: "api.hetzner.cloud/v1", mistake: absolute},
+		{given: "//api.hetzner.cloud/v1", mistake: scheme},
+		{given: "https:///v1", mistake: absolute},
+		{given: "https://:443/v1", mistake: absolute},
+		{given: "https:api.hetzner.cloud/v1", mistake: absolute},
+		{given: "https://a b/v1", mistake: absolute},
+		{given: "https://x.example:99999/v1", mistake: "port"},
+		{given: "https://me@x.example/v1", mistake: user},
+		{given: "https://me:pw@x.example/v1", mistake: user},
+		{given: "https://x.example/v1?a=b", mistake: query},
+		{given: "https://x.example/v1?", mistake: query},
+		{given: "https://x.example/v1#", mistake: query},
+		{given: "https://x.example/v1/#a", mistake: query},
+		{given: "https://x.example", mistake: noPath},
+		{given: "https://x.example/", mistake: noPath},
+		{given: "https://x.example/v2", mistake: noPath},
+		{given: "https://x.example/av1", mistake: noPath},
+	})
+}
+
+func TestTemplate(t *testing.T) {
+	const brace = "has a brace without its counterpart"
+	check(t, "DESCRIPTION", func(c config.Config) config.Template { return c.Description }, []value[config.Template]{
+		{given: "before the deploy", want: "before the deploy"},
+		{given: "{server}{server}", want: "{server}{server}"},
+		{given: "Größe {sha}", want: "Größe {sha}"},
+		{given: strings.Repeat("ä", 200), want: config.Template(strings.Repeat("ä", 200))},
+		{given: strings.Repeat("ä", 201), mistake: "is too long"},
+		{given: "{Server}", mistake: `"{Server}" is no placeholder: use {server} {server_id} {timestamp}`},
+		{given: "{ server }", mistake: `"{ server }" is no placeholder`},
+		{given: "{}", mistake: `"{}" is no placeholder`},
+		{given: "{{server}", mistake: `"{{server}" is no placeholder`},
+		{given: "{server", mistake: `"{server" ` + brace},
+		{given: "server}", mistake: `"}" ` + brace},
+		{given: "{server}}", mistake: brace},
+	})
+}
+
+func TestDescribe(t *testing.T) {
+	at := time.Date(2026, 11, 22, 20, 45, 0, 999, time.FixedZone("CET", 3600))
+	full := config.Config{
+		Series: "nightly",
+		Run:    config.Run{ID: "77", Number: "8", SHA: "abc", Ref: "feat/x", Workflow: "Deploy", Repository: "org/shop"},
+	}
+	for _, tt := range []struct {
+		name     string
+		config   config.Config
+		template config.Template
+		want     string
+	}{
+		{"the default", full, "{server}-snapshot-{timestamp}", "db-1-snapshot-2026-11-22T194500Z"},
+		{"every one", full, "{server} {server_id} {timestamp} {date} {time} {series} {run_id} {run_number} {sha} {ref} {workflow} {repository}",
+			"db-1 42 2026-11-22T194500Z 2026-11-22 194500 nightly 77 8 abc feat/x Deploy org/shop"},
+		{"no run", config.Config{Series: "default"}, "{run_id} {run_number} {sha} {ref} {workflow} {repository}", "unknown unknown unknown unknown unknown unknown"},
+		{"values are not expanded", config.Config{Run: config.Run{Ref: "{sha}", SHA: "abc"}}, "{ref}", "{sha}"},
+		{"control characters", config.Config{Run: config.Run{Workflow: "a\nb\x1bc"}}, "{workflow}", "a b c"},
+		{"not UTF-8", config.Config{Run: config.Run{Workflow: "a\xffb"}}, "{workflow}", "a\uFFFDb"},
+		{"too long", config.Config{Run: config.Run{Workflow: strings.Repeat("ä", 300)}}, "x{workflow}", "x" + strings.Repeat("ä", 198) + "…"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.config.Description = tt.template
+			if got := tt.config.Describe("db-1", 42, at); got != tt.want {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
