@@ -1,0 +1,133 @@
+package snapshot
+
+import (
+	"slices"
+	"time"
+)
+
+// The look budget. Hetzner refills one request a second for a whole project; this program takes half of that at most,
+// whatever the number of servers: 30 requests in any 60 s. A look counts when it is sent. A create counts when it is
+// answered "not now"; until its answer is known a place is kept for it.
+const (
+	// budgetWindow is a little longer than the minute that the promise speaks of, because a request arrives at
+	// Hetzner some time after it is sent, and two that are 60 s apart here can be closer there.
+	budgetWindow = 64 * time.Second
+	budgetMost   = 30
+	// budgetSpare is kept for the one last look of a cancelled run.
+	budgetSpare = 1
+	// createShare is the most of the budget that refused creates may take, in percent. The rest is for looks, so
+	// that many servers that refuse without a visible lock can't blind the watch over the others.
+	createShare = 40
+	// lookGap spreads the looks evenly; lookBurst of them may be sent at once after a pause.
+	lookGap   = 2200 * time.Millisecond
+	lookBurst = 3
+)
+
+// budget keeps the rule above. Its zero value is a full budget.
+type budget struct {
+	spent    []expense // within the window, oldest first
+	reserved int       // creates whose answer is not known yet
+	low      bool      // the project's own limit is nearly used up: take half
+	level    time.Time // the time at which the looks sent so far are paid for, at one a gap
+}
+
+type expense struct {
+	at     time.Time
+	create bool
+}
+
+// most returns how many requests the window may hold.
+func (b *budget) most() int {
+	if b.low {
+		return budgetMost / 2
+	}
+	return budgetMost
+}
+
+// prune forgets what has left the window.
+func (b *budget) prune(now time.Time) {
+	b.spent = slices.DeleteFunc(b.spent, func(e expense) bool { return now.Sub(e.at) >= budgetWindow })
+}
+
+func (b *budget) creates() int {
+	n := b.reserved
+	for _, e := range b.spent {
+		if e.create {
+			n++
+		}
+	}
+	return n
+}
+
+// gap returns the time between two looks, which grows with the places that creates take.
+func (b *budget) gap() time.Duration {
+	left := max(b.most()-b.creates(), 1)
+	return max(lookGap, budgetWindow/time.Duration(left)).Round(time.Millisecond)
+}
+
+// free returns when the window has a place again; the zero time means now. ok is false while only the answer to a
+// create can tell.
+func (b *budget) free(most int) (at time.Time, ok bool) {
+	over := len(b.spent) + b.reserved - most
+	switch {
+	case over < 0:
+		return time.Time{}, true
+	case over < len(b.spent):
+		return b.spent[over].at.Add(budgetWindow), true
+	}
+	return time.Time{}, false
+}
+
+// lookAt returns when the next look may be sent; ok is false while only the answer to a create can tell.
+func (b *budget) lookAt(now time.Time) (at time.Time, ok bool) {
+	b.prune(now)
+	at, ok = b.free(b.most() - budgetSpare)
+	if paced := b.level.Add(-(lookBurst - 1) * b.gap()); paced.After(at) {
+		at = paced
+	}
+	return at, ok
+}
+
+// look takes one look from the budget.
+func (b *budget) look(now time.Time) {
+	b.spent = append(b.spent, expense{at: now})
+	if b.level.Before(now) {
+		b.level = now
+	}
+	b.level = b.level.Add(b.gap())
+}
+
+// lastLook reports whether the budget still holds the look that is kept for a cancelled run.
+func (b *budget) lastLook(now time.Time) bool {
+	b.prune(now)
+	return len(b.spent)+b.reserved < budgetMost
+}
+
+// createAt returns when the next create may be sent; ok is false while only the answer to another can tell.
+func (b *budget) createAt(now time.Time) (at time.Time, ok bool) {
+	b.prune(now)
+	at, ok = b.free(b.most() - budgetSpare)
+	if b.creates() < b.most()*createShare/100 {
+		return at, ok
+	}
+	for _, e := range b.spent {
+		if e.create { // the oldest one makes room for the next
+			if left := e.at.Add(budgetWindow); left.After(at) {
+				at = left
+			}
+			return at, ok
+		}
+	}
+	return time.Time{}, false
+}
+
+// create keeps a place for a create that is being sent.
+func (b *budget) create() { b.reserved++ }
+
+// answered gives the place back, or spends it when the create was refused for now.
+func (b *budget) answered(now time.Time, notNow bool) {
+	b.reserved--
+	if notNow {
+		b.spent = append(b.spent, expense{at: now, create: true})
+	}
+}

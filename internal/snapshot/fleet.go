@@ -1,0 +1,621 @@
+package snapshot
+
+import (
+	"encoding/hex"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+const (
+	// effectLimit is the one assumption about Hetzner: a create takes effect within this time of its answer's loss,
+	// or never.
+	effectLimit = 60 * time.Second
+	// absenceGap lies between the two listings that prove a lost create's absence, so that one stale answer can't.
+	absenceGap = 5 * time.Second
+	// lostLimit is the least time that a lost create is sought for, however short the lock timeout is.
+	lostLimit = 5 * time.Minute
+	// vanishedAfter is how many complete listings in a row must lack an accepted image before it counts as gone.
+	vanishedAfter = 3
+	// progressEvery is how long nothing new may happen before the state of the whole is told.
+	progressEvery = 30 * time.Second
+
+	// On a cancel, creates that are under way get cancelAsked to be answered, and everything must be over after
+	// cancelLimit. GitHub kills the process 10 s after the first signal; 5 s is what this program promises.
+	cancelAsked = 3 * time.Second
+	cancelLimit = 4500 * time.Millisecond
+)
+
+// retryAfter returns how long to wait after the nth refusal in a row that came without a visible lock.
+func retryAfter(n int) time.Duration {
+	return [...]time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second}[min(n, 3)-1]
+}
+
+// Op is a kind of request.
+type Op int
+
+// The requests that the fleet plans.
+const (
+	opListServers Op = iota + 1
+	opServer
+	opActions
+	opServerActions
+	opListImages
+	opCreate
+)
+
+// request is what the fleet wants sent to Hetzner. It is also part of its answer, so that the fleet knows what was
+// asked without keeping accounts.
+type request struct {
+	op       Op
+	server   int64   // the server that op is about
+	ids      []int64 // of actions
+	selector string
+	page     int
+	running  bool // of a server's actions, only those
+	image    hetzner.NewImage
+	began    time.Time
+	last     bool // a cancelled run's one last look
+}
+
+// answer is what came of a request. Only the fields that belong to its op are set; err is nil or an [*hetzner.Error].
+type answer struct {
+	request
+	servers hetzner.Page[hetzner.Server]
+	images  hetzner.Page[hetzner.Image]
+	actions []hetzner.Action
+	found   hetzner.Server
+	imageID int64
+	action  int64
+	quota   hetzner.Quota
+	err     error
+}
+
+// fleet is the pure core: all targets of a run, and what they share.
+type fleet struct {
+	settings Settings
+	targets  []*target
+	budget   budget
+	looks    looks
+
+	cancelled  time.Time // zero while the run goes on
+	lastLooked bool      // the last look of a cancelled run was sent, or is of no use
+	lastSeen   bool      // and has been answered
+	token      *hetzner.Error
+
+	events   []Event   // since the last call of drain
+	lastNews time.Time // when the last event happened
+}
+
+// newFleet makes a target of each server. Pages is how many pages the listing of them had. Targets that need no
+// snapshot, or can't have one, are finished at once.
+func newFleet(settings Settings, servers []hetzner.Server, pages int, reuse map[int64]hetzner.Image, now time.Time) *fleet {
+	f := &fleet{settings: settings, looks: looks{serverPages: pages}, lastNews: now}
+	f.tell(Event{Kind: EventSelected, Servers: servers}, now)
+	for _, server := range servers {
+		t := &target{server: server, queued: now, result: Result{
+			Name: server.Name, Server: server, Request: f.requestValue(),
+			Description: settings.Describe(server, now),
+		}}
+		f.targets = append(f.targets, t)
+		f.begin(t, reuse, now)
+	}
+	return f
+}
+
+// requestValue returns a random label value that finds one server's snapshot of this run among all others.
+func (f *fleet) requestValue() string {
+	var b [8]byte
+	_, _ = io.ReadFull(f.settings.Rand, b[:]) // Settings.Rand promises not to fail
+	return hex.EncodeToString(b[:])
+}
+
+func (f *fleet) begin(t *target, reuse map[int64]hetzner.Image, now time.Time) {
+	image, ok := reuse[t.server.ID]
+	switch {
+	case ok:
+		t.result.Reused, t.result.ImageID = true, image.ID
+		t.result.Description, t.result.SizeGB, t.result.Request = image.Description, image.SizeGB, ""
+		f.finish(t, Available, "", now)
+		return
+	case len(t.server.Volumes) > 0 && f.settings.IfVolumes == Fail:
+		f.finish(t, Failed, VolumesAttached, now)
+		return
+	case len(t.server.Volumes) > 0 && f.settings.IfVolumes == Warn:
+		f.tellOf(t, Event{Kind: EventVolumes}, now)
+	}
+	switch {
+	case t.server.Locked && f.settings.IfLocked != Wait:
+		f.finishLocked(t, now)
+	case f.settings.DryRun:
+		f.finish(t, Planned, "", now)
+	case t.server.Locked:
+		f.setLocked(t, true, now)
+		f.tellOf(t, Event{Kind: EventLocked}, now)
+		t.serverDue = now.Add(serverEvery) // the selection was a look
+	}
+}
+
+// apply takes in one answer.
+func (f *fleet) apply(a answer, now time.Time) {
+	if a.quota != (hetzner.Quota{}) {
+		f.budget.low = a.quota.Low()
+	}
+	var failure *hetzner.Error
+	if a.err != nil {
+		failure = hetzner.AsError(a.err)
+		if failure.Verdict == hetzner.TokenRefused && f.token == nil {
+			f.token = failure
+		}
+	}
+	if a.op == opCreate {
+		f.created(a, failure, now)
+	} else {
+		f.looked(a, failure, now)
+	}
+}
+
+// plan brings the fleet up to date with the time, and returns the requests to send now and when to call it again.
+func (f *fleet) plan(now time.Time) (requests []request, wake time.Time) {
+	f.expire(now)
+	f.progress(now)
+	requests = append(f.creates(now), f.lookRequests(now)...)
+	return requests, f.wake(now)
+}
+
+// done reports whether nothing is left to do.
+func (f *fleet) done() bool {
+	return !slices.ContainsFunc(f.targets, func(t *target) bool { return !t.done() })
+}
+
+// cancel ends the run in good order: no new create, a short time for the answers under way, one last look.
+func (f *fleet) cancel(now time.Time) {
+	if f.cancelled.IsZero() {
+		f.cancelled = now
+		f.tell(Event{Kind: EventCancelled}, now)
+	}
+}
+
+// abort ends the run at once.
+func (f *fleet) abort(now time.Time) {
+	for _, t := range f.targets {
+		if t.snapshot != finished {
+			f.finish(t, Cancelled, RunCancelled, now)
+		}
+	}
+}
+
+// ending reports whether no new create may be sent.
+func (f *fleet) ending() bool { return f.token != nil || !f.cancelled.IsZero() }
+
+// creates returns the creates to send now: first come, first served, as far as places and budget go.
+func (f *fleet) creates(now time.Time) []request {
+	if f.ending() {
+		return nil
+	}
+	var requests []request
+	for _, t := range f.queue(now) {
+		if at, ok := f.budget.createAt(now); !ok || at.After(now) || f.flying() >= f.settings.MaxParallel {
+			break
+		}
+		f.budget.create()
+		t.snapshot = asked
+		t.result.PowerState = power(t.server.Status)
+		if t.refusals == 0 {
+			f.tellOf(t, Event{Kind: EventAsked}, now)
+		}
+		requests = append(requests, request{op: opCreate, server: t.server.ID, began: now, image: hetzner.NewImage{
+			Description: t.result.Description, Labels: f.settings.labels(t.server, t.result.Request),
+		}})
+	}
+	return requests
+}
+
+// queue returns the targets that can be asked for now, those that could be first before the others.
+func (f *fleet) queue(now time.Time) []*target {
+	var ready []*target
+	for _, t := range f.targets {
+		if t.snapshot == waiting || t.snapshot == locked && !t.shown && !t.retryAt.After(now) {
+			ready = append(ready, t)
+		}
+	}
+	slices.SortStableFunc(ready, func(a, b *target) int { return a.queued.Compare(b.queued) })
+	return ready
+}
+
+// flying returns how many snapshots are in flight.
+func (f *fleet) flying() int {
+	n := 0
+	for _, t := range f.targets {
+		if t.inFlight() {
+			n++
+		}
+	}
+	return n
+}
+
+// created takes in the answer to a create. This is where exactly-once begins: only a refusal that Hetzner has put in
+// its own words leads to another create without a proof.
+func (f *fleet) created(a answer, failure *hetzner.Error, now time.Time) {
+	verdict := hetzner.Lost
+	if failure != nil {
+		verdict = failure.Verdict
+	}
+	notNow := failure != nil && (verdict == hetzner.NotNow || verdict == hetzner.NotSent)
+	f.budget.answered(now, notNow)
+	t := f.target(a.server)
+	if t == nil || t.snapshot != asked {
+		return // the run was cancelled and did not wait any longer
+	}
+	if failure == nil {
+		f.accept(t, a.imageID, a.action, now)
+		return
+	}
+	news := t.refusal == nil || t.refusal.Code != failure.Code
+	t.refusal = failure
+	t.snapshot = waiting // answered; what follows decides for what
+	switch verdict {
+	case hetzner.NotNow, hetzner.NotSent:
+		if failure.Code == hetzner.CodeLocked && f.settings.IfLocked != Wait {
+			f.finishLocked(t, now)
+			return
+		}
+		f.refuse(t, news, now)
+	case hetzner.Full:
+		t.result.Err = failure
+		f.finish(t, Failed, LimitExceeded, now) // nothing in this run frees room
+	case hetzner.Refused:
+		t.result.Err = failure
+		reason := Refused
+		if failure.Code == hetzner.CodeNotFound {
+			reason = NotFound
+		}
+		f.finish(t, Failed, reason, now)
+	case hetzner.TokenRefused: // expire ends it with all others
+	case hetzner.Lost:
+		f.lose(t, failure, now)
+	}
+}
+
+func (f *fleet) accept(t *target, image, action int64, now time.Time) {
+	t.lock.stop(now)
+	t.accepted, t.snapshot = now, creating
+	t.result.ImageID, t.result.ActionID = image, action
+	t.actionDue = now.Add(actionEvery)
+	f.tellOf(t, Event{Kind: EventAccepted, ImageID: image, ActionID: action}, now)
+	if !f.settings.Wait {
+		f.finish(t, Creating, "", now)
+	}
+}
+
+// refuse notes an answer "not now". The next create waits for a look that shows the lock and then shows it gone, or,
+// while no look shows a lock, for a time that grows. The same refusal again is no news.
+func (f *fleet) refuse(t *target, news bool, now time.Time) {
+	t.refusals++
+	t.retryAt = now.Add(retryAfter(t.refusals))
+	f.setLocked(t, false, now)
+	if news || t.refusals == 1 {
+		f.tellOf(t, Event{Kind: EventLocked, Err: t.refusal}, now)
+	}
+}
+
+// setLocked puts a target among the watched ones. Shown tells a lock that a look showed from one that only a refusal
+// proves.
+func (f *fleet) setLocked(t *target, shown bool, now time.Time) {
+	t.lock.start(now)
+	t.snapshot, t.shown, t.queued = locked, shown, now
+	t.serverDue, t.watchedSince = now, now
+	if t.holderDue.Before(now) {
+		t.holderDue = now
+	}
+}
+
+// unlock lets a target be asked for.
+func (f *fleet) unlock(t *target, now time.Time) {
+	t.lock.stop(now)
+	t.snapshot, t.shown, t.refusals, t.holder, t.queued = waiting, false, 0, nil, now
+	f.tellOf(t, Event{Kind: EventUnlocked}, now)
+}
+
+func (f *fleet) finishLocked(t *target, now time.Time) {
+	status := Failed
+	if f.settings.IfLocked == Skip {
+		status = Skipped
+	}
+	t.result.Err, t.result.Holder = t.refusal, t.holder
+	f.finish(t, status, Locked, now)
+}
+
+// lose begins the search for a create whose answer was lost. From here only looks can tell what became of it.
+func (f *fleet) lose(t *target, failure *hetzner.Error, now time.Time) {
+	t.lock.start(now)
+	t.snapshot, t.refusal = lost, failure
+	t.lostAt, t.absentAt, t.provenAt = now, [2]time.Time{}, time.Time{}
+	t.imageDue, t.imageSince = now, now
+	f.tellOf(t, Event{Kind: EventLost, Err: failure}, now)
+}
+
+// adopt takes over the image of a lost create.
+func (f *fleet) adopt(t *target, image hetzner.Image, now time.Time) {
+	t.lock.stop(now)
+	t.accepted, t.snapshot, t.unseen = now, creating, 0
+	t.result.ImageID, t.imageCreated = image.ID, image.Created
+	t.seeking, t.holderDue = true, now
+	f.tellOf(t, Event{Kind: EventAdopted, ImageID: image.ID}, now)
+}
+
+// missed notes a complete image listing, begun at began, that does not hold a lost create's image.
+func (f *fleet) missed(t *target, began, now time.Time) {
+	switch {
+	case began.Sub(t.lostAt) < effectLimit:
+	case t.absentAt[0].IsZero():
+		t.absentAt[0] = began
+	case t.absentAt[1].IsZero() && began.Sub(t.absentAt[0]) >= absenceGap:
+		t.absentAt[1] = began
+		t.provenAt = now
+		t.serverDue, t.watchedSince = now, now
+	}
+}
+
+// absent ends the search for a lost create: two listings and a look at the unlocked server prove that it had no
+// effect, and by the assumption above never will.
+func (f *fleet) absent(t *target, now time.Time) {
+	if t.lock.elapsed(now) >= f.settings.LockTimeout {
+		t.result.Err = t.refusal
+		f.finish(t, Failed, UnknownOutcome, now)
+		return
+	}
+	f.tellOf(t, Event{Kind: EventAbsent}, now)
+	t.lock.stop(now)
+	t.snapshot, t.shown, t.refusals, t.queued = waiting, false, 0, now
+}
+
+// ended takes in the end of a target's own action.
+func (f *fleet) ended(t *target, action hetzner.Action, now time.Time) {
+	if action.Succeeded() {
+		f.copied(t, now)
+		return
+	}
+	t.result.Action = &action
+	if !strings.Contains(strings.ToLower(action.ErrorMessage), "locked") {
+		f.finish(t, Failed, ActionFailed, now)
+		return
+	}
+	if f.settings.IfLocked != Wait {
+		f.finishLocked(t, now)
+		return
+	}
+	t.lock.start(now)
+	t.snapshot, t.imageDue, t.imageSince = clearing, now, now
+}
+
+// copied begins the wait for an image whose action succeeded.
+func (f *fleet) copied(t *target, now time.Time) {
+	t.snapshot, t.unseen, t.imageDue, t.imageSince = confirming, 0, now, now
+	f.tellOf(t, Event{Kind: EventCopied, ImageID: t.result.ImageID}, now)
+}
+
+// pictured takes in a complete image listing, begun at began: image is the target's, nil where it is not listed.
+func (f *fleet) pictured(t *target, image *hetzner.Image, began, now time.Time) {
+	switch t.snapshot { //nolint:exhaustive // the others do not look at images
+	case lost:
+		if image != nil {
+			f.adopt(t, *image, now)
+		} else {
+			f.missed(t, began, now)
+		}
+	case clearing:
+		if image == nil {
+			t.accepted = time.Time{}
+			t.result.ImageID, t.result.ActionID, t.result.Action = 0, 0, nil
+			f.refuse(t, true, now)
+		}
+	case confirming:
+		if image == nil {
+			if t.unseen++; t.unseen >= vanishedAfter {
+				t.result.Vanished = true
+				f.finish(t, Failed, ActionFailed, now)
+			}
+			return
+		}
+		t.unseen, t.result.SizeGB = 0, image.SizeGB
+		if image.Available() {
+			f.finish(t, Available, "", now)
+		}
+	}
+}
+
+// expire ends what has taken too long, and everything when the run is over.
+func (f *fleet) expire(now time.Time) {
+	for _, t := range f.targets {
+		switch {
+		case t.snapshot == finished:
+		case !f.cancelled.IsZero():
+			f.wind(t, now)
+		case f.token != nil:
+			if t.snapshot != asked { // the answers under way are waited for: each may be an image
+				t.result.Err = f.token
+				f.finish(t, Failed, Refused, now)
+			}
+		case !f.deadline(t).IsZero() && !now.Before(f.deadline(t)):
+			f.timeout(t, now)
+		}
+	}
+}
+
+// wind winds a target down after a cancel.
+func (f *fleet) wind(t *target, now time.Time) {
+	since := now.Sub(f.cancelled)
+	switch {
+	case t.snapshot == asked && since < cancelAsked, f.lastLookConcerns(t) && !f.lastSeen && since < cancelLimit:
+		// an answer is on its way
+	default:
+		f.finish(t, Cancelled, RunCancelled, now)
+	}
+}
+
+// deadline returns when a target's time is up; the zero time while nothing presses.
+func (f *fleet) deadline(t *target) time.Time {
+	switch t.snapshot {
+	case locked, clearing:
+		return t.lock.reaches(f.settings.LockTimeout)
+	case lost:
+		return t.lostAt.Add(max(f.settings.LockTimeout, lostLimit))
+	case creating, confirming:
+		return t.accepted.Add(f.settings.SnapshotTimeout)
+	case waiting, full, asked, finished:
+	}
+	return time.Time{}
+}
+
+// timeout ends a target whose time is up.
+func (f *fleet) timeout(t *target, now time.Time) {
+	t.result.Err, t.result.Holder = t.refusal, t.holder
+	switch t.snapshot {
+	case lost:
+		f.finish(t, Failed, UnknownOutcome, now)
+	case creating, confirming:
+		t.result.Err = nil
+		f.finish(t, Failed, SnapshotTimeout, now)
+	default:
+		f.finish(t, Failed, LockTimeout, now)
+	}
+}
+
+// finish makes a target's result final.
+func (f *fleet) finish(t *target, status Status, reason Reason, now time.Time) {
+	t.lock.stop(now)
+	r := &t.result
+	// An unanswered create may take effect after the end of the run; the report must say so. An action that failed
+	// may leave its image behind, but that one has an ID.
+	r.MaySlip = t.snapshot == asked || t.snapshot == lost
+	r.Status, r.Reason = status, reason
+	r.LockWait = t.lock.total
+	if !t.accepted.IsZero() {
+		r.Duration = now.Sub(t.accepted)
+	}
+	t.snapshot = finished
+	final := *r
+	f.tellOf(t, Event{Kind: EventFinished, Result: &final}, now)
+}
+
+// wake returns when something is due even if nothing is answered before.
+func (f *fleet) wake(now time.Time) time.Time {
+	wake := f.lastNews.Add(progressEvery)
+	sooner := func(at time.Time) {
+		if at.After(now) && at.Before(wake) {
+			wake = at
+		}
+	}
+	for _, t := range f.targets {
+		sooner(f.deadline(t))
+	}
+	if !f.cancelled.IsZero() {
+		sooner(f.cancelled.Add(cancelAsked))
+		sooner(f.cancelled.Add(cancelLimit))
+		return wake
+	}
+	for _, t := range f.targets {
+		if t.snapshot == locked && !t.shown {
+			sooner(t.retryAt)
+		}
+	}
+	if f.flying() < f.settings.MaxParallel {
+		if at, ok := f.budget.createAt(now); ok && len(f.queue(now)) > 0 {
+			sooner(at)
+		}
+	}
+	if due, ok := f.nextLook(); ok {
+		if at, ok := f.budget.lookAt(now); ok {
+			sooner(latest(due, at))
+		}
+	}
+	return wake
+}
+
+// progress tells the state of the whole when nothing new has happened for a while.
+func (f *fleet) progress(now time.Time) {
+	if now.Sub(f.lastNews) < progressEvery {
+		return
+	}
+	var p Progress
+	var percent, own int
+	for _, t := range f.targets {
+		switch t.snapshot {
+		case waiting, full, asked:
+			p.Waiting++
+		case locked, clearing:
+			p.Locked++
+			if t.holder != nil {
+				p.Holders = append(p.Holders, *t.holder)
+			}
+		case lost:
+			p.Lost++
+		case creating, confirming:
+			p.Creating++
+			own, percent = own+1, percent+t.progress
+		case finished:
+			p.Finished++
+		}
+	}
+	if own > 0 {
+		p.Percent = percent / own
+	}
+	f.tell(Event{Kind: EventProgress, Progress: p}, now)
+}
+
+// target returns the target with this server ID, nil where there is none.
+func (f *fleet) target(server int64) *target {
+	for _, t := range f.targets {
+		if t.server.ID == server {
+			return t
+		}
+	}
+	return nil
+}
+
+func (f *fleet) tellOf(t *target, e Event, now time.Time) {
+	e.Name, e.Server = t.server.Name, t.server
+	f.tell(e, now)
+}
+
+func (f *fleet) tell(e Event, now time.Time) {
+	e.At = now
+	f.events = append(f.events, e)
+	f.lastNews = now
+}
+
+// drain returns the events since the last call.
+func (f *fleet) drain() []Event {
+	events := f.events
+	f.events = nil
+	return events
+}
+
+func (f *fleet) results() []Result {
+	results := make([]Result, len(f.targets))
+	for i, t := range f.targets {
+		results[i] = t.result
+	}
+	return results
+}
+
+// power tells a server's power from its status; Hetzner has statuses for being on the way between the two.
+func power(status string) string {
+	switch status {
+	case "running", "off":
+		return status
+	}
+	return ""
+}
+
+// latest returns the later of two times.
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,554 @@
+package snapshot
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// How often each kind of look is due. Together they ask for a little more than the budget when everything happens at
+// once, and the earliest due goes first; the medians that the user is promised follow from half of each.
+const (
+	serverEvery  = 4500 * time.Millisecond
+	holdersKnown = 15 * time.Second // instead, for a lock whose holder's action is watched
+	actionEvery  = 3700 * time.Millisecond
+	imageEvery   = 3 * time.Second
+	lostEvery    = 5 * time.Second
+	holderEvery  = 11 * time.Second // among all servers, when the other looks leave no room
+	holderAgain  = 20 * time.Second // for one server whose lock shows no holder
+
+	// lookWidth is how many snapshots one image listing asks for by their request labels: few enough for any limit
+	// of a URL's length, and for one page of answers.
+	lookWidth = 25
+)
+
+// looks are the four kinds of look, of each of which at most one is under way, so that one that hangs delays only
+// its own kind.
+type looks struct {
+	servers struct {
+		under   bool
+		began   time.Time
+		listing *hetzner.Listing[hetzner.Server] // nil between two listings
+	}
+	actions struct{ under bool }
+	images  struct {
+		under    bool
+		began    time.Time
+		selector string
+		covers   []*target
+		listing  *hetzner.Listing[hetzner.Image] // nil between two listings
+	}
+	holders struct {
+		under bool
+		next  time.Time // when the next one may go even if the others leave no room
+	}
+	serverPages int // how many pages the last listing of servers had
+}
+
+// candidate is a look that could be sent.
+type candidate struct {
+	due  time.Time
+	send func(now time.Time) request
+}
+
+// candidates returns the looks that are of use and not under way.
+func (f *fleet) candidates() []candidate {
+	var cs []candidate
+	for _, look := range []func() (candidate, bool){f.serverLook, f.actionLook, f.imageLook, f.holderLook} {
+		if c, ok := look(); ok {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+func earliest(cs []candidate) (candidate, bool) {
+	if len(cs) == 0 {
+		return candidate{}, false
+	}
+	return slices.MinFunc(cs, func(a, b candidate) int { return a.due.Compare(b.due) }), true
+}
+
+// lookRequests returns the looks to send now, the earliest due first, as far as the budget goes.
+func (f *fleet) lookRequests(now time.Time) []request {
+	switch {
+	case !f.cancelled.IsZero():
+		return f.lastLook(now)
+	case f.token != nil:
+		return nil
+	}
+	var requests []request
+	for {
+		at, ok := f.budget.lookAt(now)
+		c, some := earliest(f.candidates())
+		if !ok || at.After(now) || !some || c.due.After(now) {
+			return requests
+		}
+		r := c.send(now)
+		r.began = now
+		f.budget.look(now)
+		requests = append(requests, r)
+	}
+}
+
+// nextLook returns when the next look is due.
+func (f *fleet) nextLook() (time.Time, bool) {
+	if f.ending() {
+		return time.Time{}, false
+	}
+	c, ok := earliest(f.candidates())
+	return c.due, ok
+}
+
+// looked takes in the answer to a look. A look that failed changes nothing: it is due again at its usual time.
+func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
+	switch a.op { //nolint:exhaustive // creates are no looks
+	case opListServers:
+		f.serversListed(a, failure, now)
+	case opServer:
+		f.looks.servers.under = false
+		if t := f.target(a.server); t != nil && failure == nil {
+			f.saw(t, a.found, a.began, now)
+		} else if t != nil && failure.Code == hetzner.CodeNotFound {
+			f.sawNone(t, a.began, now)
+		}
+	case opActions:
+		f.looks.actions.under = false
+		if failure == nil {
+			f.actionsSeen(a, now)
+		}
+	case opServerActions:
+		f.looks.holders.under = false
+		if t := f.target(a.server); t != nil && failure == nil {
+			f.serverActionsSeen(t, a.actions, now)
+		}
+	case opListImages:
+		if a.last {
+			f.lastLookSeen(a, failure, now)
+		} else {
+			f.imagesListed(a, failure, now)
+		}
+	}
+}
+
+// serverLook looks at locks, and at the servers of lost creates: at all servers at once, or at one server when fewer
+// are watched than a listing has pages.
+func (f *fleet) serverLook() (candidate, bool) {
+	look := &f.looks.servers
+	if look.under {
+		return candidate{}, false
+	}
+	if look.listing != nil {
+		return candidate{look.began, f.listServers}, true
+	}
+	var first *target
+	watched := 0
+	for _, t := range f.targets {
+		if !t.watched() {
+			continue
+		}
+		watched++
+		if first == nil || t.serverDue.Before(first.serverDue) {
+			first = t
+		}
+	}
+	switch {
+	case first == nil:
+		return candidate{}, false
+	case watched >= f.looks.serverPages && !first.unlisted:
+		return candidate{first.serverDue, f.listServers}, true
+	}
+	return candidate{first.serverDue, func(now time.Time) request {
+		look.under = true
+		first.serverDue = now.Add(first.serverInterval())
+		return request{op: opServer, server: first.server.ID}
+	}}, true
+}
+
+func (f *fleet) listServers(now time.Time) request {
+	look := &f.looks.servers
+	look.under = true
+	if look.listing == nil {
+		look.listing, look.began = &hetzner.Listing[hetzner.Server]{}, now
+		for _, t := range f.targets {
+			if t.watched() {
+				t.serverDue = now.Add(t.serverInterval())
+			}
+		}
+	}
+	return request{op: opListServers, selector: f.settings.LabelSelector, page: look.listing.Next()}
+}
+
+func (t *target) serverInterval() time.Duration {
+	if t.snapshot == locked && t.shown && t.holder != nil {
+		return holdersKnown
+	}
+	return serverEvery
+}
+
+func (f *fleet) serversListed(a answer, failure *hetzner.Error, now time.Time) {
+	look := &f.looks.servers
+	listing := look.listing
+	look.under = false
+	if failure != nil {
+		look.listing = nil
+		return
+	}
+	whole, err := listing.Add(a.servers)
+	if err != nil {
+		look.listing = nil
+	}
+	if !whole {
+		return
+	}
+	look.listing = nil
+	f.looks.serverPages = listing.Pages()
+	byID := make(map[int64]hetzner.Server, len(listing.Items))
+	for _, server := range listing.Items {
+		byID[server.ID] = server
+	}
+	for _, t := range f.targets {
+		server, ok := byID[t.server.ID]
+		switch {
+		case !t.watched():
+		case ok:
+			f.saw(t, server, look.began, now)
+		case f.settings.LabelSelector != "":
+			t.unlisted = true // it may only have lost the label
+		default:
+			f.sawNone(t, look.began, now)
+		}
+	}
+}
+
+// saw takes in a look at a server, begun at began.
+func (f *fleet) saw(t *target, server hetzner.Server, began, now time.Time) {
+	if !t.watched() || began.Before(t.watchedSince) {
+		return
+	}
+	t.server.Status, t.server.Locked = server.Status, server.Locked
+	switch {
+	case t.snapshot == lost:
+		if !server.Locked {
+			f.absent(t, now)
+		}
+	case server.Locked:
+		t.shown = true
+	case t.shown:
+		f.unlock(t, now)
+	}
+}
+
+// sawNone takes in that a server is gone. The create's answer will say so in Hetzner's words.
+func (f *fleet) sawNone(t *target, began, now time.Time) {
+	switch {
+	case !t.watched() || began.Before(t.watchedSince):
+	case t.snapshot == lost:
+		f.absent(t, now)
+	default:
+		f.unlock(t, now)
+	}
+}
+
+// actionLook looks at our own actions and at the known holders of locks, those first that were not looked at longest.
+func (f *fleet) actionLook() (candidate, bool) {
+	if f.looks.actions.under {
+		return candidate{}, false
+	}
+	var watched []*target
+	for _, t := range f.targets {
+		if t.actionID() != 0 {
+			watched = append(watched, t)
+		}
+	}
+	if len(watched) == 0 {
+		return candidate{}, false
+	}
+	slices.SortStableFunc(watched, func(a, b *target) int { return a.actionDue.Compare(b.actionDue) })
+	return candidate{watched[0].actionDue, func(now time.Time) request {
+		f.looks.actions.under = true
+		var ids []int64
+		for _, t := range watched {
+			if id := t.actionID(); !slices.Contains(ids, id) {
+				if len(ids) == hetzner.ActionsPerLook {
+					continue
+				}
+				ids = append(ids, id)
+			}
+			t.actionDue = now.Add(actionEvery)
+		}
+		return request{op: opActions, ids: ids}
+	}}, true
+}
+
+// actionID returns the action to watch for a target: its own, or that of its lock's holder; 0 for none.
+func (t *target) actionID() int64 {
+	switch {
+	case t.snapshot == creating:
+		return t.result.ActionID
+	case t.snapshot == locked && t.holder != nil:
+		return t.holder.ID
+	}
+	return 0
+}
+
+func (f *fleet) actionsSeen(a answer, now time.Time) {
+	for _, t := range f.targets {
+		id := t.actionID()
+		if id == 0 || !slices.Contains(a.ids, id) {
+			continue
+		}
+		i := slices.IndexFunc(a.actions, func(action hetzner.Action) bool { return action.ID == id })
+		switch {
+		case i < 0:
+			f.actionMissing(t, now)
+		case t.snapshot == locked && a.actions[i].Running():
+			f.held(t, a.actions[i], now)
+		case t.snapshot == locked:
+			f.unlock(t, now) // the lock may outlive its action; the create's answer will tell
+		case a.actions[i].Running():
+			t.progress, t.unseen = a.actions[i].Progress, 0
+		default:
+			f.ended(t, a.actions[i], now)
+		}
+	}
+}
+
+// actionMissing takes in that Hetzner does not know an action that it named. If that lasts, the image must tell.
+func (f *fleet) actionMissing(t *target, now time.Time) {
+	if t.snapshot == locked {
+		t.holder = nil
+		return
+	}
+	if t.unseen++; t.unseen >= vanishedAfter {
+		f.copied(t, now)
+	}
+}
+
+// imageLook looks at images by their request labels: lost ones, those whose action has ended, and those that must go.
+func (f *fleet) imageLook() (candidate, bool) {
+	look := &f.looks.images
+	if look.under {
+		return candidate{}, false
+	}
+	if look.listing != nil {
+		return candidate{look.began, f.listImages}, true
+	}
+	var watched []*target
+	for _, t := range f.targets {
+		if t.imageWatched() {
+			watched = append(watched, t)
+		}
+	}
+	if len(watched) == 0 {
+		return candidate{}, false
+	}
+	slices.SortStableFunc(watched, func(a, b *target) int { return a.imageDue.Compare(b.imageDue) })
+	return candidate{watched[0].imageDue, func(now time.Time) request {
+		look.covers = watched[:min(len(watched), lookWidth)]
+		look.listing, look.began, look.selector = &hetzner.Listing[hetzner.Image]{}, now, requestSelector(look.covers)
+		for _, t := range look.covers {
+			every := imageEvery
+			if t.snapshot == lost {
+				every = lostEvery
+			}
+			t.imageDue = now.Add(every)
+		}
+		return f.listImages(now)
+	}}, true
+}
+
+func (f *fleet) listImages(time.Time) request {
+	look := &f.looks.images
+	look.under = true
+	return request{op: opListImages, selector: look.selector, page: look.listing.Next()}
+}
+
+// requestSelector selects the images of these targets.
+func requestSelector(targets []*target) string {
+	values := make([]string, len(targets))
+	for i, t := range targets {
+		values[i] = t.result.Request
+	}
+	return fmt.Sprintf("%s in (%s)", LabelRequest, strings.Join(values, ","))
+}
+
+func (f *fleet) imagesListed(a answer, failure *hetzner.Error, now time.Time) {
+	look := &f.looks.images
+	listing := look.listing
+	look.under = false
+	if failure != nil {
+		look.listing = nil
+		return
+	}
+	whole, err := listing.Add(a.images)
+	if err != nil {
+		look.listing = nil
+	}
+	if !whole {
+		return
+	}
+	look.listing = nil
+	for _, t := range look.covers {
+		// What happened to the target while the listing was read, the listing may not know.
+		if t.imageWatched() && !look.began.Before(t.imageSince) {
+			f.pictured(t, t.own(listing.Items), look.began, now)
+		}
+	}
+}
+
+// own returns the target's image among those listed, nil where it is not.
+func (t *target) own(images []hetzner.Image) *hetzner.Image {
+	var found *hetzner.Image
+	for i, image := range images {
+		switch {
+		case image.Labels[LabelRequest] != t.result.Request:
+		case found == nil, image.ID == t.result.ImageID:
+			found = &images[i]
+		}
+	}
+	return found
+}
+
+// holderLook looks under one server: for the action that belongs to an adopted image, or for the holder of a lock.
+// The latter is only told, so it waits until the other looks are paid for, or for its turn.
+func (f *fleet) holderLook() (candidate, bool) {
+	look := &f.looks.holders
+	if look.under {
+		return candidate{}, false
+	}
+	turn := look.next
+	if f.budget.level.Before(turn) {
+		turn = f.budget.level
+	}
+	var first *target
+	var due time.Time
+	for _, t := range f.targets {
+		at := t.holderDue
+		switch {
+		case t.snapshot == creating && t.seeking:
+		case t.snapshot == locked && t.holder == nil:
+			at = latest(at, turn)
+		default:
+			continue
+		}
+		if first == nil || at.Before(due) {
+			first, due = t, at
+		}
+	}
+	if first == nil {
+		return candidate{}, false
+	}
+	return candidate{due, func(now time.Time) request {
+		look.under = true
+		if first.seeking {
+			first.holderDue = now.Add(imageEvery)
+		} else {
+			look.next = now.Add(holderEvery)
+			first.holderDue = now.Add(holderAgain)
+		}
+		return request{op: opServerActions, server: first.server.ID, running: !first.seeking}
+	}}, true
+}
+
+func (f *fleet) serverActionsSeen(t *target, actions []hetzner.Action, now time.Time) {
+	switch {
+	case t.snapshot == creating && t.seeking:
+		f.sought(t, actions, now)
+	case t.snapshot == locked && t.holder == nil:
+		for _, action := range slices.Backward(actions) { // the newest come first, the oldest holds the lock
+			if action.Running() {
+				t.actionDue = now.Add(actionEvery)
+				f.held(t, action, now)
+				return
+			}
+		}
+	}
+}
+
+// held notes who holds a lock, and tells it when it is news.
+func (f *fleet) held(t *target, holder hetzner.Action, now time.Time) {
+	t.holder = &holder
+	if t.heldBy != holder.Command {
+		t.heldBy = holder.Command
+		f.tellOf(t, Event{Kind: EventHeld, Holder: &holder}, now)
+	}
+}
+
+// sought takes in the one search for an adopted image's action. Hetzner does not name the image in the action, so it
+// is the create_image action of that server that started when the image was created. Without one the image alone
+// tells how it goes on.
+func (f *fleet) sought(t *target, actions []hetzner.Action, now time.Time) {
+	t.seeking = false
+	apart := func(a hetzner.Action) time.Duration { return a.Started.Sub(t.imageCreated).Abs() }
+	actions = slices.DeleteFunc(slices.Clone(actions), func(a hetzner.Action) bool {
+		return a.Command != "create_image" || apart(a) > effectLimit
+	})
+	if len(actions) > 0 {
+		action := slices.MinFunc(actions, func(a, b hetzner.Action) int { return int(apart(a) - apart(b)) })
+		t.result.ActionID = action.ID
+		t.actionDue = now.Add(actionEvery)
+		if !action.Running() {
+			f.ended(t, action, now)
+		}
+	} else {
+		f.copied(t, now)
+	}
+	if !f.settings.Wait && t.snapshot != finished {
+		f.finish(t, Creating, "", now)
+	}
+}
+
+// lastLook is the one look that a cancelled run takes, once the creates under way are answered or given up: for the
+// snapshots of which nobody knows, and for those that may be ready.
+func (f *fleet) lastLook(now time.Time) []request {
+	var concerned []*target
+	for _, t := range f.targets {
+		if t.snapshot == asked && now.Sub(f.cancelled) < cancelAsked {
+			return nil
+		}
+		if f.lastLookConcerns(t) {
+			concerned = append(concerned, t)
+		}
+	}
+	if f.lastLooked {
+		return nil
+	}
+	f.lastLooked = true
+	if len(concerned) == 0 || !f.budget.lastLook(now) {
+		f.lastSeen = true
+		f.expire(now)
+		return nil
+	}
+	f.budget.look(now)
+	return []request{{
+		op: opListImages, selector: requestSelector(concerned[:min(len(concerned), hetzner.PerPage)]), page: 1,
+		began: now, last: true,
+	}}
+}
+
+func (f *fleet) lastLookConcerns(t *target) bool {
+	return t.snapshot == asked || t.snapshot == lost || t.snapshot == confirming
+}
+
+func (f *fleet) lastLookSeen(a answer, failure *hetzner.Error, now time.Time) {
+	f.lastSeen = true
+	if failure != nil {
+		return
+	}
+	for _, t := range f.targets {
+		image := t.own(a.images.Items)
+		if image == nil || !f.lastLookConcerns(t) {
+			continue
+		}
+		if t.snapshot == confirming {
+			f.pictured(t, image, a.began, now)
+			continue
+		}
+		t.result.ImageID = image.ID
+		t.snapshot = creating // known now, so that nothing is left that may still appear
+	}
+}

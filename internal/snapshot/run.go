@@ -1,0 +1,274 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// Run takes the snapshots that the settings ask for and returns what became of each server. It calls emit for every
+// event, from its own goroutine, and has no goroutine left when it returns. The first signal cancels the run in good
+// order within 5 s, the second ends it at once.
+func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) Outcome {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &shell{api: api, settings: settings, signals: signals, emit: emit, answers: make(chan answer)}
+	defer s.flights.Wait()
+	defer cancel()
+
+	outcome := Outcome{DryRun: settings.DryRun}
+	all, pages, err := s.listServers(ctx)
+	var reuse map[int64]hetzner.Image
+	if err == nil && len(settings.EarlierRuns) > 0 {
+		reuse, err = s.earlier(ctx)
+	}
+	if err != nil {
+		if s.signal != nil {
+			emit(Event{Kind: EventCancelled, At: time.Now()})
+		}
+		outcome.blame(err, s.signal, settings)
+		return outcome
+	}
+
+	chosen := choose(settings, all)
+	outcome.Nothing = len(chosen.servers) == 0 && len(chosen.missing) == 0 && settings.IfNone == Error
+	f := newFleet(settings, chosen.servers, pages, reuse, time.Now())
+	s.tell(f)
+	missing := s.notFound(chosen)
+	s.drive(ctx, f)
+
+	outcome.Results = append(f.results(), missing...)
+	slices.SortStableFunc(outcome.Results, func(a, b Result) int { return strings.Compare(a.Name, b.Name) })
+	outcome.Token = f.token
+	outcome.Signal = s.signal
+	return outcome
+}
+
+// shell does the fleet's I/O.
+type shell struct {
+	api      *hetzner.Client
+	settings Settings
+	signals  <-chan os.Signal
+	signal   os.Signal // the first that came
+	emit     func(Event)
+	answers  chan answer
+	flights  sync.WaitGroup
+}
+
+// drive is the one loop: it sends what the fleet plans, and waits for an answer, a signal, or the time that the
+// fleet wants to be woken at.
+func (s *shell) drive(ctx context.Context, f *fleet) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		requests, wake := f.plan(time.Now())
+		s.tell(f)
+		if f.done() {
+			return
+		}
+		for _, r := range requests {
+			s.send(ctx, r)
+		}
+		timer.Reset(time.Until(wake))
+		select {
+		case a := <-s.answers:
+			f.apply(a, time.Now())
+		case signal := <-s.signals:
+			if s.signal != nil {
+				f.abort(time.Now())
+				break
+			}
+			s.signal = signal
+			f.cancel(time.Now())
+		case <-timer.C:
+		}
+	}
+}
+
+func (s *shell) tell(f *fleet) {
+	for _, event := range f.drain() {
+		s.emit(event)
+	}
+}
+
+// send lets a request run in a goroutine of its own, so that one that hangs delays no other.
+func (s *shell) send(ctx context.Context, r request) {
+	s.flights.Go(func() {
+		a := s.ask(ctx, r)
+		select {
+		case s.answers <- a:
+		case <-ctx.Done():
+		}
+	})
+}
+
+func (s *shell) ask(ctx context.Context, r request) answer {
+	a := answer{request: r}
+	switch r.op {
+	case opListServers:
+		a.servers, a.quota, a.err = s.api.ServerPage(ctx, r.selector, r.page)
+	case opServer:
+		a.found, a.quota, a.err = s.api.Server(ctx, r.server)
+	case opActions:
+		a.actions, a.quota, a.err = s.api.Actions(ctx, r.ids)
+	case opServerActions:
+		a.actions, a.quota, a.err = s.api.ServerActions(ctx, r.server, r.running)
+	case opListImages:
+		a.images, a.quota, a.err = s.api.ImagePage(ctx, r.selector, r.page)
+	case opCreate:
+		a.imageID, a.action, a.quota, a.err = s.api.CreateImage(ctx, r.server, r.image)
+	}
+	return a
+}
+
+// listServers reads the servers to choose from, once and completely.
+func (s *shell) listServers(ctx context.Context) ([]hetzner.Server, int, error) {
+	var pages int
+	servers, err := persist(ctx, s, func(ctx context.Context) ([]hetzner.Server, error) {
+		var listing hetzner.Listing[hetzner.Server]
+		err := readAll(&listing, func(page int) (hetzner.Page[hetzner.Server], error) {
+			p, _, err := s.api.ServerPage(ctx, s.settings.LabelSelector, page)
+			return p, err
+		})
+		pages = listing.Pages()
+		return listing.Items, err
+	})
+	return servers, pages, err
+}
+
+// earlier returns the newest available snapshot of each server that an earlier attempt of this run has made.
+func (s *shell) earlier(ctx context.Context) (map[int64]hetzner.Image, error) {
+	selector := fmt.Sprintf("%s=%s,%s in (%s)", LabelSeries, s.settings.Series, LabelRun, strings.Join(s.settings.EarlierRuns, ","))
+	images, err := persist(ctx, s, func(ctx context.Context) ([]hetzner.Image, error) {
+		var listing hetzner.Listing[hetzner.Image]
+		err := readAll(&listing, func(page int) (hetzner.Page[hetzner.Image], error) {
+			p, _, err := s.api.ImagePage(ctx, selector, page)
+			return p, err
+		})
+		return listing.Items, err
+	})
+	newest := map[int64]hetzner.Image{}
+	for _, image := range images {
+		id := image.CreatedFrom
+		own := image.Available() && id != 0 && image.Labels[LabelServer] == fmt.Sprint(id) &&
+			image.Labels[LabelSeries] == s.settings.Series && slices.Contains(s.settings.EarlierRuns, image.Labels[LabelRun])
+		if own && !image.Created.Before(newest[id].Created) {
+			newest[id] = image
+		}
+	}
+	return newest, err
+}
+
+// readAll reads a listing's pages until it is whole.
+func readAll[T hetzner.Resource](listing *hetzner.Listing[T], read func(page int) (hetzner.Page[T], error)) error {
+	for {
+		page, err := read(listing.Next())
+		if err != nil {
+			return err
+		}
+		if whole, err := listing.Add(page); whole || err != nil {
+			return err
+		}
+	}
+}
+
+var errSignal = errors.New("cancelled")
+
+// persist reads something that the run can't begin without, again and again for the whole of the lock timeout.
+func persist[T any](ctx context.Context, s *shell, read func(context.Context) (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	var none T
+	start, told, pause := time.Now(), time.Time{}, time.Second
+	for {
+		answered := make(chan outcome, 1)
+		s.flights.Go(func() {
+			value, err := read(ctx)
+			answered <- outcome{value, err}
+		})
+		var o outcome
+		select {
+		case o = <-answered:
+		case s.signal = <-s.signals:
+			return none, errSignal
+		}
+		left := s.settings.LockTimeout - time.Since(start)
+		if o.err == nil || final(o.err) || left <= 0 {
+			return o.value, o.err
+		}
+		if now := time.Now(); now.Sub(told) >= progressEvery {
+			s.emit(Event{Kind: EventUnreached, At: now, Err: hetzner.AsError(o.err)})
+			told = now
+		}
+		select {
+		case <-time.After(min(pause, left)):
+		case s.signal = <-s.signals:
+			return none, errSignal
+		}
+		pause = min(2*pause, 10*time.Second)
+	}
+}
+
+// final reports whether reading again can't help.
+func final(err error) bool {
+	e := hetzner.AsError(err)
+	switch e.Verdict {
+	case hetzner.TokenRefused, hetzner.Refused:
+		return true
+	case hetzner.Lost, hetzner.NotSent, hetzner.NotNow, hetzner.Full:
+	}
+	// A redirect, or a page that is not there and not Hetzner's either: the endpoint is wrong.
+	return e.Status/100 == 3 || e.Status == 404 || e.Status == 405 || e.Status == 410
+}
+
+// blame says in the outcome why the servers could not be listed.
+func (o *Outcome) blame(err error, signal os.Signal, settings Settings) {
+	e := hetzner.AsError(err)
+	switch {
+	case errors.Is(err, errSignal):
+		o.Signal = signal
+	case e.Verdict == hetzner.TokenRefused:
+		o.Token = e
+	case e.Verdict == hetzner.Refused && e.Code == "invalid_input" && settings.LabelSelector != "":
+		o.Selector = e
+	default:
+		o.Down = e
+	}
+}
+
+// notFound returns a failed entry for everything that was asked for and is not there, unless the user calls that a
+// warning or nothing at all.
+func (s *shell) notFound(chosen selection) []Result {
+	var results []Result
+	fail := func(name string) {
+		r := Result{Name: name, Status: Failed, Reason: NotFound}
+		s.emit(Event{Kind: EventFinished, At: time.Now(), Name: name, Result: &r})
+		results = append(results, r)
+	}
+	warn := func(name string, reason Reason) {
+		s.emit(Event{Kind: EventWarning, At: time.Now(), Name: name, Reason: reason})
+	}
+	for _, name := range chosen.missing {
+		fail(name)
+	}
+	for _, name := range chosen.empty {
+		switch s.settings.IfNone { //nolint:exhaustive // Ignore says nothing
+		case Error:
+			fail(name)
+		case Warn:
+			warn(name, NotFound)
+		}
+	}
+	for _, name := range chosen.unused {
+		warn(name, "") // an exclude
+	}
+	return results
+}

@@ -1,0 +1,204 @@
+// Package snapshot selects servers and drives each of them to exactly one usable snapshot, or to a reason why not.
+//
+// Its core, the fleet, is pure: it is told what Hetzner answered and what time it is, and says which requests to send
+// next and when to wake it. It knows all servers at once, since the places for snapshots in flight, the freed room
+// and the budget of looks are shared. Its shell, [Run], does the I/O in one loop. Neither writes text, knows GitHub,
+// or repeats a request because an answer is missing.
+package snapshot
+
+import (
+	"io"
+	"maps"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// Policy says what to do about a circumstance that the user has an opinion on.
+type Policy string
+
+// The policies. Which of them a setting may have is the user's contract, held by the inputs.
+const (
+	Error  Policy = "error"
+	Fail   Policy = "fail"
+	Warn   Policy = "warn"
+	Ignore Policy = "ignore"
+	Skip   Policy = "skip"
+	Wait   Policy = "wait"
+)
+
+// Settings is what a run was asked to do. All of it is valid when it gets here.
+type Settings struct {
+	Servers, Exclude []string // names, IDs or globs; Servers is empty when LabelSelector is set
+	LabelSelector    string
+
+	IfNone    Policy // Error, Warn or Ignore
+	IfVolumes Policy // Warn, Fail or Ignore
+	IfLocked  Policy // Wait, Skip or Fail
+
+	LockTimeout     time.Duration // counts only while Hetzner shows a lock or refuses, for each server
+	SnapshotTimeout time.Duration // from acceptance, for each server
+	Wait            bool          // until the snapshots are available; otherwise until they are accepted
+	MaxParallel     int           // snapshots in flight at once
+	DryRun          bool          // only read
+
+	Series           string
+	Run              string   // label value that names this attempt of this workflow run
+	EarlierRuns      []string // the same of earlier attempts whose snapshots are taken over; nil for none
+	Repository       string   // as a label value, "" where there is none
+	Labels           map[string]string
+	CopyServerLabels bool
+	Describe         func(hetzner.Server, time.Time) string
+
+	Rand io.Reader // for the request values; must not fail or run dry
+}
+
+// The labels that this program puts on its snapshots. Everything under [LabelPrefix] is its own.
+const (
+	LabelPrefix     = "hsnap/"
+	LabelSeries     = LabelPrefix + "series"
+	LabelServer     = LabelPrefix + "server-id"
+	LabelRepository = LabelPrefix + "repository"
+	LabelRun        = LabelPrefix + "run"
+	LabelRequest    = LabelPrefix + "request"
+
+	hetznerPrefix = "hetzner.cloud/"
+)
+
+// labels returns what the snapshot of a server is labelled with. The user's labels win over the server's; nobody's
+// win over ours, since exactly-once hangs on them.
+func (s Settings) labels(server hetzner.Server, request string) map[string]string {
+	labels := map[string]string{}
+	if s.CopyServerLabels {
+		for key, value := range server.Labels {
+			if !strings.HasPrefix(key, LabelPrefix) && !strings.HasPrefix(key, hetznerPrefix) {
+				labels[key] = value
+			}
+		}
+	}
+	maps.Copy(labels, s.Labels)
+	labels[LabelSeries] = s.Series
+	labels[LabelServer] = strconv.FormatInt(server.ID, 10)
+	labels[LabelRun] = s.Run
+	labels[LabelRequest] = request
+	if s.Repository != "" {
+		labels[LabelRepository] = s.Repository
+	}
+	return labels
+}
+
+// Status is what became of one server's snapshot. Its values are part of the user's contract.
+type Status string
+
+// The statuses.
+const (
+	Available Status = "available"
+	Creating  Status = "creating" // accepted, not waited for
+	Planned   Status = "planned"  // dry run
+	Skipped   Status = "skipped"
+	Failed    Status = "failed"
+	Cancelled Status = "cancelled"
+)
+
+// Reason says why a server was skipped, failed or cancelled. Its values are part of the user's contract.
+type Reason string
+
+// The reasons.
+const (
+	NotFound        Reason = "not_found"
+	Locked          Reason = "locked"
+	LockTimeout     Reason = "lock_timeout"
+	SnapshotTimeout Reason = "snapshot_timeout"
+	Refused         Reason = "refused"
+	ActionFailed    Reason = "action_failed"
+	LimitExceeded   Reason = "limit_exceeded"
+	UnknownOutcome  Reason = "unknown_outcome"
+	VolumesAttached Reason = "volumes_attached"
+	RunCancelled    Reason = "cancelled"
+)
+
+// Result is what became of one server, or of one thing that was asked for and does not exist.
+type Result struct {
+	Name   string         // the server's name; for NotFound the name, ID, glob or selector as the user wrote it
+	Server hetzner.Server // zero for what does not exist
+	Status Status
+	Reason Reason // "" where there is nothing to say
+
+	Err      *hetzner.Error  // what Hetzner answered last, where that is the reason
+	Action   *hetzner.Action // the action that failed, where that is the reason
+	Holder   *hetzner.Action // who held the lock, where known
+	MaySlip  bool            // a create is unanswered: a snapshot may still appear, labelled with Request
+	Vanished bool            // the image was there, and then was not
+	Request  string          // value of [LabelRequest]
+
+	ImageID, ActionID int64 // 0 where unknown
+	Description       string
+	SizeGB            float64 // 0 where unknown
+	LockWait          time.Duration
+	Duration          time.Duration // from acceptance; 0 without
+	PowerState        string        // "running", "off" or "" at the create
+	Reused            bool
+}
+
+// Usable reports whether the snapshot is what the user asked for: available, or accepted when nobody waits.
+func (r Result) Usable() bool { return r.Status == Available || r.Status == Creating }
+
+// Outcome is what became of a run.
+type Outcome struct {
+	Results  []Result       // ordered by name
+	Nothing  bool           // nothing was selected, and the user calls that an error
+	Token    *hetzner.Error // Hetzner's refusal of the token, which ended the run
+	Selector *hetzner.Error // Hetzner's refusal of the label selector
+	Down     *hetzner.Error // the last answer when the servers could not be listed at all
+	Signal   os.Signal      // the one that cancelled the run, nil without
+	DryRun   bool
+}
+
+// EventKind says what an [Event] tells.
+type EventKind int
+
+// What events tell, in the order of a server's life.
+const (
+	EventSelected  EventKind = iota + 1 // the servers are known: Servers
+	EventWarning                        // something asked for is not there, by Name; the user called it no error: Reason
+	EventVolumes                        // volumes are attached, which the snapshot will not include
+	EventLocked                         // Hetzner shows a lock, or refused the create for now: Holder, Err
+	EventHeld                           // the lock's holder became known, or changed: Holder
+	EventUnlocked                       // the lock is gone
+	EventAsked                          // the create was sent
+	EventAccepted                       // the create was accepted: ImageID, ActionID
+	EventLost                           // the create's answer was lost: Err
+	EventAdopted                        // the image of a lost create was found
+	EventAbsent                         // a lost create has proved to have had no effect, and is asked again
+	EventCopied                         // the action succeeded; the image is awaited
+	EventFinished                       // Result is final
+	EventProgress                       // nothing new for a while: Progress
+	EventUnreached                      // the servers could not be listed and will be asked for again: Err
+	EventCancelled                      // the run is being cancelled
+)
+
+// Event is something that happened, for a report to put into words.
+type Event struct {
+	Kind     EventKind
+	At       time.Time
+	Name     string
+	Server   hetzner.Server
+	Servers  []hetzner.Server
+	Holder   *hetzner.Action
+	Err      *hetzner.Error
+	ImageID  int64
+	ActionID int64
+	Reason   Reason
+	Result   *Result
+	Progress Progress
+}
+
+// Progress is the state of a run in numbers.
+type Progress struct {
+	Waiting, Locked, Lost, Creating, Finished int
+	Percent                                   int              // mean progress of the snapshots being created
+	Holders                                   []hetzner.Action // of the locks, as far as known
+}

@@ -1,0 +1,132 @@
+package snapshot
+
+import (
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// A target has three independent regions. Folded into one enum they would multiply; a target is done when each of
+// them is final.
+type (
+	snapshotState int
+	powerState    int
+	thinningState int
+)
+
+// The states of a snapshot.
+const (
+	waiting    snapshotState = iota // for a free place among those in flight
+	locked                          // Hetzner shows a lock, or refused for now
+	full                            // the account's limit is reached; waits for freed room
+	asked                           // the create is on its way
+	lost                            // nobody knows what became of the create
+	clearing                        // the action failed for a lock; its image must be seen gone before the next create
+	creating                        // accepted, its action runs
+	confirming                      // its action succeeded, its image is awaited
+	finished                        // the result is final
+)
+
+// The states of a server's power. Nothing switches servers off yet.
+const (
+	untouched powerState = iota
+)
+
+// The states of thinning out. Nothing is thinned out yet.
+const (
+	noThinning thinningState = iota
+)
+
+// target is one server on its way to its snapshot.
+type target struct {
+	server   hetzner.Server
+	snapshot snapshotState
+	power    powerState
+	thinning thinningState
+	result   Result
+
+	lock     stopwatch       // runs while Hetzner shows a lock or refuses, and while a create is lost
+	shown    bool            // a look showed the lock since the last refusal
+	refusals int             // in a row, without a visible lock
+	retryAt  time.Time       // when to ask again although no look shows the server unlocked
+	refusal  *hetzner.Error  // the last answer "not now", or what happened to a lost create
+	holder   *hetzner.Action // who holds the lock, nil while unknown
+
+	queued time.Time // since when it could be asked for: first come, first served
+
+	lostAt   time.Time
+	absentAt [2]time.Time // beginnings of the complete image listings that prove a lost create's absence
+	provenAt time.Time    // when the second of them was complete: a look at the server must begin after it
+
+	accepted     time.Time
+	imageCreated time.Time // of an adopted image, by Hetzner's clock
+	seeking      bool      // an adopted image's action has yet to be sought
+	unseen       int       // looks in a row that lacked what they looked for: its action, then its image
+	progress     int       // percent, of its own action
+
+	heldBy   string // the holder's command that was told last
+	unlisted bool   // a listing by label does not show the server any more
+
+	// When each kind of look at this target is next due. Only the looks that its state calls for are made.
+	serverDue, actionDue, imageDue, holderDue time.Time
+
+	// A look that began before the target came into its state says nothing about it.
+	watchedSince, imageSince time.Time
+}
+
+// done reports whether all three regions are final.
+func (t *target) done() bool {
+	return t.snapshot == finished && t.power == untouched && t.thinning == noThinning
+}
+
+// inFlight reports whether the target takes one of the places for snapshots in flight.
+func (t *target) inFlight() bool {
+	switch t.snapshot {
+	case asked, lost, clearing, creating, confirming:
+		return true
+	case waiting, locked, full, finished:
+	}
+	return false
+}
+
+// watched reports whether looks at the server itself are of use: to see a lock go, or to prove that a lost create
+// had no effect.
+func (t *target) watched() bool {
+	return t.snapshot == locked || t.snapshot == lost && !t.provenAt.IsZero()
+}
+
+// imageWatched reports whether image listings are of use.
+func (t *target) imageWatched() bool {
+	return t.snapshot == lost || t.snapshot == clearing || t.snapshot == confirming
+}
+
+// stopwatch adds up the time during which it runs.
+type stopwatch struct {
+	total time.Duration
+	since time.Time // zero while it is stopped
+}
+
+func (s *stopwatch) start(now time.Time) {
+	if s.since.IsZero() {
+		s.since = now
+	}
+}
+
+func (s *stopwatch) stop(now time.Time) {
+	s.total, s.since = s.elapsed(now), time.Time{}
+}
+
+func (s *stopwatch) elapsed(now time.Time) time.Duration {
+	if s.since.IsZero() {
+		return s.total
+	}
+	return s.total + now.Sub(s.since)
+}
+
+// reaches returns when the stopwatch will show d; the zero time while it is stopped.
+func (s *stopwatch) reaches(d time.Duration) time.Time {
+	if s.since.IsZero() {
+		return time.Time{}
+	}
+	return s.since.Add(d - s.total)
+}
