@@ -1,0 +1,164 @@
+// Package action is the story of one run, from inputs to exit code. Start reading here.
+//
+// It reads the inputs, has the snapshots taken, has the result reported, and turns it into an exit code. It talks to
+// no server and words no result itself, and it takes everything from outside the program (environment, output,
+// signals, network, randomness) as values, so that a test can be the world.
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/org/hsnap-action/internal/config"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/report"
+	"github.com/org/hsnap-action/internal/secret"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// Exit codes are part of the user's contract. A cancelled run ends with 128 plus the signal's number.
+const (
+	exitSuccess = 0 // every selected server has its snapshot, or was skipped as asked
+	exitFailure = 1 // one or more servers failed, or the outputs could not be handed on
+	exitInputs  = 2 // wrong inputs, or nothing selected
+	exitAPI     = 3 // the API could not be used at all
+	exitSignal  = 128
+)
+
+// Process is the program as a value.
+type Process struct {
+	Args      []string // the command line, program name first
+	Version   string
+	Env       []string // as os.Environ gives it
+	Out       io.Writer
+	Signals   <-chan os.Signal
+	Transport http.RoundTripper
+	Rand      io.Reader // as crypto/rand.Reader: never fails
+}
+
+// Main runs the program and returns its exit code.
+func (p Process) Main(ctx context.Context) int {
+	tokens := config.Tokens(p.Env)
+	mask := secret.New(tokens...)
+	r := report.New(report.Options{Out: p.Out, Mask: mask, Getenv: p.getenv})
+	if code, done := p.arguments(r); done {
+		return code
+	}
+	r.Conceal(tokens)
+
+	cfg, err := config.Load(p.Env)
+	if err != nil {
+		var mistakes config.InputErrors
+		if !errors.As(err, &mistakes) {
+			mistakes = config.InputErrors{{Problem: err.Error()}}
+		}
+		for _, mistake := range mistakes {
+			r.Error(mistake.Error())
+		}
+		return p.deliver(r, snapshot.Outcome{Nothing: true}, report.OutputsTo{}, exitInputs)
+	}
+	r.SetLockTimeout(cfg.LockTimeout)
+
+	api := hetzner.New(hetzner.Options{
+		Endpoint: string(cfg.APIEndpoint), Token: string(cfg.Token), Version: p.Version,
+		Transport: p.Transport, Mask: mask, Observe: r.Exchange,
+	})
+	outcome := snapshot.Run(ctx, api, settings(cfg, p.Rand), p.Signals, r.Event)
+
+	explain(r, cfg, outcome)
+	to := report.OutputsTo{File: string(cfg.OutputFile), Summary: bool(cfg.Summary)}
+	return p.deliver(r, outcome, to, exitCode(outcome))
+}
+
+// arguments handles the command line, which holds nothing but questions about the program itself.
+func (p Process) arguments(r *report.Report) (code int, done bool) {
+	switch {
+	case len(p.Args) < 2:
+		return 0, false
+	case p.Args[1] == "--help" || p.Args[1] == "-h":
+		r.Text(config.Help(p.Version))
+	case p.Args[1] == "--version":
+		r.Text("hsnap-action " + p.Version)
+	default:
+		r.Error(fmt.Sprintf("unknown argument %q: inputs are environment variables, see --help", p.Args[1]))
+		return exitInputs, true
+	}
+	return exitSuccess, true
+}
+
+// deliver hands on the outputs. A result that the next step can't read is no success.
+func (p Process) deliver(r *report.Report, o snapshot.Outcome, to report.OutputsTo, code int) int {
+	if err := r.Deliver(o, report.TallyOf(o), to); err != nil {
+		r.Error(err.Error())
+		if code == exitSuccess {
+			return exitFailure
+		}
+	}
+	return code
+}
+
+// explain tells why a run as a whole came to nothing; what happened to each server has been told.
+func explain(r *report.Report, cfg config.Config, o snapshot.Outcome) {
+	switch {
+	case o.Token != nil:
+		r.Error(fmt.Sprintf("Hetzner refused the API token: %s; it must be a valid token of this project, with the permission to read and write", o.Token))
+	case o.Down != nil:
+		r.Error(fmt.Sprintf("Hetzner's API at %s could not be used for %s: %s; see https://status.hetzner.com", cfg.APIEndpoint, cfg.LockTimeout, o.Down))
+	case o.Selector != nil:
+		r.Error(fmt.Sprintf("label-selector: Hetzner refused %q: %s", cfg.LabelSelector, o.Selector))
+	case o.Nothing:
+		r.Error("no server is left to snapshot; if that is fine, set if-no-servers-found to warn or ignore")
+	}
+}
+
+// exitCode follows from the outcome alone.
+func exitCode(o snapshot.Outcome) int {
+	switch {
+	case o.Signal != nil:
+		if number, ok := o.Signal.(syscall.Signal); ok {
+			return exitSignal + int(number)
+		}
+		return exitSignal + int(syscall.SIGTERM)
+	case o.Token != nil, o.Down != nil:
+		return exitAPI
+	case o.Selector != nil, o.Nothing:
+		return exitInputs
+	case report.TallyOf(o).Failed > 0:
+		return exitFailure
+	}
+	return exitSuccess
+}
+
+// settings translates the inputs into the words of package snapshot.
+func settings(cfg config.Config, random io.Reader) snapshot.Settings {
+	s := snapshot.Settings{
+		Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: string(cfg.LabelSelector),
+		IfNone: snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),
+		IfLocked:    snapshot.Policy(cfg.IfLocked),
+		LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: time.Duration(cfg.SnapshotTimeout),
+		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun),
+		Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository),
+		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels),
+		Describe: func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
+		Rand:     random,
+	}
+	s.Run, s.EarlierRuns = runs(cfg, random)
+	return s
+}
+
+func (p Process) getenv(name string) string {
+	value := ""
+	for _, pair := range p.Env {
+		if key, v, ok := strings.Cut(pair, "="); ok && key == name {
+			value = v // the last one counts, as in os/exec
+		}
+	}
+	return value
+}

@@ -1,0 +1,286 @@
+package action_test
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/hsnap-action/internal/hcloudsim"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files of the scenarios")
+
+// TestScenarios runs every directory of testdata/scenarios: scenario.txt says what the user asked for and what the
+// simulated API does, the other files are what the user then sees. See testdata/scenarios/README.md for its words.
+func TestScenarios(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/scenarios/*/scenario.txt")
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no scenarios found: %v", err)
+	}
+	for _, file := range dirs {
+		dir := filepath.Dir(file)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := readScenario(t, file)
+				r := w.run(t)
+				hidesToken(t, r)
+				golden(t, filepath.Join(dir, "log.txt"), strings.ReplaceAll(r.log, hcloudsim.DefaultToken, "<the token>"))
+				golden(t, filepath.Join(dir, "summary.md"), r.summary)
+				var outputs strings.Builder
+				fmt.Fprintf(&outputs, "exit %d after %s with %s\n", r.code, r.took.Round(time.Second), w.requests())
+				for _, name := range r.order {
+					value := r.outputs[name]
+					if name == "snapshots" {
+						value = strings.ReplaceAll(strings.ReplaceAll(value, `},{`, "},\n  {"), `,"message`, ",\n   \"message")
+					}
+					fmt.Fprintf(&outputs, "%s=%s\n", name, value)
+				}
+				golden(t, filepath.Join(dir, "outputs.txt"), outputs.String())
+			})
+		})
+	}
+}
+
+// requests counts what was sent.
+func (w *world) requests() string {
+	looks, creates := 0, 0
+	for _, x := range w.cloud.History() {
+		if x.Method == "GET" {
+			looks++
+		} else {
+			creates++
+		}
+	}
+	return fmt.Sprintf("%d reads and %d creates", looks, creates)
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v; run go test ./internal/action -run Scenarios -update", err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// readScenario builds the world that a scenario.txt describes.
+func readScenario(t *testing.T, file string) *world {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	s := scenario{t: t, servers: map[string]int64{}}
+	var lines []words
+	for scan := bufio.NewScanner(f); scan.Scan(); {
+		line := strings.TrimSpace(scan.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		ws := parseWords(line)
+		if ws.list[0] == "limit" { // of snapshots; it belongs to the project from its beginning
+			s.options.SnapshotLimit, err = strconv.Atoi(ws.list[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		lines = append(lines, ws)
+	}
+	s.options.Seed = 1
+	s.w = newWorld(t, s.options)
+	for _, ws := range lines {
+		s.apply(ws)
+	}
+	return s.w
+}
+
+type scenario struct {
+	t       *testing.T
+	options hcloudsim.Options
+	w       *world
+	servers map[string]int64
+}
+
+// words is one line: words, and key=value pairs among them.
+type words struct {
+	line string
+	list []string
+	args map[string]string
+}
+
+func parseWords(line string) words {
+	ws := words{line: line, args: map[string]string{}}
+	for i, word := range strings.Fields(line) {
+		if key, value, ok := strings.Cut(word, "="); ok && i > 1 {
+			ws.args[key] = value
+			continue
+		}
+		ws.list = append(ws.list, word)
+	}
+	return ws
+}
+
+func (s *scenario) duration(ws words, key string) time.Duration {
+	if ws.args[key] == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(ws.args[key])
+	if err != nil {
+		s.t.Fatalf("%s: %v", ws.line, err)
+	}
+	return d
+}
+
+func (s *scenario) number(ws words, key string) int {
+	if ws.args[key] == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(ws.args[key])
+	if err != nil {
+		s.t.Fatalf("%s: %v", ws.line, err)
+	}
+	return n
+}
+
+func (s *scenario) apply(ws words) {
+	rest := func(n int) string { // the line after its first n words
+		text := ws.line
+		for range n {
+			_, text, _ = strings.Cut(text, " ")
+			text = strings.TrimSpace(text)
+		}
+		return text
+	}
+	switch ws.list[0] {
+	case "input":
+		s.w.inputs[ws.list[1]] = rest(2)
+	case "env":
+		s.w.env[ws.list[1]] = rest(2)
+	case "server":
+		s.server(ws)
+	case "image":
+		s.image(ws)
+	case "lock":
+		s.w.cloud.Lock(s.id(ws.list[1]), hcloudsim.Lock{
+			From: s.duration(ws, "from"), For: s.duration(ws, "for"), Lag: s.duration(ws, "lag"),
+			Command: ws.args["command"], Hidden: ws.args["hidden"] == "true", AfterLooks: s.number(ws, "after-looks"),
+		})
+	case "fault":
+		s.fault(ws)
+	case "at":
+		s.at(ws)
+	case "signal":
+		after, err := time.ParseDuration(ws.list[1])
+		if err != nil {
+			s.t.Fatalf("%s: %v", ws.line, err)
+		}
+		s.w.signals = append(s.w.signals, signalAt{after, map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}[ws.list[2]]})
+	default:
+		s.t.Fatalf("unknown line %q", ws.line)
+	}
+}
+
+func (s *scenario) id(name string) int64 {
+	id, ok := s.servers[name]
+	if !ok {
+		s.t.Fatalf("no server %q in the scenario so far", name)
+	}
+	return id
+}
+
+func (s *scenario) server(ws words) {
+	server := hcloudsim.Server{
+		Name: ws.list[1], Status: ws.args["status"], IPv4: ws.args["ipv4"], Labels: pairs(ws.args["labels"]),
+		Snapshot: hcloudsim.SnapshotBehaviour{
+			Duration: s.duration(ws, "duration"), AvailableAfter: s.duration(ws, "available-after"), LockFor: s.duration(ws, "lock-for"),
+			FailCode: ws.args["fail"], FailMessage: strings.ReplaceAll(ws.args["fail-message"], "_", " "), FailAfter: s.duration(ws, "fail-after"),
+			FailTimes: s.number(ws, "fail-times"), VanishAfter: s.duration(ws, "vanish-after"), NeverAvailable: ws.args["never-available"] == "true",
+		},
+	}
+	for volume := range strings.SplitSeq(ws.args["volumes"], ",") {
+		if id, err := strconv.ParseInt(volume, 10, 64); err == nil {
+			server.Volumes = append(server.Volumes, id)
+		}
+	}
+	s.servers[ws.list[1]] = s.w.cloud.AddServer(server)
+}
+
+func (s *scenario) image(ws words) {
+	server := s.id(ws.list[1])
+	labels := pairs(ws.args["labels"])
+	labels["hsnap/server-id"] = strconv.FormatInt(server, 10)
+	s.w.cloud.AddImage(hcloudsim.Image{ServerID: server, Labels: labels, Description: ws.args["description"], Status: ws.args["status"], SizeGB: 2.5})
+}
+
+func pairs(text string) map[string]string {
+	labels := map[string]string{}
+	for pair := range strings.SplitSeq(text, ",") {
+		if key, value, ok := strings.Cut(pair, ":"); ok {
+			labels[key] = value
+		}
+	}
+	return labels
+}
+
+func (s *scenario) fault(ws words) {
+	kinds := map[string]hcloudsim.FaultKind{}
+	for kind := hcloudsim.LoseAnswerDone; kind <= hcloudsim.Redirect307; kind++ {
+		kinds[kind.String()] = kind
+	}
+	kind, ok := kinds[ws.list[1]]
+	if !ok {
+		s.t.Fatalf("%s: the kinds are %v", ws.line, kinds)
+	}
+	path := map[string]string{"": "", "create": "/servers/*/actions/create_image"}[ws.args["on"]]
+	if path == "" {
+		path = ws.args["on"]
+	}
+	s.w.cloud.Inject(hcloudsim.Fault{
+		Kind: kind, Path: path, Method: ws.args["method"], Skip: s.number(ws, "skip"), Times: s.number(ws, "times"), Every: s.number(ws, "every"),
+		From: s.duration(ws, "from"), For: s.duration(ws, "for"), Delay: s.duration(ws, "delay"),
+		Status: s.number(ws, "status"), Code: ws.args["code"], Message: strings.ReplaceAll(ws.args["message"], "_", " "),
+	})
+}
+
+func (s *scenario) at(ws words) {
+	after, err := time.ParseDuration(ws.list[1])
+	if err != nil {
+		s.t.Fatalf("%s: %v", ws.line, err)
+	}
+	acts := map[string]func(*hcloudsim.Cloud){
+		"revoke":        func(c *hcloudsim.Cloud) { c.Revoke() },
+		"spend":         func(c *hcloudsim.Cloud) { c.Spend(s.number(ws, "requests")) },
+		"delete-server": func(c *hcloudsim.Cloud) { c.DeleteServer(s.id(ws.args["server"])) },
+		"delete-images": func(c *hcloudsim.Cloud) {
+			for _, image := range c.Images() {
+				c.DeleteImage(image.ID)
+			}
+		},
+	}
+	act, ok := acts[ws.list[2]]
+	if !ok {
+		s.t.Fatalf("unknown act in %q", ws.line)
+	}
+	s.w.cloud.At(after, act)
+}

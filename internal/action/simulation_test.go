@@ -1,0 +1,321 @@
+package action_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/hsnap-action/internal/hcloudsim"
+)
+
+var (
+	seeds     = flag.Int("seeds", 200, "how many seeds TestSimulation runs")
+	firstSeed = flag.Uint64("seed", 1, "the first seed that TestSimulation runs")
+)
+
+// plan is what one seed decides.
+type plan struct {
+	seed            uint64
+	lockTimeout     time.Duration
+	snapshotTimeout time.Duration
+	wait            bool
+	cancelAfter     time.Duration // 0: never
+	servers         int
+	failing         map[int64]bool // servers whose snapshots can fail after they were accepted
+}
+
+// build makes a world from a seed: a project, inputs, weather, other actors, and perhaps a cancel.
+func build(t *testing.T, seed uint64) (*world, plan) {
+	t.Helper()
+	dice := rand.New(rand.NewPCG(seed, 0x5eed))
+	within := func(low, high time.Duration) time.Duration {
+		return low + time.Duration(dice.Int64N(int64(high-low)))
+	}
+	p := plan{
+		seed: seed, failing: map[int64]bool{}, servers: 1 + dice.IntN(6), wait: dice.IntN(5) > 0,
+		lockTimeout:     within(20*time.Second, 10*time.Minute).Round(time.Second),
+		snapshotTimeout: within(90*time.Second, 10*time.Minute).Round(time.Second),
+	}
+	// Storms come and go between seeds: most are mild, so that runs also get somewhere.
+	onCreate, onLook := [...]int{0, 5, 30, 60}[dice.IntN(4)], [...]int{0, 2, 10, 40}[dice.IntN(4)]
+	w := newWorld(t, hcloudsim.Options{
+		Seed: seed, MinLatency: 10 * time.Millisecond, MaxLatency: within(20*time.Millisecond, 3*time.Second),
+		SnapshotLimit: []int{0, 0, 0, 3}[dice.IntN(4)],
+		Corrupt: func(r *http.Request, dice *rand.Rand) *hcloudsim.Fault {
+			percent := onLook
+			if r.Method == http.MethodPost {
+				percent = onCreate
+			}
+			if dice.IntN(100) >= percent {
+				return nil
+			}
+			return weather(r.Method, dice)
+		},
+	})
+	if seed%8 != 0 { // checking replies takes most of the time; a sample does
+		w.check = func(rt http.RoundTripper) http.RoundTripper { return rt }
+	}
+	for i := range p.servers {
+		behaviour := hcloudsim.SnapshotBehaviour{
+			Duration: within(5*time.Second, 2*time.Minute), AvailableAfter: within(0, 20*time.Second),
+			LockFor:  []time.Duration{0, -1, 10 * time.Second}[dice.IntN(3)],
+			Progress: hcloudsim.ProgressShape(dice.IntN(3)),
+		}
+		switch dice.IntN(12) {
+		case 0:
+			behaviour.FailCode, behaviour.FailMessage, behaviour.FailTimes = "action_failed", "Action failed", dice.IntN(2)
+		case 1:
+			behaviour.FailCode, behaviour.FailMessage, behaviour.FailTimes = "unknown_error", "server is locked", 1
+			behaviour.FailAfter, behaviour.VanishAfter = within(0, 9*time.Second)+1, within(0, 9*time.Second)
+		case 2:
+			behaviour.NeverAvailable = true
+		}
+		id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("web-%d", i), Snapshot: behaviour})
+		p.failing[id] = behaviour.FailCode != ""
+		for range dice.IntN(3) {
+			w.cloud.Lock(id, hcloudsim.Lock{
+				From: within(0, time.Minute), For: within(time.Second, 4*time.Minute), Lag: within(0, 5*time.Second),
+				Command: []string{"", "change_server_type", "apply_firewall"}[dice.IntN(3)],
+				Hidden:  dice.IntN(4) == 0, AfterLooks: dice.IntN(3),
+			})
+		}
+		if dice.IntN(15) == 0 {
+			w.cloud.At(within(0, 2*time.Minute), func(c *hcloudsim.Cloud) { c.DeleteServer(id) })
+		}
+	}
+	if dice.IntN(25) == 0 {
+		w.cloud.At(within(0, 2*time.Minute), func(c *hcloudsim.Cloud) { c.Revoke() })
+	}
+	if dice.IntN(3) == 0 {
+		p.cancelAfter = within(0, 4*time.Minute)
+		w.signals = []signalAt{{p.cancelAfter, syscall.SIGINT}}
+	}
+	w.inputs = map[string]string{
+		"servers": "web-*", "wait": strconv.FormatBool(p.wait), "max-parallel": strconv.Itoa(1 + dice.IntN(8)),
+		"lock-timeout": p.lockTimeout.String(), "snapshot-timeout": p.snapshotTimeout.String(),
+		"if-locked": []string{"wait", "wait", "wait", "skip", "fail"}[dice.IntN(5)],
+	}
+	return w, p
+}
+
+// weather is one thing that goes wrong with a request.
+func weather(method string, dice *rand.Rand) *hcloudsim.Fault {
+	kinds := []hcloudsim.FaultKind{
+		hcloudsim.DropConnection, hcloudsim.RefuseDial, hcloudsim.HTML502, hcloudsim.ErrorJSON, hcloudsim.EmptyObject,
+		hcloudsim.CutBody, hcloudsim.Garbled, hcloudsim.RateLimited, hcloudsim.Slow, hcloudsim.Hang, hcloudsim.Redirect307,
+	}
+	if method == http.MethodPost {
+		kinds = append(kinds, hcloudsim.LoseAnswerDone, hcloudsim.LoseAnswerLate, hcloudsim.LoseAnswerNever,
+			hcloudsim.LoseAnswerDone, hcloudsim.LoseAnswerLate)
+	} else {
+		kinds = append(kinds, hcloudsim.NoPagination, hcloudsim.ShiftedPage)
+	}
+	return &hcloudsim.Fault{
+		Kind: kinds[dice.IntN(len(kinds))], Delay: time.Duration(dice.Int64N(int64(50 * time.Second))),
+		Status: []int{500, 503, 504}[dice.IntN(3)], Code: "server_error", Message: "a message",
+		Shift: []int{-1, 1}[dice.IntN(2)],
+	}
+}
+
+func TestSimulation(t *testing.T) {
+	for i := range uint64(*seeds) {
+		seed := *firstSeed + i
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w, p := build(t, seed)
+				r := w.run(t)
+				// A create that was lost may take effect after the end of the run.
+				time.Sleep(2 * time.Minute)
+				judge(t, w, p, r)
+				if t.Failed() {
+					t.Logf("replay: go test ./internal/action -run 'TestSimulation' -seeds 1 -seed %d -v\nplan %+v, inputs %v\nexit %d after %s\n%s\n%s",
+						seed, p, w.inputs, r.code, r.took, r.log, w.history())
+				}
+			})
+		})
+	}
+}
+
+// judge holds the simulator's truth against what the program promises and says.
+func judge(t *testing.T, w *world, p plan, r ran) {
+	t.Helper()
+	made := map[int64][]hcloudsim.Image{} // by server
+	for _, image := range w.cloud.Images() {
+		if image.Labels["hsnap/run"] == "8123456789-1" {
+			made[image.ServerID] = append(made[image.ServerID], image)
+		}
+	}
+	for id, images := range made {
+		if len(images) > 1 {
+			t.Errorf("server %d has %d snapshots of this run: %v", id, len(images), images)
+		}
+	}
+
+	var usable, failed, skipped, cancelled int
+	known := map[int64]bool{}
+	for _, s := range r.snapshots(t) {
+		if s.ImageID != nil {
+			known[*s.ImageID] = true
+		}
+		switch s.Status {
+		case "available", "creating":
+			usable++
+			switch {
+			case s.ServerID == nil || s.ImageID == nil:
+				t.Errorf("%s is reported %s without its IDs", s.Name, s.Status)
+			case s.Status == "creating" && p.failing[*s.ServerID] && len(made[*s.ServerID]) == 0:
+				// it failed after the run that did not wait for it
+			case len(made[*s.ServerID]) != 1 || made[*s.ServerID][0].ID != *s.ImageID:
+				t.Errorf("%s is reported %s with image %v; made: %v", s.Name, s.Status, s.ImageID, made)
+			case s.Status == "available" && made[*s.ServerID][0].Status != "available":
+				t.Errorf("%s is reported available, its image is %s", s.Name, made[*s.ServerID][0].Status)
+			}
+		case "failed":
+			failed++
+		case "skipped":
+			skipped++
+		case "cancelled":
+			cancelled++
+		default:
+			t.Errorf("%s has the status %q", s.Name, s.Status)
+		}
+		if (s.Reason == "") != (s.Status == "available" || s.Status == "creating") {
+			t.Errorf("%s is %s with the reason %q", s.Name, s.Status, s.Reason)
+		}
+		if s.ServerID != nil && strings.Contains(s.Message, "may still appear") {
+			for _, image := range made[*s.ServerID] {
+				known[image.ID] = true // the report says that it may appear, and by which label it is found
+				if !strings.Contains(s.Message, image.Labels["hsnap/request"]) {
+					t.Errorf("%s: the message names another request than image %d carries: %s", s.Name, image.ID, s.Message)
+				}
+			}
+		}
+	}
+	for _, images := range made {
+		for _, image := range images {
+			if !known[image.ID] {
+				t.Errorf("image %d of server %d is in no output", image.ID, image.ServerID)
+			}
+		}
+	}
+
+	want, code := "success", 0
+	switch {
+	case cancelled > 0 || r.code == 130:
+		want, code = "cancelled", 130
+	case strings.Contains(r.log, "refused the API token"), strings.Contains(r.log, "could not be used for"):
+		want, code = "failure", 3
+		if usable > 0 {
+			want = "partial"
+		}
+	case strings.Contains(r.log, "no server is left to snapshot"):
+		want, code = "failure", 2
+	case failed > 0 && usable == 0:
+		want, code = "failure", 1
+	case failed > 0:
+		want, code = "partial", 1
+	case usable == 0:
+		want, code = "skipped", 0
+	}
+	if r.outputs["result"] != want || r.code != code {
+		t.Errorf("result %q, exit %d; want %q, %d", r.outputs["result"], r.code, want, code)
+	}
+	for name, n := range map[string]int{"created-count": usable, "failed-count": failed, "skipped-count": skipped} {
+		if r.outputs[name] != strconv.Itoa(n) {
+			t.Errorf("%s is %s, want %d", name, r.outputs[name], n)
+		}
+	}
+	if code == 130 && r.took > p.cancelAfter+5*time.Second {
+		t.Errorf("ended %s after the cancel, more than 5s", r.took-p.cancelAfter)
+	}
+	// Each server may wait for the ones before it.
+	perServer := 2*p.lockTimeout + p.snapshotTimeout + 10*time.Minute
+	if r.took > p.lockTimeout+time.Duration(p.servers)*perServer {
+		t.Errorf("the run took %s", r.took)
+	}
+	judgeLooks(t, w)
+	hidesToken(t, r)
+}
+
+// judgeLooks holds the requests against the budget: at most 30 looks in any 60 s after the selection.
+func judgeLooks(t *testing.T, w *world) {
+	t.Helper()
+	var looks []time.Time
+	selecting := true
+	for _, x := range w.cloud.History() {
+		if selecting {
+			selecting = x.Path == "/servers" && (x.Status != 200 || x.Fault != "")
+			continue
+		}
+		switch {
+		case x.Method == http.MethodGet,
+			// a refusal, or a create that never arrived
+			x.Method == http.MethodPost && (x.Status == 423 || x.Status == 429 || x.Fault == hcloudsim.RefuseDial.String()):
+			looks = append(looks, x.At)
+		}
+	}
+	for i := range looks {
+		if i >= 30 && looks[i].Sub(looks[i-30]) <= time.Minute {
+			t.Errorf("31 looks within %s", looks[i].Sub(looks[i-30]))
+			return
+		}
+	}
+}
+
+// hidesToken fails where six characters in a row of the token are shown, other than to tell GitHub what to hide.
+func hidesToken(t *testing.T, r ran) {
+	t.Helper()
+	log := strings.ReplaceAll(r.log, "::add-mask::"+hcloudsim.DefaultToken+"\n", "")
+	for _, text := range []string{log, r.summary, fmt.Sprint(r.outputs)} {
+		for i := range len(hcloudsim.DefaultToken) - 5 {
+			if strings.Contains(text, hcloudsim.DefaultToken[i:i+6]) {
+				t.Errorf("the token is shown in part: %q", hcloudsim.DefaultToken[i:i+6])
+				return
+			}
+		}
+	}
+}
+
+// The same seed gives the same run, to the nanosecond, however many processors there are.
+func TestDeterminism(t *testing.T) {
+	history := func(seed uint64) (lines []string) {
+		synctest.Test(t, func(t *testing.T) {
+			w, _ := build(t, seed)
+			r := w.run(t)
+			for _, x := range w.cloud.History() {
+				lines = append(lines, fmt.Sprintf("%d %s %s?%s %d %s %s %s", x.At.UnixNano(), x.Method, x.Path, x.Query, x.Status, x.Fault, x.CorrelationID, x.Body))
+			}
+			lines = append(lines, strings.Split(r.log, "\n")...)
+		})
+		return lines
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, seed := range []uint64{3, 7, 11, 19} {
+		var first []string
+		for _, processors := range []int{1, 2, 4} {
+			runtime.GOMAXPROCS(processors)
+			got := history(seed)
+			if first == nil {
+				first = got
+			}
+			if diff := cmp.Diff(first, got); diff != "" {
+				t.Fatalf("seed %d differs with %d processors (-1 +%d):\n%s", seed, processors, processors, diff)
+			}
+		}
+		if !slices.ContainsFunc(first, func(line string) bool { return strings.Contains(line, "create_image") }) {
+			t.Errorf("seed %d asks for no snapshot: it proves nothing", seed)
+		}
+	}
+}

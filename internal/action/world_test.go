@@ -1,0 +1,187 @@
+package action_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/org/hsnap-action/internal/action"
+	"github.com/org/hsnap-action/internal/hcloudsim"
+	"github.com/org/hsnap-action/internal/hcloudsim/speccheck"
+)
+
+// world is everything around one run of the program.
+type world struct {
+	cloud   *hcloudsim.Cloud
+	inputs  map[string]string // as in a workflow: name -> value
+	env     map[string]string // beside the inputs and what every run on GitHub has
+	signals []signalAt
+	seed    uint64
+	dir     string // for the files that the runner hands over
+	check   func(http.RoundTripper) http.RoundTripper
+}
+
+type signalAt struct {
+	after  time.Duration
+	signal syscall.Signal
+}
+
+// newWorld returns a world without servers. Call it in a synctest bubble.
+func newWorld(t *testing.T, o hcloudsim.Options) *world {
+	t.Helper()
+	if o.MaxLatency == 0 {
+		o.MinLatency, o.MaxLatency = 20*time.Millisecond, 180*time.Millisecond
+	}
+	return &world{
+		cloud: hcloudsim.New(o), inputs: map[string]string{}, env: map[string]string{}, seed: o.Seed, dir: t.TempDir(),
+		check: func(rt http.RoundTripper) http.RoundTripper { return speccheck.Wrap(t, rt) },
+	}
+}
+
+// ran is what is left of a run.
+type ran struct {
+	code    int
+	log     string
+	outputs map[string]string
+	order   []string // the outputs' names as written
+	summary string
+	took    time.Duration
+}
+
+// run runs the program to its end, in the bubble's time.
+func (w *world) run(t *testing.T) ran {
+	t.Helper()
+	output, summary := filepath.Join(w.dir, "output"), filepath.Join(w.dir, "summary")
+	env := map[string]string{
+		"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": output, "GITHUB_STEP_SUMMARY": summary,
+		"GITHUB_RUN_ID": "8123456789", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_RUN_NUMBER": "7",
+		"GITHUB_REPOSITORY": "acme/shop", "GITHUB_WORKFLOW": "nightly", "GITHUB_REF_NAME": "main", "GITHUB_SHA": strings.Repeat("c0ffee00", 5),
+		"INPUT_HCLOUD-TOKEN": hcloudsim.DefaultToken, "INPUT_API-ENDPOINT": "http://127.0.0.1/v1",
+	}
+	for name, value := range w.inputs {
+		env["INPUT_"+strings.ToUpper(name)] = value
+	}
+	maps.Copy(env, w.env)
+	for _, file := range []string{output, summary} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	signals := make(chan os.Signal, 2)
+	over := make(chan struct{})
+	defer close(over)
+	for _, s := range w.signals {
+		go func() {
+			select {
+			case <-time.After(s.after):
+				signals <- s.signal
+			case <-over:
+			}
+		}()
+	}
+	var log strings.Builder
+	start := time.Now()
+	p := action.Process{
+		Args: []string{"/hsnap-action"}, Version: "test", Out: &log, Signals: signals,
+		Transport: w.check(w.cloud.Transport()),
+		Rand:      rand.NewChaCha8([32]byte{byte(w.seed), byte(w.seed >> 8), byte(w.seed >> 16)}),
+	}
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		p.Env = append(p.Env, name+"="+env[name])
+	}
+	r := ran{code: p.Main(t.Context()), log: log.String(), took: time.Since(start)}
+	r.outputs, r.order = readOutputs(t, output)
+	r.summary = read(t, summary)
+	return r
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// readOutputs reads GITHUB_OUTPUT by the runner's rules: name=value, or name<<delimiter, lines, delimiter.
+func readOutputs(t *testing.T, file string) (outputs map[string]string, order []string) {
+	t.Helper()
+	outputs = map[string]string{}
+	lines := bufio.NewScanner(strings.NewReader(read(t, file)))
+	lines.Buffer(nil, 1<<22)
+	for lines.Scan() {
+		line := lines.Text()
+		if name, delimiter, ok := strings.Cut(line, "<<"); ok && !strings.Contains(name, "=") {
+			var value []string
+			for lines.Scan() && lines.Text() != delimiter {
+				value = append(value, lines.Text())
+			}
+			outputs[name] = strings.Join(value, "\n")
+			order = append(order, name)
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok {
+			t.Fatalf("GITHUB_OUTPUT holds the line %q", line)
+		}
+		outputs[name] = value
+		order = append(order, name)
+	}
+	return outputs, order
+}
+
+// server is one object of the output "snapshots".
+type server struct {
+	ServerID        *int64  `json:"server_id"`
+	Name            string  `json:"server_name"`
+	Status          string  `json:"status"`
+	Reason          string  `json:"reason"`
+	Message         string  `json:"message"`
+	ImageID         *int64  `json:"image_id"`
+	ActionID        *int64  `json:"action_id"`
+	LockWaitSeconds float64 `json:"lock_wait_seconds"`
+	Reused          bool    `json:"reused"`
+}
+
+func (r ran) snapshots(t *testing.T) []server {
+	t.Helper()
+	var list []server
+	decode(t, r.outputs["snapshots"], &list)
+	return list
+}
+
+func decode(t *testing.T, text string, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		t.Fatalf("%q is not JSON: %v", text, err)
+	}
+}
+
+// history prints the requests that arrived, one a line.
+func (w *world) history() string {
+	var b strings.Builder
+	var start time.Time
+	for i, x := range w.cloud.History() {
+		if i == 0 {
+			start = x.At
+		}
+		path := x.Path
+		if x.Query != "" {
+			path += "?" + x.Query
+		}
+		fmt.Fprintf(&b, "%10.3fs %-6s %-90s %d %s\n", x.At.Sub(start).Seconds(), x.Method, path, x.Status, x.Fault)
+	}
+	return b.String()
+}

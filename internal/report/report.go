@@ -1,0 +1,304 @@
+// Package report puts what happens in a run into words: the log while it goes on, and the outputs, the job summary
+// and the annotations at its end.
+//
+// It owns the only way out of the program. Text leaves through one writer, which hides the API token and defuses
+// whatever a CI system could take for a command; values leave through files, with the same mask. It decides nothing:
+// no request, no status and no exit code depends on it, but for a report that could not be delivered.
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/sethvargo/go-githubactions"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/secret"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// Options configures a [Report].
+type Options struct {
+	Out    io.Writer
+	Mask   secret.Mask
+	Getenv func(string) string // for the CI system's own variables
+	// LockTimeout is told where a wait begins.
+	LockTimeout string
+}
+
+// Report is the account of one run. It is safe for concurrent use.
+type Report struct {
+	o      Options
+	github bool // workflow commands are understood
+	debug  bool
+	door   *door
+	ci     *githubactions.Action
+}
+
+// New returns a Report.
+func New(o Options) *Report {
+	d := &door{out: o.Out, mask: o.Mask}
+	return &Report{
+		o: o, door: d,
+		github: o.Getenv("GITHUB_ACTIONS") == "true",
+		debug:  o.Getenv("RUNNER_DEBUG") == "1",
+		ci:     githubactions.New(githubactions.WithWriter(commands{d}), githubactions.WithGetenv(o.Getenv)),
+	}
+}
+
+// SetLockTimeout says how long a wait for a lock may take, for the log lines that tell it.
+func (r *Report) SetLockTimeout(d fmt.Stringer) { r.o.LockTimeout = d.String() }
+
+// Conceal tells GitHub which values to hide in everything that the job prints. It is the one place where a token
+// is written at all: this command is how GitHub learns of it. A secret from GitHub's own store is hidden already;
+// one from elsewhere is not.
+func (r *Report) Conceal(tokens []string) {
+	if !r.github {
+		return
+	}
+	plain := githubactions.New(githubactions.WithWriter(unmasked{r.door}), githubactions.WithGetenv(r.o.Getenv))
+	for _, token := range tokens {
+		if !strings.ContainsAny(token, "\r\n") {
+			plain.AddMask(token)
+		}
+	}
+}
+
+// Error tells a failure of the run as a whole, with what to try next.
+func (r *Report) Error(message string) {
+	if r.github {
+		r.ci.Errorf("%s", message)
+		return
+	}
+	for line := range strings.SplitSeq(message, "\n") {
+		r.Line("error: %s", line)
+	}
+}
+
+// Warn tells what the user should know although nothing failed.
+func (r *Report) Warn(message string) {
+	if r.github {
+		r.ci.Warningf("%s", message)
+		return
+	}
+	r.Line("warning: %s", message)
+}
+
+// Line prints one plain line.
+func (r *Report) Line(format string, args ...any) {
+	r.door.line(fmt.Sprintf(format, args...))
+}
+
+// Text prints lines that hold nothing from outside the program.
+func (r *Report) Text(text string) {
+	for line := range strings.Lines(text) {
+		r.door.line(strings.TrimSuffix(line, "\n"))
+	}
+}
+
+// Exchange tells one request, where the runner is asked to show debug lines.
+func (r *Report) Exchange(x hetzner.Exchange) {
+	if !r.debug {
+		return
+	}
+	text := fmt.Sprintf("%s %s: %d in %s", x.Method, x.Path, x.Status, short(x.Took))
+	if x.Correlation != "" {
+		text += " (" + x.Correlation + ")"
+	}
+	if x.Err != nil {
+		text += ": " + x.Err.Error()
+	}
+	if r.github {
+		r.ci.Debugf("%s", clean(text))
+		return
+	}
+	r.Line("debug: %s", text)
+}
+
+// door is the only writer of the program.
+type door struct {
+	mu   sync.Mutex
+	out  io.Writer
+	mask secret.Mask
+}
+
+// write sends one piece of text on its way. A log that can't be written is no reason to leave servers half done, so
+// nothing is made of the error.
+func (d *door) write(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, _ = io.WriteString(d.out, text)
+}
+
+func (d *door) line(text string) { d.write(defuse(d.mask.Hide(clean(text))) + "\n") }
+
+// commands is the door for workflow commands, which go-githubactions has escaped.
+type commands struct{ *door }
+
+func (c commands) Write(p []byte) (int, error) {
+	// The runner looks for the old form of a command anywhere in a line, also inside the new form.
+	c.write(strings.ReplaceAll(c.mask.Hide(string(p)), "##[", "## ["))
+	return len(p), nil
+}
+
+// unmasked is the door for the command that names the token.
+type unmasked struct{ *door }
+
+func (u unmasked) Write(p []byte) (int, error) {
+	u.write(string(p))
+	return len(p), nil
+}
+
+// clean makes text from outside fit for one line: control characters would break or paint it, and those that change
+// the direction of writing would let it read as something else.
+func clean(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '\n', c == '\r', c == '\t', c == '\u2028', c == '\u2029':
+			return ' '
+		case unicode.IsControl(c), unicode.Is(unicode.Bidi_Control, c):
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// defuse keeps a runner from taking a line for a workflow command: "::" after leading white space, or "##[" anywhere.
+func defuse(line string) string {
+	if rest := strings.TrimLeftFunc(line, unicode.IsSpace); strings.HasPrefix(rest, "::") {
+		line = ":" + " " + rest[1:]
+	}
+	return strings.ReplaceAll(line, "##[", "## [")
+}
+
+// Event tells what happened, in one line.
+func (r *Report) Event(e snapshot.Event) {
+	switch e.Kind {
+	case snapshot.EventSelected:
+		r.selected(e.Servers)
+	case snapshot.EventWarning:
+		r.Warn(missing(e))
+	case snapshot.EventVolumes:
+		r.Warn(fmt.Sprintf("%s: %s attached, not part of the snapshot: %s", e.Name, count(len(e.Server.Volumes), "volume"), ids(e.Server.Volumes)))
+	case snapshot.EventFinished:
+		r.finished(*e.Result)
+	case snapshot.EventUnreached:
+		r.Line("Hetzner's API can't be reached: %s; trying again for up to %s", e.Err, r.o.LockTimeout)
+	case snapshot.EventCancelled:
+		r.Line("cancelled: no new snapshot is asked for; those under way go on at Hetzner and are not deleted")
+	case snapshot.EventProgress:
+		r.Line("%s", progress(e.Progress))
+	default:
+		if text := r.step(e); text != "" {
+			r.Line("%s: %s", e.Name, text)
+		}
+	}
+}
+
+// step words one step of a server's way.
+func (r *Report) step(e snapshot.Event) string {
+	switch e.Kind { //nolint:exhaustive // the others are worded in Event
+	case snapshot.EventLocked:
+		return r.waiting(e)
+	case snapshot.EventHeld:
+		return fmt.Sprintf("locked by %s (%d%%), waiting up to %s", e.Holder.Command, e.Holder.Progress, r.o.LockTimeout)
+	case snapshot.EventUnlocked:
+		return "unlocked"
+	case snapshot.EventAsked:
+		return "asking for a snapshot"
+	case snapshot.EventAccepted:
+		return fmt.Sprintf("accepted: image %d, action %d", e.ImageID, e.ActionID)
+	case snapshot.EventLost:
+		return fmt.Sprintf("the answer was lost (%s); looking whether the snapshot was made", e.Err)
+	case snapshot.EventAdopted:
+		return fmt.Sprintf("found the snapshot of the lost answer: image %d", e.ImageID)
+	case snapshot.EventAbsent:
+		return "the lost request has had no effect; asking again"
+	case snapshot.EventCopied:
+		return fmt.Sprintf("image %d is copied, waiting until it is available", e.ImageID)
+	}
+	return ""
+}
+
+func (r *Report) waiting(e snapshot.Event) string {
+	switch {
+	case e.Holder != nil, e.Err == nil:
+		return fmt.Sprintf("locked, waiting up to %s", r.o.LockTimeout)
+	case e.Err.Verdict == hetzner.NotSent:
+		return fmt.Sprintf("Hetzner's API can't be reached: %s; waiting up to %s", e.Err, r.o.LockTimeout)
+	}
+	return fmt.Sprintf("not now: %s; waiting up to %s", e.Err, r.o.LockTimeout)
+}
+
+// selected opens the log.
+func (r *Report) selected(servers []hetzner.Server) {
+	r.Line("%s selected", count(len(servers), "server"))
+	for _, s := range servers {
+		text := fmt.Sprintf("  %s  ID %d, %s, %s, %s", s.Name, s.ID, s.Status, s.Type, s.Location)
+		for _, address := range []string{s.IPv4, s.IPv6} {
+			if address != "" {
+				text += ", " + address
+			}
+		}
+		if s.Locked {
+			text += ", locked"
+		}
+		r.Line("%s", text)
+	}
+}
+
+func (r *Report) finished(result snapshot.Result) {
+	text := message(result)
+	switch {
+	case result.Status != snapshot.Failed || !r.github:
+		r.Line("%s: %s", result.Name, text)
+	default:
+		r.ci.WithFieldsMap(map[string]string{"title": clean(result.Name) + " has no usable snapshot"}).
+			Errorf("%s: %s", clean(result.Name), clean(text))
+	}
+}
+
+func missing(e snapshot.Event) string {
+	if e.Reason == snapshot.NotFound {
+		return fmt.Sprintf("%q matches no server", e.Name)
+	}
+	return fmt.Sprintf("exclude: %q matches no server", e.Name)
+}
+
+func progress(p snapshot.Progress) string {
+	var parts []string
+	add := func(n int, what string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	add(p.Finished, "finished")
+	if p.Creating > 0 {
+		parts = append(parts, fmt.Sprintf("%d being created (%d%%)", p.Creating, p.Percent))
+	}
+	add(p.Lost, "being looked for after a lost answer")
+	add(p.Locked, "locked or refused for now")
+	add(p.Waiting, "waiting")
+	text := strings.Join(parts, ", ")
+	for i, h := range p.Holders {
+		if i == 3 {
+			break // the log has named each
+		}
+		text += fmt.Sprintf("; %s %d%%", h.Command, h.Progress)
+	}
+	return text
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func ids(list []int64) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]")
+}

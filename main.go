@@ -1,0 +1,25 @@
+// Hsnap-action snapshots Hetzner Cloud servers from a workflow. See internal/action for what it does.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/org/hsnap-action/internal/action"
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	os.Exit(action.Process{
+		Args: os.Args, Version: version, Env: os.Environ(), Out: os.Stdout, Signals: signals,
+		Transport: hetzner.NewTransport(), Rand: rand.Reader,
+	}.Main(context.Background()))
+}
