@@ -275,6 +275,25 @@ func (c *Cloud) Images() []Image {
 	return all
 }
 
+// Action is the truth about an action.
+type Action struct {
+	ID      int64
+	Command string
+	Began   time.Time
+	Ends    time.Time // when it has succeeded, unless it is made to fail before
+}
+
+// Actions returns every action so far, sorted by ID.
+func (c *Cloud) Actions() []Action {
+	var all []Action
+	c.update(func(p *project) {
+		for _, a := range p.sortedActions() {
+			all = append(all, Action{ID: a.ID, Command: a.Command, Began: a.began, Ends: a.began.Add(a.length)})
+		}
+	})
+	return all
+}
+
 // Lock is a lock that some other operation holds on a server.
 type Lock struct {
 	// The lock begins From after it was placed and ends For later. A For of

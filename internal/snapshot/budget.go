@@ -11,16 +11,21 @@ import (
 const (
 	// budgetWindow is a little longer than the minute that the promise speaks of, because a request arrives at
 	// Hetzner some time after it is sent, and two that are 60 s apart here can be closer there.
-	budgetWindow = 64 * time.Second
+	budgetWindow = 62 * time.Second
 	budgetMost   = 30
-	// budgetSpare is kept for the one last look of a cancelled run.
-	budgetSpare = 1
+	// lastSpare is kept for the one last look of a cancelled run.
+	lastSpare = 1
+	// createSpare is kept for creates, so that a server that has just been seen unlocked does not have to wait until
+	// a look leaves the window.
+	createSpare = 1
 	// createShare is the most of the budget that refused creates may take, in percent. The rest is for looks, so
 	// that many servers that refuse without a visible lock can't blind the watch over the others.
 	createShare = 40
+	// idleShare is how much of the budget, in percent, may be used before looks that nobody waits for have to stop.
+	idleShare = 70
 	// lookGap spreads the looks evenly; lookBurst of them may be sent at once after a pause.
-	lookGap   = 2200 * time.Millisecond
-	lookBurst = 3
+	lookGap   = 2300 * time.Millisecond
+	lookBurst = 2
 )
 
 // budget keeps the rule above. Its zero value is a full budget.
@@ -61,7 +66,7 @@ func (b *budget) creates() int {
 
 // gap returns the time between two looks, which grows with the places that creates take.
 func (b *budget) gap() time.Duration {
-	left := max(b.most()-b.creates(), 1)
+	left := max(b.most()-lastSpare-max(createSpare, b.creates()), 1)
 	return max(lookGap, budgetWindow/time.Duration(left)).Round(time.Millisecond)
 }
 
@@ -81,12 +86,15 @@ func (b *budget) free(most int) (at time.Time, ok bool) {
 // lookAt returns when the next look may be sent; ok is false while only the answer to a create can tell.
 func (b *budget) lookAt(now time.Time) (at time.Time, ok bool) {
 	b.prune(now)
-	at, ok = b.free(b.most() - budgetSpare)
+	at, ok = b.free(b.most() - lastSpare - createSpare)
 	if paced := b.level.Add(-(lookBurst - 1) * b.gap()); paced.After(at) {
 		at = paced
 	}
 	return at, ok
 }
+
+// idle reports whether the looks that somebody waits for leave room for others.
+func (b *budget) idle() bool { return len(b.spent)+b.reserved < b.most()*idleShare/100 }
 
 // look takes one look from the budget.
 func (b *budget) look(now time.Time) {
@@ -106,7 +114,7 @@ func (b *budget) lastLook(now time.Time) bool {
 // createAt returns when the next create may be sent; ok is false while only the answer to another can tell.
 func (b *budget) createAt(now time.Time) (at time.Time, ok bool) {
 	b.prune(now)
-	at, ok = b.free(b.most() - budgetSpare)
+	at, ok = b.free(b.most() - lastSpare)
 	if b.creates() < b.most()*createShare/100 {
 		return at, ok
 	}

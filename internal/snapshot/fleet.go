@@ -283,6 +283,7 @@ func (f *fleet) created(a answer, failure *hetzner.Error, now time.Time) {
 func (f *fleet) accept(t *target, image, action int64, now time.Time) {
 	t.lock.stop(now)
 	t.accepted, t.snapshot = now, creating
+	t.foreseen, t.fooled = time.Time{}, false
 	t.result.ImageID, t.result.ActionID = image, action
 	t.actionDue = now.Add(actionEvery)
 	f.tellOf(t, Event{Kind: EventAccepted, ImageID: image, ActionID: action}, now)
@@ -307,7 +308,7 @@ func (f *fleet) refuse(t *target, news bool, now time.Time) {
 func (f *fleet) setLocked(t *target, shown bool, now time.Time) {
 	t.lock.start(now)
 	t.snapshot, t.shown, t.queued = locked, shown, now
-	t.serverDue, t.watchedSince = now, now
+	t.serverDue, t.watchedSince, t.holderSought = now, now, false
 	if t.holderDue.Before(now) {
 		t.holderDue = now
 	}

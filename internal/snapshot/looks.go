@@ -12,13 +12,29 @@ import (
 // How often each kind of look is due. Together they ask for a little more than the budget when everything happens at
 // once, and the earliest due goes first; the medians that the user is promised follow from half of each.
 const (
-	serverEvery  = 4500 * time.Millisecond
-	holdersKnown = 15 * time.Second // instead, for a lock whose holder's action is watched
+	serverEvery  = 3500 * time.Millisecond
 	actionEvery  = 3700 * time.Millisecond
+	actionBeside = 5100 * time.Millisecond // instead, while servers are watched too: the two share the budget evenly
 	imageEvery   = 3 * time.Second
 	lostEvery    = 5 * time.Second
-	holderEvery  = 11 * time.Second // among all servers, when the other looks leave no room
-	holderAgain  = 20 * time.Second // for one server whose lock shows no holder
+
+	// What an action's percentage foretells moves its next look within these bounds. The upper one keeps the promise
+	// to notice every end within 10 s, whatever the percentage is worth.
+	foresightLate  = 500 * time.Millisecond
+	foresightError = 5 * time.Second
+	foresightLeast = 3 * time.Second
+	foresightMost  = 7 * time.Second
+
+	// A lock whose holder is known can be watched by either. Where the actions are the cheaper look, the servers are
+	// a fallback, which costs this much for each request that it takes; where the servers are, the actions are only
+	// looked at for the percentage that the progress line shows.
+	serverFallback = 15 * time.Second
+	holderProgress = 30 * time.Second
+
+	// Who holds a lock is told, but nothing waits for it: when the other looks leave no room, one server after the
+	// other has its turn, and one that showed no holder gives way for long.
+	holderTurn  = 30 * time.Second
+	holderAgain = 2 * time.Minute
 
 	// lookWidth is how many snapshots one image listing asks for by their request labels: few enough for any limit
 	// of a URL's length, and for one page of answers.
@@ -31,6 +47,7 @@ type looks struct {
 	servers struct {
 		under   bool
 		began   time.Time
+		next    time.Time                        // when the last page came
 		listing *hetzner.Listing[hetzner.Server] // nil between two listings
 	}
 	actions struct{ under bool }
@@ -43,7 +60,7 @@ type looks struct {
 	}
 	holders struct {
 		under bool
-		next  time.Time // when the next one may go even if the others leave no room
+		last  time.Time
 	}
 	serverPages int // how many pages the last listing of servers had
 }
@@ -142,31 +159,55 @@ func (f *fleet) serverLook() (candidate, bool) {
 		return candidate{}, false
 	}
 	if look.listing != nil {
-		return candidate{look.began, f.listServers}, true
+		return candidate{look.next, f.listServers}, true
 	}
 	var first *target
-	watched := 0
 	for _, t := range f.targets {
-		if !t.watched() {
-			continue
-		}
-		watched++
-		if first == nil || t.serverDue.Before(first.serverDue) {
+		if t.watched() && (first == nil || t.serverDue.Before(first.serverDue)) {
 			first = t
 		}
 	}
 	switch {
 	case first == nil:
 		return candidate{}, false
-	case watched >= f.looks.serverPages && !first.unlisted:
+	case f.watchCount(false) >= f.looks.serverPages && !first.unlisted:
 		return candidate{first.serverDue, f.listServers}, true
 	}
 	return candidate{first.serverDue, func(now time.Time) request {
 		look.under = true
-		first.serverDue = now.Add(first.serverInterval())
+		first.serverDue = now.Add(f.serverInterval(first))
 		return request{op: opServer, server: first.server.ID}
 	}}, true
 }
+
+// watchCount returns how many servers are watched; of those whose lock's holder is known only as far as the servers
+// themselves are the look that watches them.
+func (f *fleet) watchCount(all bool) int {
+	byAction := !all && f.holdersByAction()
+	n := 0
+	for _, t := range f.targets {
+		if t.watched() && (!byAction || t.holder == nil) {
+			n++
+		}
+	}
+	return n
+}
+
+// holdersByAction reports whether locks whose holders are known are watched through the holders' actions, since that
+// takes fewer requests than the servers do: in a project of many pages, of which few servers are locked.
+func (f *fleet) holdersByAction() bool {
+	known := 0
+	for _, t := range f.targets {
+		if t.snapshot == locked && t.holder != nil {
+			known++
+		}
+	}
+	byAction := (known + hetzner.ActionsPerLook - 1) / hetzner.ActionsPerLook
+	return byAction < f.serverCost()
+}
+
+// serverCost returns how many requests it takes to see all watched servers.
+func (f *fleet) serverCost() int { return min(f.looks.serverPages, f.watchCount(true)) }
 
 func (f *fleet) listServers(now time.Time) request {
 	look := &f.looks.servers
@@ -175,18 +216,29 @@ func (f *fleet) listServers(now time.Time) request {
 		look.listing, look.began = &hetzner.Listing[hetzner.Server]{}, now
 		for _, t := range f.targets {
 			if t.watched() {
-				t.serverDue = now.Add(t.serverInterval())
+				t.serverDue = now.Add(f.serverInterval(t))
 			}
 		}
 	}
 	return request{op: opListServers, selector: f.settings.LabelSelector, page: look.listing.Next()}
 }
 
-func (t *target) serverInterval() time.Duration {
-	if t.snapshot == locked && t.shown && t.holder != nil {
-		return holdersKnown
+func (f *fleet) serverInterval(t *target) time.Duration {
+	if t.snapshot == locked && t.holder != nil && f.holdersByAction() {
+		return serverFallback * time.Duration(f.serverCost())
 	}
 	return serverEvery
+}
+
+// actionInterval returns how long after a look at a target's action the next one is due.
+func (f *fleet) actionInterval(t *target) time.Duration {
+	switch {
+	case t.snapshot == locked && !f.holdersByAction():
+		return holderProgress
+	case f.watchCount(false) > 0:
+		return actionBeside
+	}
+	return actionEvery
 }
 
 func (f *fleet) serversListed(a answer, failure *hetzner.Error, now time.Time) {
@@ -198,6 +250,7 @@ func (f *fleet) serversListed(a answer, failure *hetzner.Error, now time.Time) {
 		return
 	}
 	whole, err := listing.Add(a.servers)
+	look.next = now
 	if err != nil {
 		look.listing = nil
 	}
@@ -270,6 +323,7 @@ func (f *fleet) actionLook() (candidate, bool) {
 	slices.SortStableFunc(watched, func(a, b *target) int { return a.actionDue.Compare(b.actionDue) })
 	return candidate{watched[0].actionDue, func(now time.Time) request {
 		f.looks.actions.under = true
+		own, holder := f.actionInterval(&target{snapshot: creating}), f.actionInterval(&target{snapshot: locked})
 		var ids []int64
 		for _, t := range watched {
 			if id := t.actionID(); !slices.Contains(ids, id) {
@@ -278,7 +332,10 @@ func (f *fleet) actionLook() (candidate, bool) {
 				}
 				ids = append(ids, id)
 			}
-			t.actionDue = now.Add(actionEvery)
+			t.actionDue = now.Add(own)
+			if t.snapshot == locked {
+				t.actionDue = now.Add(holder)
+			}
 		}
 		return request{op: opActions, ids: ids}
 	}}, true
@@ -311,10 +368,27 @@ func (f *fleet) actionsSeen(a answer, now time.Time) {
 			f.unlock(t, now) // the lock may outlive its action; the create's answer will tell
 		case a.actions[i].Running():
 			t.progress, t.unseen = a.actions[i].Progress, 0
+			f.foresee(t, now)
 		default:
 			f.ended(t, a.actions[i], now)
 		}
 	}
+}
+
+// foresee puts the next look at an action to where its percentage says that it will end: later than usual while that
+// is far off, sooner when it is near. A percentage that has once promised too much is not believed again.
+func (f *fleet) foresee(t *target, now time.Time) {
+	if !t.foreseen.IsZero() && now.After(t.foreseen.Add(foresightError)) {
+		t.fooled = true
+	}
+	if t.fooled || t.progress <= 0 || t.progress > 100 {
+		return
+	}
+	left := now.Sub(t.accepted) * time.Duration(100-t.progress) / time.Duration(t.progress)
+	if t.foreseen.IsZero() || now.Add(left).Before(t.foreseen) {
+		t.foreseen = now.Add(left)
+	}
+	t.actionDue = now.Add(min(max(left+foresightLate, foresightLeast), foresightMost))
 }
 
 // actionMissing takes in that Hetzner does not know an action that it named. If that lasts, the image must tell.
@@ -420,10 +494,6 @@ func (f *fleet) holderLook() (candidate, bool) {
 	if look.under {
 		return candidate{}, false
 	}
-	turn := look.next
-	if f.budget.level.Before(turn) {
-		turn = f.budget.level
-	}
 	var first *target
 	var due time.Time
 	for _, t := range f.targets {
@@ -431,6 +501,16 @@ func (f *fleet) holderLook() (candidate, bool) {
 		switch {
 		case t.snapshot == creating && t.seeking:
 		case t.snapshot == locked && t.holder == nil:
+			turn := look.last.Add(holderTurn)
+			switch {
+			case t.holderSought:
+				turn = look.last.Add(holderAgain)
+			case f.looks.serverPages > 1:
+				turn = look.last.Add(2 * lookGap) // the holder's action is by far the cheaper look, once it is known
+			}
+			if f.budget.idle() && f.budget.level.Before(turn) {
+				turn = f.budget.level
+			}
 			at = latest(at, turn)
 		default:
 			continue
@@ -447,7 +527,7 @@ func (f *fleet) holderLook() (candidate, bool) {
 		if first.seeking {
 			first.holderDue = now.Add(imageEvery)
 		} else {
-			look.next = now.Add(holderEvery)
+			look.last, first.holderSought = now, true
 			first.holderDue = now.Add(holderAgain)
 		}
 		return request{op: opServerActions, server: first.server.ID, running: !first.seeking}
@@ -461,7 +541,6 @@ func (f *fleet) serverActionsSeen(t *target, actions []hetzner.Action, now time.
 	case t.snapshot == locked && t.holder == nil:
 		for _, action := range slices.Backward(actions) { // the newest come first, the oldest holds the lock
 			if action.Running() {
-				t.actionDue = now.Add(actionEvery)
 				f.held(t, action, now)
 				return
 			}
@@ -471,6 +550,10 @@ func (f *fleet) serverActionsSeen(t *target, actions []hetzner.Action, now time.
 
 // held notes who holds a lock, and tells it when it is news.
 func (f *fleet) held(t *target, holder hetzner.Action, now time.Time) {
+	if t.holder == nil {
+		t.holder = &holder
+		t.actionDue = now.Add(f.actionInterval(t))
+	}
 	t.holder = &holder
 	if t.heldBy != holder.Command {
 		t.heldBy = holder.Command

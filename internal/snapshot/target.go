@@ -63,9 +63,12 @@ type target struct {
 	seeking      bool      // an adopted image's action has yet to be sought
 	unseen       int       // looks in a row that lacked what they looked for: its action, then its image
 	progress     int       // percent, of its own action
+	foreseen     time.Time // the earliest end that the percentage has promised
+	fooled       bool      // the action outlasted that
 
-	heldBy   string // the holder's command that was told last
-	unlisted bool   // a listing by label does not show the server any more
+	heldBy       string // the holder's command that was told last
+	holderSought bool   // a look under the server was made for this lock
+	unlisted     bool   // a listing by label does not show the server any more
 
 	// When each kind of look at this target is next due. Only the looks that its state calls for are made.
 	serverDue, actionDue, imageDue, holderDue time.Time
