@@ -44,7 +44,7 @@ func summary(o snapshot.Outcome, t Tally) string {
 func cell(s string) string {
 	var b strings.Builder
 	for _, c := range clean(s) {
-		if strings.ContainsRune("\\`*_{}[]<>()#+-!|~&@:$", c) {
+		if strings.ContainsRune("\\`*_[]<>#|~&@:$", c) {
 			fmt.Fprintf(&b, "&#%d;", c)
 			continue
 		}

@@ -21,6 +21,9 @@ const (
 	// createShare is the most of the budget that refused creates may take, in percent. The rest is for looks, so
 	// that many servers that refuse without a visible lock can't blind the watch over the others.
 	createShare = 40
+	// createStretch is the longest pause between two looks that a create may cause, so that a burst of them can't use
+	// up the minute's places and leave none for looks.
+	createStretch = 5 * time.Second
 	// idleShare is how much of the budget, in percent, may be used before looks that nobody waits for have to stop.
 	idleShare = 70
 	// lookGap spreads the looks evenly; lookBurst of them may be sent at once after a pause.
@@ -34,6 +37,7 @@ type budget struct {
 	reserved int       // creates whose answer is not known yet
 	low      bool      // the project's own limit is nearly used up: take half
 	level    time.Time // the time at which the looks sent so far are paid for, at one a gap
+	last     time.Time // when the last look was sent
 }
 
 type expense struct {
@@ -83,14 +87,22 @@ func (b *budget) free(most int) (at time.Time, ok bool) {
 	return time.Time{}, false
 }
 
+// stretch returns the time between two looks at which the places never run out, neither those that are free now, less
+// extra, nor those that become free as expenses leave the window.
+func (b *budget) stretch(now time.Time, extra int) time.Duration {
+	var gap time.Duration
+	free := b.most() - lastSpare - len(b.spent) - b.reserved - extra
+	for i, e := range b.spent {
+		gap = max(gap, e.at.Add(budgetWindow).Sub(now)/time.Duration(max(free+i+1, 1)))
+	}
+	return gap
+}
+
 // lookAt returns when the next look may be sent; ok is false while only the answer to a create can tell.
 func (b *budget) lookAt(now time.Time) (at time.Time, ok bool) {
 	b.prune(now)
 	at, ok = b.free(b.most() - lastSpare - createSpare)
-	if paced := b.level.Add(-(lookBurst - 1) * b.gap()); paced.After(at) {
-		at = paced
-	}
-	return at, ok
+	return latest(at, latest(b.level.Add(-(lookBurst-1)*b.gap()), b.last.Add(b.stretch(now, 0)))), ok
 }
 
 // idle reports whether the looks that somebody waits for leave room for others.
@@ -98,7 +110,7 @@ func (b *budget) idle() bool { return len(b.spent)+b.reserved < b.most()*idleSha
 
 // look takes one look from the budget.
 func (b *budget) look(now time.Time) {
-	b.spent = append(b.spent, expense{at: now})
+	b.spent, b.last = append(b.spent, expense{at: now}), now
 	if b.level.Before(now) {
 		b.level = now
 	}
@@ -115,6 +127,11 @@ func (b *budget) lastLook(now time.Time) bool {
 func (b *budget) createAt(now time.Time) (at time.Time, ok bool) {
 	b.prune(now)
 	at, ok = b.free(b.most() - lastSpare)
+	longest := createStretch * budgetMost / time.Duration(b.most())
+	next, some := b.free(b.most() - lastSpare - 1)
+	if !some || next.After(b.last.Add(longest)) || b.stretch(now, 1) > longest {
+		at = latest(at, now.Add(lookGap)) // by then a look has gone, or a place is free
+	}
 	if b.creates() < b.most()*createShare/100 {
 		return at, ok
 	}

@@ -333,6 +333,7 @@ func (f *fleet) finishLocked(t *target, now time.Time) {
 // lose begins the search for a create whose answer was lost. From here only looks can tell what became of it.
 func (f *fleet) lose(t *target, failure *hetzner.Error, now time.Time) {
 	t.lock.start(now)
+	t.missing.start(now)
 	t.snapshot, t.refusal = lost, failure
 	t.lostAt, t.absentAt, t.provenAt = now, [2]time.Time{}, time.Time{}
 	t.imageDue, t.imageSince = now, now
@@ -342,6 +343,7 @@ func (f *fleet) lose(t *target, failure *hetzner.Error, now time.Time) {
 // adopt takes over the image of a lost create.
 func (f *fleet) adopt(t *target, image hetzner.Image, now time.Time) {
 	t.lock.stop(now)
+	t.missing.stop(now)
 	t.accepted, t.snapshot, t.unseen = now, creating, 0
 	t.result.ImageID, t.imageCreated = image.ID, image.Created
 	t.seeking, t.holderDue = true, now
@@ -371,6 +373,7 @@ func (f *fleet) absent(t *target, now time.Time) {
 	}
 	f.tellOf(t, Event{Kind: EventAbsent}, now)
 	t.lock.stop(now)
+	t.missing.stop(now)
 	t.snapshot, t.shown, t.refusals, t.queued = waiting, false, 0, now
 }
 
@@ -489,12 +492,13 @@ func (f *fleet) timeout(t *target, now time.Time) {
 // finish makes a target's result final.
 func (f *fleet) finish(t *target, status Status, reason Reason, now time.Time) {
 	t.lock.stop(now)
+	t.missing.stop(now)
 	r := &t.result
 	// An unanswered create may take effect after the end of the run; the report must say so. An action that failed
 	// may leave its image behind, but that one has an ID.
 	r.MaySlip = t.snapshot == asked || t.snapshot == lost
 	r.Status, r.Reason = status, reason
-	r.LockWait = t.lock.total
+	r.LockWait = t.lock.total - t.missing.total
 	if !t.accepted.IsZero() {
 		r.Duration = now.Sub(t.accepted)
 	}

@@ -46,6 +46,7 @@ type target struct {
 	result   Result
 
 	lock     stopwatch       // runs while Hetzner shows a lock or refuses, and while a create is lost
+	missing  stopwatch       // runs while a create is lost: that much of lock was no lock
 	shown    bool            // a look showed the lock since the last refusal
 	refusals int             // in a row, without a visible lock
 	retryAt  time.Time       // when to ask again although no look shows the server unlocked

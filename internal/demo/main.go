@@ -1,0 +1,127 @@
+// Demo runs the real action against a simulated Hetzner Cloud on loopback: no account, no network, under 20 s.
+//
+// The project has a database server with an attached volume, a server that is being resized and stays locked for some
+// seconds, and a web server whose create loses its answer. With -serve ADDR it only serves the simulated API, for
+// other clients to be tried against.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/org/hsnap-action/internal/action"
+	"github.com/org/hsnap-action/internal/hcloudsim"
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+func main() {
+	serve := flag.String("serve", "", "only serve the simulated API on this address, as 127.0.0.1:8080")
+	flag.Parse()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	code, err := run(*serve, signals)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(serve string, signals <-chan os.Signal) (int, error) {
+	address := "127.0.0.1:0"
+	if serve != "" {
+		address = serve
+	}
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return 1, fmt.Errorf("serve the simulated API: %w", err)
+	}
+	cloud := project(serve == "")
+	server := &http.Server{Handler: cloud, ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	defer func() { _ = server.Close() }()
+
+	endpoint := fmt.Sprintf("http://%s/v1", listener.Addr())
+	if serve == "" {
+		return act(endpoint, signals)
+	}
+	fmt.Printf("A simulated Hetzner Cloud project is served until Ctrl-C. For another client:\n\n"+
+		"  export HCLOUD_ENDPOINT=%s\n  export HCLOUD_TOKEN=%s\n", endpoint, hcloudsim.DefaultToken)
+	select {
+	case <-signals:
+		return 0, nil
+	case err := <-done:
+		return 1, fmt.Errorf("serve the simulated API: %w", err)
+	}
+}
+
+// project is the simulated project. In a hurry it has a lock and a lost answer, and snapshots take seconds.
+func project(hurry bool) *hcloudsim.Cloud {
+	cloud := hcloudsim.New(hcloudsim.Options{Seed: 1, MinLatency: 30 * time.Millisecond, MaxLatency: 120 * time.Millisecond})
+	quick := hcloudsim.SnapshotBehaviour{Duration: 4 * time.Second, SizeGB: 3.25}
+	cloud.AddServer(hcloudsim.Server{
+		Name: "db-1", Type: "cx33", IPv4: "203.0.113.10", Volumes: []int64{4711}, Labels: map[string]string{"env": "prod"}, Snapshot: quick,
+	})
+	resized := cloud.AddServer(hcloudsim.Server{
+		Name: "sg5", Type: "cx23", IPv4: "203.0.113.25", Labels: map[string]string{"env": "prod"}, Snapshot: quick,
+	})
+	web := cloud.AddServer(hcloudsim.Server{
+		Name: "web-1", Type: "cx23", Location: "hel1", IPv4: "203.0.113.42", Labels: map[string]string{"env": "prod"}, Snapshot: quick,
+	})
+	cloud.AddServer(hcloudsim.Server{Name: "test-1", Labels: map[string]string{"env": "test"}, Snapshot: quick})
+	if hurry {
+		cloud.Lock(resized, hcloudsim.Lock{For: 4 * time.Second, Command: "change_server_type"})
+		cloud.Inject(hcloudsim.Fault{
+			Kind: hcloudsim.LoseAnswerDone, Times: 1, Method: http.MethodPost, Path: fmt.Sprintf("/servers/%d/actions/create_image", web),
+		})
+	}
+	return cloud
+}
+
+// act runs the action as a workflow would, and shows what it hands on.
+func act(endpoint string, signals <-chan os.Signal) (int, error) {
+	dir, err := os.MkdirTemp("", "hsnap-demo-")
+	if err != nil {
+		return 1, fmt.Errorf("make a folder for the outputs: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	outputs, summary := filepath.Join(dir, "outputs.env"), filepath.Join(dir, "summary.md")
+
+	fmt.Print("The step of a workflow, against a simulated Hetzner Cloud project:\n\n" +
+		"  - uses: org/hsnap-action@v1\n    id: snap\n    with:\n      hcloud-token: ${{ secrets.HCLOUD_TOKEN }}\n" +
+		"      servers: db-1, sg5, web-*\n      lock-timeout: 10m\n\n--- its log\n\n")
+	code := action.Process{
+		Args: []string{"hsnap-action"}, Version: "demo", Out: os.Stdout, Signals: signals,
+		Transport: hetzner.NewTransport(), Rand: rand.Reader,
+		Env: []string{
+			"HSNAP_HCLOUD_TOKEN=" + hcloudsim.DefaultToken, "HSNAP_API_ENDPOINT=" + endpoint,
+			"HSNAP_SERVERS=db-1, sg5, web-*", "HSNAP_LOCK_TIMEOUT=10m", "HSNAP_OUTPUT_FILE=" + outputs,
+			"GITHUB_STEP_SUMMARY=" + summary,
+		},
+	}.Main(context.Background())
+
+	fmt.Printf("\n--- exit code\n\n%d\n", code)
+	for _, file := range []struct{ title, name string }{
+		{"its outputs, as a file of variables", outputs}, {"its job summary", summary},
+	} {
+		text, err := os.ReadFile(file.name)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return 1, fmt.Errorf("read what the action has written: %w", err)
+		}
+		if len(text) > 0 {
+			fmt.Printf("\n--- %s\n\n%s", file.title, text)
+		}
+	}
+	return code, nil
+}
