@@ -38,6 +38,7 @@ func (l lockTest) expect(what string, shown, refused bool, running int) {
 
 func TestLocks(t *testing.T) {
 	setup := func(t *testing.T) (*Cloud, lockTest) {
+		t.Helper()
 		c := New(Options{})
 		id := c.AddServer(Server{Snapshot: SnapshotBehaviour{Duration: time.Millisecond, LockFor: -1}})
 		return c, lockTest{newClient(t, c), id}

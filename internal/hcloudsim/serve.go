@@ -152,7 +152,7 @@ func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 	opts := c.p.opts
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(identity))
-	_, _ = hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(ex.nth)))
+	_, _ = hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(ex.nth))) //nolint:gosec // a count
 	dice := rand.New(rand.NewPCG(opts.Seed, hash.Sum64()))
 	ex.before, ex.after = latency(dice, opts.MinLatency, opts.MaxLatency)
 	if dice.IntN(16) > 0 {

@@ -165,6 +165,21 @@ func (c *Client) ImagePage(ctx context.Context, selector string, page int) (Page
 	return pageOf(answer, page, body.Images, imageFrom, err)
 }
 
+// SnapshotPrice returns what a month of a snapshot costs.
+func (c *Client) SnapshotPrice(ctx context.Context) (Price, Quota, error) {
+	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing", nil)
+	if err != nil {
+		return Price{}, answer.quota, err
+	}
+	image := body.Pricing.Image.PricePerGBMonth
+	net, netErr := strconv.ParseFloat(image.Net, 64)
+	gross, grossErr := strconv.ParseFloat(image.Gross, 64)
+	if body.Pricing.Currency == "" || netErr != nil || grossErr != nil {
+		return Price{}, answer.quota, answer.incomplete("the price list names no price of snapshots")
+	}
+	return Price{Currency: body.Pricing.Currency, Net: net, Gross: gross}, answer.quota, nil
+}
+
 // NewImage is what a snapshot is asked for with.
 type NewImage struct {
 	Description string

@@ -88,6 +88,12 @@ func actionFrom(a schema.Action) Action {
 	return action
 }
 
+// Price is what a gigabyte of a snapshot costs in a month.
+type Price struct {
+	Currency   string // as "EUR"
+	Net, Gross float64
+}
+
 // Page is one page of a listing.
 type Page[T Resource] struct {
 	Number int

@@ -9,41 +9,59 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// message says what became of a server: what failed, what Hetzner answered, and what to try next.
-func message(r snapshot.Result) string {
+// account says what became of a server.
+type account struct {
+	what    string
+	details []string // what Hetzner answered, and what else one must know
+	next    string   // what to try, "" where nothing failed
+}
+
+// message is the whole account in one line.
+func message(r snapshot.Result) string { return accountOf(r).join("; ") }
+
+func (a account) join(separator string) string {
+	parts := append([]string{a.what}, a.details...)
+	if a.next != "" {
+		parts = append(parts, "what to try: "+a.next)
+	}
+	for i := range parts {
+		parts[i] = clean(parts[i]) // a line break in Hetzner's words is none of ours
+	}
+	return strings.Join(parts, separator)
+}
+
+func accountOf(r snapshot.Result) account {
 	switch r.Status {
 	case snapshot.Available:
 		if r.Reused {
-			return fmt.Sprintf("image %d of an earlier attempt is taken over", r.ImageID)
+			return account{what: fmt.Sprintf("image %d of an earlier attempt is taken over", r.ImageID)}
 		}
-		return fmt.Sprintf("image %d is available after %s%s", r.ImageID, short(r.Duration), size(r))
+		return account{what: fmt.Sprintf("image %d is available after %s%s", r.ImageID, short(r.Duration), size(r))}
 	case snapshot.Creating:
-		return fmt.Sprintf("image %d is being created", r.ImageID)
+		return account{what: fmt.Sprintf("image %d is being created", r.ImageID)}
 	case snapshot.Planned:
+		what := fmt.Sprintf("would be snapshotted as %q", r.Description)
 		if r.Server.Locked {
-			return fmt.Sprintf("would be snapshotted as %q once its lock is gone", r.Description)
+			what += " once its lock is gone"
 		}
-		return fmt.Sprintf("would be snapshotted as %q", r.Description)
+		return account{what: what}
 	case snapshot.Skipped, snapshot.Failed, snapshot.Cancelled:
 	}
-	parts := []string{cause(r)}
+	a := account{what: cause(r), next: advice(r)}
 	switch {
 	case r.Err == nil, r.Status == snapshot.Cancelled:
 	case r.Err.Code != "":
-		parts = append(parts, "Hetzner answered: "+r.Err.Error())
+		a.details = append(a.details, "Hetzner answered: "+r.Err.Error())
 	default:
-		parts = append(parts, r.Err.Error())
+		a.details = append(a.details, "the last answer: "+r.Err.Error())
 	}
 	if r.ImageID != 0 && r.Reason != snapshot.ActionFailed {
-		parts = append(parts, fmt.Sprintf("image %d is left as it is", r.ImageID))
+		a.details = append(a.details, fmt.Sprintf("image %d is left as it is", r.ImageID))
 	}
 	if r.MaySlip {
-		parts = append(parts, fmt.Sprintf("a snapshot may still appear, with the label %s=%s", snapshot.LabelRequest, r.Request))
+		a.details = append(a.details, fmt.Sprintf("a snapshot may still appear, with the label %s=%s", snapshot.LabelRequest, r.Request))
 	}
-	if next := advice(r); next != "" {
-		parts = append(parts, next)
-	}
-	return strings.Join(parts, "; ")
+	return a
 }
 
 // cause says what happened.

@@ -172,7 +172,7 @@ func (r *Report) Deliver(o snapshot.Outcome, t Tally, to OutputsTo) error {
 		}
 	}
 	if to.Summary && r.o.Getenv("GITHUB_STEP_SUMMARY") != "" {
-		text := r.o.Mask.Hide(summary(o, t))
+		text := r.o.Mask.Hide(summary(o, t, &r.timeline))
 		if err := safely(func() { r.ci.AddStepSummary(text) }); err != nil {
 			r.Warn(fmt.Sprintf("the job summary can't be written: %v", err))
 		}

@@ -36,7 +36,13 @@ type Report struct {
 	debug  bool
 	door   *door
 	ci     *githubactions.Action
+
+	timeline    timeline
+	annotations int // of failed servers so far
 }
+
+// annotationsMost is how many annotations of a kind GitHub shows of one step.
+const annotationsMost = 10
 
 // New returns a Report.
 func New(o Options) *Report {
@@ -70,7 +76,7 @@ func (r *Report) Conceal(tokens []string) {
 // Error tells a failure of the run as a whole, with what to try next.
 func (r *Report) Error(message string) {
 	if r.github {
-		r.ci.Errorf("%s", message)
+		r.ci.Errorf("%s", defuseAll(message))
 		return
 	}
 	for line := range strings.SplitSeq(message, "\n") {
@@ -81,7 +87,7 @@ func (r *Report) Error(message string) {
 // Warn tells what the user should know although nothing failed.
 func (r *Report) Warn(message string) {
 	if r.github {
-		r.ci.Warningf("%s", message)
+		r.ci.Warningf("%s", defuseAll(message))
 		return
 	}
 	r.Line("warning: %s", message)
@@ -112,7 +118,7 @@ func (r *Report) Exchange(x hetzner.Exchange) {
 		text += ": " + x.Err.Error()
 	}
 	if r.github {
-		r.ci.Debugf("%s", clean(text))
+		r.ci.Debugf("%s", defuse(clean(text)))
 		return
 	}
 	r.Line("debug: %s", text)
@@ -166,16 +172,34 @@ func clean(s string) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// defuse keeps a runner from taking a line for a workflow command: "::" after leading white space, or "##[" anywhere.
-func defuse(line string) string {
-	if rest := strings.TrimLeftFunc(line, unicode.IsSpace); strings.HasPrefix(rest, "::") {
-		line = ":" + " " + rest[1:]
+// defuseAll makes each of several lines harmless.
+func defuseAll(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = defuse(clean(lines[i]))
 	}
-	return strings.ReplaceAll(line, "##[", "## [")
+	return strings.Join(lines, "\n")
 }
 
-// Event tells what happened, in one line.
+// defuse keeps a runner from taking a line for a workflow command: "::" after white space, or "##[" anywhere. The
+// runner asks for the former at the beginning of a line only; what looks like a command elsewhere is no use to anybody.
+func defuse(line string) string {
+	var b strings.Builder
+	blank, colon := true, false // before the last character there was white space; it is a colon
+	for _, c := range line {
+		if c == ':' && colon {
+			b.WriteByte(' ')
+		}
+		colon = c == ':' && blank
+		blank = unicode.IsSpace(c)
+		b.WriteRune(c)
+	}
+	return strings.ReplaceAll(b.String(), "##[", "## [")
+}
+
+// Event tells what happened. It is called from one goroutine.
 func (r *Report) Event(e snapshot.Event) {
+	r.timeline.note(e)
 	switch e.Kind {
 	case snapshot.EventSelected:
 		r.selected(e.Servers)
@@ -233,9 +257,18 @@ func (r *Report) waiting(e snapshot.Event) string {
 	return fmt.Sprintf("not now: %s; waiting up to %s", e.Err, r.o.LockTimeout)
 }
 
+// groupedAbove is how many servers the log may list before GitHub is asked to fold them away.
+const groupedAbove = 20
+
 // selected opens the log.
 func (r *Report) selected(servers []hetzner.Server) {
-	r.Line("%s selected", count(len(servers), "server"))
+	title := count(len(servers), "server") + " selected"
+	if grouped := r.github && len(servers) > groupedAbove; grouped {
+		r.ci.Group(title)
+		defer r.ci.EndGroup()
+	} else {
+		r.Line("%s", title)
+	}
 	for _, s := range servers {
 		text := fmt.Sprintf("  %s  ID %d, %s, %s, %s", s.Name, s.ID, s.Status, s.Type, s.Location)
 		for _, address := range []string{s.IPv4, s.IPv6} {
@@ -250,14 +283,24 @@ func (r *Report) selected(servers []hetzner.Server) {
 	}
 }
 
+// finished tells a server's end. A failure takes several lines: what happened, what Hetzner answered, what to try.
 func (r *Report) finished(result snapshot.Result) {
-	text := message(result)
-	switch {
-	case result.Status != snapshot.Failed || !r.github:
-		r.Line("%s: %s", result.Name, text)
-	default:
+	a := accountOf(result)
+	if result.Status != snapshot.Failed {
+		r.Line("%s: %s", result.Name, a.join("; "))
+		return
+	}
+	if r.annotations++; r.github && r.annotations <= annotationsMost {
 		r.ci.WithFieldsMap(map[string]string{"title": clean(result.Name) + " has no usable snapshot"}).
-			Errorf("%s: %s", clean(result.Name), clean(text))
+			Errorf("%s: %s", defuse(clean(result.Name)), defuseAll(a.join("\n")))
+		return
+	}
+	r.Line("%s: failed (%s): %s", result.Name, result.Reason, a.what)
+	for _, detail := range a.details {
+		r.Line("  %s", detail)
+	}
+	if a.next != "" {
+		r.Line("  what to try: %s", a.next)
 	}
 }
 

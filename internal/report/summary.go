@@ -2,45 +2,148 @@ package report
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// summaryLimit keeps the summary under the 1 MiB above which GitHub drops it whole.
-const summaryLimit = 1 << 19
+const (
+	// summaryMost keeps the summary under the 1 MiB above which GitHub drops it whole, with the timeline still to come.
+	summaryMost = 900 << 10
+	// failuresMost is how many failures are told in full; the table names the others.
+	failuresMost = 50
+)
 
-// summary is the job summary, in GitHub's Markdown.
-func summary(o snapshot.Outcome, t Tally) string {
+// summary is the job summary, in GitHub's Markdown: the failures first, since somebody opens it because of them.
+func summary(o snapshot.Outcome, t Tally, l *timeline) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### Hetzner Cloud snapshots: %s\n\n", t.Result)
+	fmt.Fprintf(&b, "### Hetzner Cloud snapshots: %s\n\n", headline(o, t))
 	if len(o.Results) == 0 {
 		b.WriteString("No server was selected.\n")
 		return b.String()
 	}
-	b.WriteString("| server | result | image | size | lock wait | duration | |\n|---|---|---:|---:|---:|---:|---|\n")
-	for i, r := range o.Results {
-		if b.Len() > summaryLimit {
-			fmt.Fprintf(&b, "\n… and %d more\n", len(o.Results)-i)
-			break
-		}
-		image, gb, took := "", "", ""
-		if r.ImageID != 0 {
-			image = fmt.Sprint(r.ImageID)
-		}
-		if r.SizeGB != 0 {
-			gb = fmt.Sprintf("%.2f GB", r.SizeGB)
-		}
-		if r.Duration != 0 {
-			took = short(r.Duration)
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n",
-			cell(r.Name), r.Status, image, gb, short(r.LockWait), took, cell(message(r)))
+	failures(&b, o)
+	table(&b, o)
+	volumes(&b, o)
+	if chart := l.mermaid(o.Results); chart != "" {
+		b.WriteString("\n<details open><summary>Timeline (UTC)</summary>\n\n" + chart + "\n</details>\n")
 	}
 	return b.String()
 }
 
-// cell makes text fit for a cell of a table: neither Markdown nor HTML in it has a meaning.
+// headline says in a few words how the run went.
+func headline(o snapshot.Outcome, t Tally) string {
+	if o.DryRun {
+		return t.Result + " (dry run: nothing was changed)"
+	}
+	if t.Failed > 0 {
+		return fmt.Sprintf("%s, %d of %d failed", t.Result, t.Failed, len(o.Results))
+	}
+	return t.Result
+}
+
+func failures(b *strings.Builder, o snapshot.Outcome) {
+	n := 0
+	for _, r := range o.Results {
+		if r.Status != snapshot.Failed {
+			continue
+		}
+		if n++; n > failuresMost {
+			continue
+		}
+		a := accountOf(r)
+		fmt.Fprintf(b, "- **%s** (`%s`): %s.", cell(r.Name), r.Reason, cell(a.what))
+		for _, detail := range a.details {
+			fmt.Fprintf(b, "<br>%s.", cell(detail))
+		}
+		if a.next != "" {
+			fmt.Fprintf(b, "<br>*What to try:* %s.", cell(a.next))
+		}
+		b.WriteString("\n")
+	}
+	if n > failuresMost {
+		fmt.Fprintf(b, "- … and %d more, see the table\n", n-failuresMost)
+	}
+	if n > 0 {
+		b.WriteString("\n")
+	}
+}
+
+func table(b *strings.Builder, o snapshot.Outcome) {
+	b.WriteString("| server | result | image | size | price a month, net / gross | lock wait | duration |\n")
+	b.WriteString("|---|---|---:|---:|---:|---:|---:|\n")
+	total := 0.0
+	for i, r := range o.Results {
+		if b.Len() > summaryMost {
+			fmt.Fprintf(b, "\n… and %d more servers; the output `snapshots` holds them all.\n", len(o.Results)-i)
+			return
+		}
+		total += r.SizeGB
+		image := ""
+		if r.ImageID != 0 {
+			image = strconv.FormatInt(r.ImageID, 10)
+		}
+		took := ""
+		if r.Duration != 0 {
+			took = short(r.Duration)
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n",
+			cell(r.Name), result(r), image, gigabytes(r.SizeGB), price(o, r.SizeGB), wait(r), took)
+	}
+	if len(o.Results) > 1 && total > 0 {
+		fmt.Fprintf(b, "| **all** | | | %s | %s | | |\n", gigabytes(total), price(o, total))
+	}
+}
+
+// result words a status for the table.
+func result(r snapshot.Result) string {
+	switch {
+	case r.Reused:
+		return "available, of an earlier attempt"
+	case r.Reason != "":
+		return string(r.Status) + " (`" + string(r.Reason) + "`)"
+	}
+	return string(r.Status)
+}
+
+func wait(r snapshot.Result) string {
+	if seconds(r.LockWait) == 0 {
+		return ""
+	}
+	return short(r.LockWait)
+}
+
+func gigabytes(n float64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f GB", n)
+}
+
+// price estimates what a month of a snapshot costs, by Hetzner's price list.
+func price(o snapshot.Outcome, gb float64) string {
+	if gb == 0 || o.Price.Currency == "" {
+		return ""
+	}
+	return fmt.Sprintf("%.2f / %.2f %s", gb*o.Price.Net, gb*o.Price.Gross, cell(o.Price.Currency))
+}
+
+// volumes notes what the snapshots do not hold.
+func volumes(b *strings.Builder, o snapshot.Outcome) {
+	var with []string
+	for _, r := range o.Results {
+		if len(r.Server.Volumes) > 0 && r.Status != snapshot.Failed && len(with) < failuresMost {
+			with = append(with, fmt.Sprintf("%s (%s)", cell(r.Name), ids(r.Server.Volumes)))
+		}
+	}
+	if len(with) > 0 {
+		fmt.Fprintf(b, "\nAttached volumes are **not** part of a snapshot: %s.\n", strings.Join(with, ", "))
+	}
+}
+
+// cell makes text fit for a cell of a table: neither Markdown nor HTML in it has a meaning, nobody is mentioned, and
+// nothing becomes a link or an emoji.
 func cell(s string) string {
 	var b strings.Builder
 	for _, c := range clean(s) {

@@ -44,6 +44,7 @@ const (
 	opActions
 	opServerActions
 	opListImages
+	opPrice
 	opCreate
 )
 
@@ -68,6 +69,7 @@ type answer struct {
 	images  hetzner.Page[hetzner.Image]
 	actions []hetzner.Action
 	found   hetzner.Server
+	price   hetzner.Price
 	imageID int64
 	action  int64
 	quota   hetzner.Quota

@@ -36,6 +36,9 @@ const (
 	holderTurn  = 30 * time.Second
 	holderAgain = 2 * time.Minute
 
+	// priceTries is how often the price list is asked for before the report does without.
+	priceTries = 3
+
 	// lookWidth is how many snapshots one image listing asks for by their request labels: few enough for any limit
 	// of a URL's length, and for one page of answers.
 	lookWidth = 25
@@ -62,6 +65,11 @@ type looks struct {
 		under bool
 		last  time.Time
 	}
+	price struct {
+		under bool
+		tries int
+		known hetzner.Price
+	}
 	serverPages int // how many pages the last listing of servers had
 }
 
@@ -74,7 +82,7 @@ type candidate struct {
 // candidates returns the looks that are of use and not under way.
 func (f *fleet) candidates() []candidate {
 	var cs []candidate
-	for _, look := range []func() (candidate, bool){f.serverLook, f.actionLook, f.imageLook, f.holderLook} {
+	for _, look := range []func() (candidate, bool){f.serverLook, f.actionLook, f.imageLook, f.holderLook, f.priceLook} {
 		if c, ok := look(); ok {
 			cs = append(cs, c)
 		}
@@ -142,6 +150,8 @@ func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
 		if t := f.target(a.server); t != nil && failure == nil {
 			f.serverActionsSeen(t, a.actions, now)
 		}
+	case opPrice:
+		f.looks.price.under, f.looks.price.known = false, a.price
 	case opListImages:
 		if a.last {
 			f.lastLookSeen(a, failure, now)
@@ -531,6 +541,22 @@ func (f *fleet) holderLook() (candidate, bool) {
 			first.holderDue = now.Add(holderAgain)
 		}
 		return request{op: opServerActions, server: first.server.ID, running: !first.seeking}
+	}}, true
+}
+
+// priceLook asks for the price of snapshots, once, in passing: while one is being made and no other look waits. The
+// run never waits for it.
+func (f *fleet) priceLook() (candidate, bool) {
+	look := &f.looks.price
+	inTheMaking := func(t *target) bool { return t.snapshot == creating }
+	if look.under || look.tries == priceTries || look.known != (hetzner.Price{}) ||
+		!f.budget.idle() || !f.settings.Wait || !slices.ContainsFunc(f.targets, inTheMaking) {
+		return candidate{}, false
+	}
+	return candidate{f.budget.level, func(time.Time) request {
+		look.under = true
+		look.tries++
+		return request{op: opPrice}
 	}}, true
 }
 

@@ -45,7 +45,7 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 
 	outcome.Results = append(f.results(), missing...)
 	slices.SortStableFunc(outcome.Results, func(a, b Result) int { return strings.Compare(a.Name, b.Name) })
-	outcome.Token = f.token
+	outcome.Token, outcome.Price = f.token, f.looks.price.known
 	outcome.Signal = s.signal
 	return outcome
 }
@@ -119,6 +119,8 @@ func (s *shell) ask(ctx context.Context, r request) answer {
 		a.actions, a.quota, a.err = s.api.Actions(ctx, r.ids)
 	case opServerActions:
 		a.actions, a.quota, a.err = s.api.ServerActions(ctx, r.server, r.running)
+	case opPrice:
+		a.price, a.quota, a.err = s.api.SnapshotPrice(ctx)
 	case opListImages:
 		a.images, a.quota, a.err = s.api.ImagePage(ctx, r.selector, r.page)
 	case opCreate:

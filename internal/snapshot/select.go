@@ -77,7 +77,7 @@ func match(word string, all []hetzner.Server) []hetzner.Server {
 	glob := isGlob(word)
 	var found []hetzner.Server
 	for _, server := range all {
-		ok := server.Name == word
+		ok := server.Name == word || word == "*" // every server, whatever its name holds
 		if !ok && glob {
 			ok, _ = path.Match(word, server.Name) // a bad pattern was refused with the inputs
 		}

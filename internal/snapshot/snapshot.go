@@ -155,6 +155,7 @@ type Outcome struct {
 	Down     *hetzner.Error // the last answer when the servers could not be listed at all
 	Signal   os.Signal      // the one that cancelled the run, nil without
 	DryRun   bool
+	Price    hetzner.Price // zero where it could not be learnt in passing
 }
 
 // EventKind says what an [Event] tells.

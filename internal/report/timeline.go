@@ -1,0 +1,140 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+const (
+	// timelineMost is how many servers the timeline shows. Mermaid draws no more than 50,000 characters, and nobody
+	// reads more than this.
+	timelineMost = 40
+	// spanLeast is the shortest span that can be seen.
+	spanLeast = time.Second
+	nameMost  = 40
+)
+
+// span is one phase of a server's way.
+type span struct {
+	name       string
+	tag        string // Mermaid's word for how it is drawn
+	start, end time.Time
+}
+
+// track is what the timeline shows of one server.
+type track struct {
+	name  string
+	spans []span
+}
+
+// timeline collects the phases from the events.
+type timeline struct {
+	tracks map[string]*track
+}
+
+// note ends a server's phase and begins the next one, where the event is the beginning of one.
+func (l *timeline) note(e snapshot.Event) {
+	name, tag := phase(e)
+	if name == "" && e.Kind != snapshot.EventFinished && e.Kind != snapshot.EventUnlocked {
+		return
+	}
+	if l.tracks == nil {
+		l.tracks = map[string]*track{}
+	}
+	t := l.tracks[e.Name]
+	if t == nil {
+		t = &track{name: e.Name}
+		l.tracks[e.Name] = t
+	}
+	if n := len(t.spans); n > 0 && t.spans[n-1].end.IsZero() {
+		if last := &t.spans[n-1]; name == last.name || e.Kind == snapshot.EventHeld {
+			last.name = cmp.Or(name, last.name) // the same phase, of which more is known now
+			return
+		}
+		t.spans[n-1].end = e.At
+	}
+	if name != "" {
+		t.spans = append(t.spans, span{name: name, tag: tag, start: e.At})
+	}
+}
+
+// phase names the phase that an event begins; "" for none.
+func phase(e snapshot.Event) (name, tag string) {
+	switch e.Kind { //nolint:exhaustive // the others begin no phase
+	case snapshot.EventLocked:
+		return "locked", "crit"
+	case snapshot.EventHeld:
+		return "locked by " + e.Holder.Command, "crit"
+	case snapshot.EventLost:
+		return "answer lost", "crit"
+	case snapshot.EventAccepted, snapshot.EventAdopted:
+		return "snapshot", "active"
+	case snapshot.EventCopied:
+		return "becoming available", "done"
+	}
+	return "", ""
+}
+
+// mermaid draws the timeline as a gantt chart: failures first, then the longest. It returns "" when nothing took time.
+func (l *timeline) mermaid(results []snapshot.Result) string {
+	type row struct {
+		*track
+		failed bool
+		length time.Duration
+	}
+	var rows []row
+	for _, r := range results {
+		t := l.tracks[r.Name]
+		if t == nil || len(t.spans) == 0 {
+			continue
+		}
+		last := t.spans[len(t.spans)-1]
+		rows = append(rows, row{t, r.Status == snapshot.Failed, last.end.Sub(t.spans[0].start)})
+	}
+	if len(rows) == 0 {
+		return ""
+	}
+	slices.SortStableFunc(rows, func(a, b row) int {
+		if a.failed != b.failed {
+			return map[bool]int{true: -1, false: 1}[a.failed]
+		}
+		return cmp.Compare(b.length, a.length)
+	})
+	var b strings.Builder
+	b.WriteString("```mermaid\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n")
+	for _, row := range rows[:min(len(rows), timelineMost)] {
+		fmt.Fprintf(&b, "  section %s\n", plain(row.name))
+		for _, s := range row.spans {
+			end := s.end
+			if end.Sub(s.start) < spanLeast {
+				end = s.start.Add(spanLeast)
+			}
+			fmt.Fprintf(&b, "  %s %s :%s, %d, %d\n", plain(s.name), short(s.end.Sub(s.start)), s.tag, s.start.UnixMilli(), end.UnixMilli())
+		}
+	}
+	b.WriteString("```\n")
+	if len(rows) > timelineMost {
+		fmt.Fprintf(&b, "\nThe timeline shows %d of %d servers: failures, then the longest.\n", timelineMost, len(rows))
+	}
+	return b.String()
+}
+
+// plain leaves of a text what has no meaning in Mermaid's language.
+func plain(s string) string {
+	s = strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.ContainsRune(" ._-()*", c):
+			return c
+		}
+		return '_'
+	}, clean(s))
+	if len(s) > nameMost {
+		s = s[:nameMost-2] + ".."
+	}
+	return s
+}
