@@ -185,10 +185,11 @@ func defuseAll(text string) string {
 // runner asks for the former at the beginning of a line only; what looks like a command elsewhere is no use to anybody.
 func defuse(line string) string {
 	var b strings.Builder
-	blank, colon := true, false // before the last character there was white space; it is a colon
+	blank, colon := true, false // the last character is white space; it is a colon after white space
 	for _, c := range line {
 		if c == ':' && colon {
 			b.WriteByte(' ')
+			blank = true
 		}
 		colon = c == ':' && blank
 		blank = unicode.IsSpace(c)

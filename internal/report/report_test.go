@@ -1,0 +1,104 @@
+package report_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/report"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// github is the environment of a runner with files in dir.
+func github(dir string) func(string) string {
+	return func(name string) string {
+		return map[string]string{
+			"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": filepath.Join(dir, "output"), "GITHUB_STEP_SUMMARY": filepath.Join(dir, "summary"),
+		}[name]
+	}
+}
+
+// GitHub drops a summary above 1 MiB whole, Mermaid draws no more than 50,000 characters, and the runner shows ten
+// annotations: a run of 500 servers with the longest names, half of them failed, stays under all three.
+func TestLimitsOfALargeRun(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	r := report.New(report.Options{Out: &log, Getenv: github(dir)})
+	start := time.Unix(1_800_000_000, 0)
+	var o snapshot.Outcome
+	for i := range 500 {
+		name := strings.Repeat("&|", 120) + fmt.Sprint(i) // each of these characters takes five in the summary
+		result := snapshot.Result{Name: name, Server: hetzner.Server{ID: int64(i + 1), Name: name}, Status: snapshot.Available, ImageID: int64(200000000 + i), SizeGB: 12.5}
+		if i%2 == 0 {
+			result.Status, result.Reason = snapshot.Failed, snapshot.LockTimeout
+			result.Err = &hetzner.Error{Code: "locked", Message: strings.Repeat("<x>", 200), Correlation: "f21b9dc9d1535310"}
+		}
+		event := snapshot.Event{Kind: snapshot.EventLocked, At: start, Name: name}
+		r.Event(event)
+		event.Kind, event.At, event.ImageID = snapshot.EventAccepted, start.Add(time.Minute), result.ImageID
+		r.Event(event)
+		event.Kind, event.At, event.Result = snapshot.EventFinished, start.Add(time.Hour), &result
+		r.Event(event)
+		o.Results = append(o.Results, result)
+	}
+	if err := r.Deliver(o, report.TallyOf(o), report.OutputsTo{Summary: true}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "summary"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	summary := string(b)
+	_, chart, found := strings.Cut(summary, "```mermaid")
+	if !found || len(summary) > 1<<20 || len(chart) > 50_000 {
+		t.Errorf("the summary has %d bytes, its chart %d", len(summary), len(chart))
+	}
+	if n := strings.Count(chart, "  section "); n != 40 {
+		t.Errorf("the chart shows %d servers, want 40", n)
+	}
+	if n := strings.Count(log.String(), "::error "); n != 10 {
+		t.Errorf("%d annotations, want 10", n)
+	}
+	if n := strings.Count(log.String(), "failed (lock_timeout)"); n != 240 {
+		t.Errorf("%d failures beside the annotations are told, want 240", n)
+	}
+}
+
+// FuzzLog holds everything that is printed against the runner's rules: "::" after leading white space, or "##["
+// anywhere in a line, starts a command.
+func FuzzLog(f *testing.F) {
+	for _, seed := range []string{"::error::x", " \t::x", "a\n::x", "##[error]", "#\u0000#[x", ":\u202e:x", "\u2029::x", "x :::y"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var log bytes.Buffer
+		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
+		server := hetzner.Server{ID: 1, Name: text, Type: text, Location: text, IPv4: text}
+		holder := hetzner.Action{Command: text}
+		failure := &hetzner.Error{Code: text, Message: text, Correlation: text}
+		result := snapshot.Result{Name: text, Server: server, Status: snapshot.Failed, Reason: snapshot.ActionFailed, Err: failure, Action: &hetzner.Action{ErrorCode: text, ErrorMessage: text}}
+		for _, e := range []snapshot.Event{
+			{Kind: snapshot.EventSelected, Servers: []hetzner.Server{server}}, {Kind: snapshot.EventHeld, Name: text, Holder: &holder},
+			{Kind: snapshot.EventLocked, Name: text, Err: failure}, {Kind: snapshot.EventWarning, Name: text},
+			{Kind: snapshot.EventProgress, Progress: snapshot.Progress{Holders: []hetzner.Action{holder}}}, {Kind: snapshot.EventFinished, Name: text, Result: &result},
+		} {
+			r.Event(e)
+		}
+		r.Error(text)
+		for line := range strings.SplitSeq(strings.ReplaceAll(log.String(), "\r", "\n"), "\n") {
+			command := strings.TrimSpace(line)
+			ours := strings.HasPrefix(command, "::error") || strings.HasPrefix(command, "::warning::")
+			if strings.HasPrefix(command, "::") && !ours || strings.Contains(line, "##[") {
+				t.Errorf("%q came out as the command %q", text, line)
+			}
+			if body, ok := strings.CutPrefix(command, "::"); ok && strings.Contains(body, " ::") {
+				t.Errorf("%q came out as a command within %q", text, line)
+			}
+		}
+	})
+}
