@@ -293,7 +293,7 @@ func (r *Report) finished(result snapshot.Result) {
 	}
 	if r.annotations++; r.github && r.annotations <= annotationsMost {
 		r.ci.WithFieldsMap(map[string]string{"title": clean(result.Name) + " has no usable snapshot"}).
-			Errorf("%s: %s", defuse(clean(result.Name)), defuseAll(a.join("\n")))
+			Errorf("%s", defuseAll(clean(result.Name)+": "+a.join("\n")))
 		return
 	}
 	r.Line("%s: failed (%s): %s", result.Name, result.Reason, a.what)
