@@ -39,12 +39,15 @@ func busyRun(t *testing.T, seed uint64) (history []Exchange, images []Image) {
 		h := rude(t, c)
 		for range 10 {
 			var all sync.WaitGroup
-			for _, id := range ids {
-				all.Go(func() { h.send("POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot) })
-				all.Go(func() { h.send("GET", fmt.Sprintf("/servers/%d", id), "") })
+			send := func(method, path, body string) {
+				_, _, _ = h.send(method, path, body) // what is refused or lost belongs to the history as well
 			}
-			all.Go(func() { h.send("GET", "/servers?per_page=50", "") })
-			all.Go(func() { h.send("GET", "/images", "") })
+			for _, id := range ids {
+				all.Go(func() { send("POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot) })
+				all.Go(func() { send("GET", fmt.Sprintf("/servers/%d", id), "") })
+			}
+			all.Go(func() { send("GET", "/servers?per_page=50", "") })
+			all.Go(func() { send("GET", "/images", "") })
 			all.Wait()
 			time.Sleep(2 * time.Second)
 		}
