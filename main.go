@@ -18,6 +18,7 @@ var version = "dev"
 func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to leave servers half done
 	os.Exit(action.Process{
 		Args: os.Args, Version: version, Env: os.Environ(), Out: os.Stdout, Signals: signals,
 		Transport: hetzner.NewTransport(), Rand: rand.Reader,

@@ -48,21 +48,21 @@ func (p Process) Main(ctx context.Context) int {
 	tokens := config.Tokens(p.Env)
 	mask := secret.New(tokens...)
 	r := report.New(report.Options{Out: p.Out, Mask: mask, Getenv: p.getenv})
-	if code, done := p.arguments(r); done {
-		return code
+	if p.question(r) {
+		return exitSuccess
 	}
 	r.Conceal(tokens)
 
 	cfg, err := config.Load(p.Env)
+	to := report.OutputsTo{File: string(cfg.OutputFile), Summary: bool(cfg.Summary)}
+	if len(p.Args) > 1 {
+		err = errors.Join(err, fmt.Errorf("unknown argument %q: inputs are environment variables, see --help", p.Args[1]))
+	}
 	if err != nil {
-		var mistakes config.InputErrors
-		if !errors.As(err, &mistakes) {
-			mistakes = config.InputErrors{{Problem: err.Error()}}
+		for mistake := range strings.SplitSeq(err.Error(), "\n") {
+			r.Error(mistake)
 		}
-		for _, mistake := range mistakes {
-			r.Error(mistake.Error())
-		}
-		return p.deliver(r, snapshot.Outcome{Nothing: true}, report.OutputsTo{}, exitInputs)
+		return p.deliver(r, snapshot.Outcome{Nothing: true}, report.OutputsTo{File: to.File}, exitInputs)
 	}
 	r.SetLockTimeout(cfg.LockTimeout)
 
@@ -73,24 +73,23 @@ func (p Process) Main(ctx context.Context) int {
 	outcome := snapshot.Run(ctx, api, settings(cfg, p.Rand), p.Signals, r.Event)
 
 	explain(r, cfg, outcome)
-	to := report.OutputsTo{File: string(cfg.OutputFile), Summary: bool(cfg.Summary)}
 	return p.deliver(r, outcome, to, exitCode(outcome))
 }
 
-// arguments handles the command line, which holds nothing but questions about the program itself.
-func (p Process) arguments(r *report.Report) (code int, done bool) {
-	switch {
-	case len(p.Args) < 2:
-		return 0, false
-	case p.Args[1] == "--help" || p.Args[1] == "-h":
+// question answers a question about the program itself; the command line holds nothing else.
+func (p Process) question(r *report.Report) (answered bool) {
+	if len(p.Args) != 2 {
+		return false
+	}
+	switch p.Args[1] {
+	case "--help", "-h":
 		r.Text(config.Help(p.Version))
-	case p.Args[1] == "--version":
+	case "--version":
 		r.Text("hsnap-action " + p.Version)
 	default:
-		r.Error(fmt.Sprintf("unknown argument %q: inputs are environment variables, see --help", p.Args[1]))
-		return exitInputs, true
+		return false
 	}
-	return exitSuccess, true
+	return true
 }
 
 // deliver hands on the outputs. A result that the next step can't read is no success.
@@ -110,7 +109,7 @@ func explain(r *report.Report, cfg config.Config, o snapshot.Outcome) {
 	case o.Token != nil:
 		r.Error(fmt.Sprintf("Hetzner refused the API token: %s; it must be a valid token of this project, with the permission to read and write", o.Token))
 	case o.Down != nil:
-		r.Error(fmt.Sprintf("Hetzner's API at %s could not be used for %s: %s; see https://status.hetzner.com", cfg.APIEndpoint, cfg.LockTimeout, o.Down))
+		r.Error(fmt.Sprintf("Hetzner's API at %s could not be used: %s; check api-endpoint, or see https://status.hetzner.com", cfg.APIEndpoint, o.Down))
 	case o.Selector != nil:
 		r.Error(fmt.Sprintf("label-selector: Hetzner refused %q: %s", cfg.LabelSelector, o.Selector))
 	case o.Nothing:
@@ -153,12 +152,12 @@ func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 	return s
 }
 
+// getenv looks a variable up as os.Getenv does: the first one counts.
 func (p Process) getenv(name string) string {
-	value := ""
 	for _, pair := range p.Env {
-		if key, v, ok := strings.Cut(pair, "="); ok && key == name {
-			value = v // the last one counts, as in os/exec
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value
 		}
 	}
-	return value
+	return ""
 }

@@ -134,7 +134,8 @@ type Config struct {
 // input it takes the first variable that is not empty.
 //
 // The error lists every mistake of the inputs and is of type [InputErrors]. The
-// token's value is in none of them.
+// token's value is in none of them. The Config then holds the output file alone,
+// if one was given, since the outputs are written after mistakes too.
 func Load(env []string) (Config, error) {
 	vars := parse(env)
 	l := &lookup{vars: vars, skip: make(map[string]bool)}
@@ -165,7 +166,7 @@ func Load(env []string) (Config, error) {
 
 	errs = append(errs, vars.check()...)
 	if len(errs) > 0 {
-		return Config{}, errs
+		return Config{OutputFile: cfg.OutputFile}, errs
 	}
 	return cfg, nil
 }

@@ -40,14 +40,14 @@ func busyRun(t *testing.T, seed uint64) (history []Exchange, images []Image) {
 		for range 10 {
 			var all sync.WaitGroup
 			send := func(method, path, body string) {
-				_, _, _ = h.send(method, path, body) // what is refused or lost belongs to the history as well
+				all.Go(func() { _, _, _ = h.send(method, path, body) }) // the history has the answer, and the fault
 			}
 			for _, id := range ids {
-				all.Go(func() { send("POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot) })
-				all.Go(func() { send("GET", fmt.Sprintf("/servers/%d", id), "") })
+				send("POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot)
+				send("GET", fmt.Sprintf("/servers/%d", id), "")
 			}
-			all.Go(func() { send("GET", "/servers?per_page=50", "") })
-			all.Go(func() { send("GET", "/images", "") })
+			send("GET", "/servers?per_page=50", "")
+			send("GET", "/images", "")
 			all.Wait()
 			time.Sleep(2 * time.Second)
 		}

@@ -151,7 +151,7 @@ func (c *Client) ServerActions(ctx context.Context, server int64, running bool) 
 		query.Set("status", "running")
 	}
 	body, answer, err := get[schema.ActionListResponse](ctx, c, path("servers", server, "actions"), query)
-	if err == nil && body.Actions == nil {
+	if err == nil && (body.Actions == nil || answer.pagination == nil) {
 		err = answer.incomplete("the answer holds no list of actions")
 	}
 	return convert(body.Actions, actionFrom), answer.quota, err

@@ -118,7 +118,7 @@ func pageOf[From any, T Resource](a answer, number int, items []From, f func(Fro
 	switch {
 	case p == nil:
 		return Page[T]{}, a.quota, a.incomplete("the listing has no pagination data")
-	case p.Page != number, p.NextPage != 0 && p.NextPage != number+1:
+	case p.Page != number, p.NextPage != 0 && p.NextPage != number+1, p.NextPage == 0 && p.LastPage > number:
 		return Page[T]{}, a.quota, a.incomplete("asked for page %d of a listing, got page %d, next %d", number, p.Page, p.NextPage)
 	case items == nil:
 		return Page[T]{}, a.quota, a.incomplete("the listing holds no list")
@@ -137,6 +137,7 @@ type Listing[T Resource] struct {
 	seen  map[int64]int // resource ID -> its index in Items
 	next  int
 	pages int
+	total int // as the first page counted
 }
 
 // Next returns the number of the page that is missing.
@@ -146,13 +147,17 @@ func (l *Listing[T]) Next() int { return max(l.next, 1) }
 func (l *Listing[T]) Pages() int { return l.pages }
 
 // Add takes the page with the number that [Listing.Next] names, and reports whether the listing is whole. An error
-// means that resources slid away between two pages: the listing must be begun again.
+// means that resources slid away between two pages, or may have: the listing must be begun again.
 func (l *Listing[T]) Add(p Page[T]) (whole bool, err error) {
 	if p.Number != l.Next() {
 		return false, fmt.Errorf("page %d of a listing came instead of page %d", p.Number, l.Next())
 	}
 	if l.seen == nil {
-		l.seen = map[int64]int{}
+		l.seen, l.total = map[int64]int{}, p.Total
+	}
+	if p.Total >= 0 && p.Total < l.total {
+		// One was deleted, so that the first of this page slid onto the last page, which had been read.
+		return false, fmt.Errorf("the listing shrank from %d to %d resources while it was read", l.total, p.Total)
 	}
 	for _, item := range p.Items {
 		id := item.resourceID()

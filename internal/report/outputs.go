@@ -163,12 +163,10 @@ func (r *Report) Deliver(o snapshot.Outcome, t Tally, to OutputsTo) error {
 	if to.File != "" {
 		problems = append(problems, r.deliverFile(list, to.File))
 	}
-	if err := errors.Join(problems...); err != nil || !r.github && to.File == "" {
+	err := errors.Join(problems...)
+	if err != nil || !r.github && to.File == "" {
 		for _, out := range list {
 			r.Line("%s=%s", out.name, plainJSON(out.value))
-		}
-		if err != nil {
-			return err
 		}
 	}
 	if to.Summary && r.o.Getenv("GITHUB_STEP_SUMMARY") != "" {
@@ -177,7 +175,7 @@ func (r *Report) Deliver(o snapshot.Outcome, t Tally, to OutputsTo) error {
 			r.Warn(fmt.Sprintf("the job summary can't be written: %v", err))
 		}
 	}
-	return nil
+	return err
 }
 
 func (r *Report) deliverGitHub(list []output) error {
@@ -208,7 +206,7 @@ func (r *Report) deliverFile(list []output, file string) error {
 }
 
 func dotenv(list []output, limit int) (text string, left []string) {
-	spare := []string{"snapshots", "images", "image-ids"}
+	spare := []string{"snapshots", "images", "image-ids", "failed-servers", "deleted-image-ids"}
 	for {
 		var b strings.Builder
 		for _, out := range list {

@@ -25,8 +25,6 @@ type Options struct {
 	Out    io.Writer
 	Mask   secret.Mask
 	Getenv func(string) string // for the CI system's own variables
-	// LockTimeout is told where a wait begins.
-	LockTimeout string
 }
 
 // Report is the account of one run. It is safe for concurrent use.
@@ -37,6 +35,7 @@ type Report struct {
 	door   *door
 	ci     *githubactions.Action
 
+	lockTimeout string // as told where a wait begins
 	timeline    timeline
 	annotations int // of failed servers so far
 }
@@ -56,7 +55,7 @@ func New(o Options) *Report {
 }
 
 // SetLockTimeout says how long a wait for a lock may take, for the log lines that tell it.
-func (r *Report) SetLockTimeout(d fmt.Stringer) { r.o.LockTimeout = d.String() }
+func (r *Report) SetLockTimeout(d fmt.Stringer) { r.lockTimeout = d.String() }
 
 // Conceal tells GitHub which values to hide in everything that the job prints. It is the one place where a token
 // is written at all: this command is how GitHub learns of it. A secret from GitHub's own store is hidden already;
@@ -211,7 +210,7 @@ func (r *Report) Event(e snapshot.Event) {
 	case snapshot.EventFinished:
 		r.finished(*e.Result)
 	case snapshot.EventUnreached:
-		r.Line("Hetzner's API can't be reached: %s; trying again for up to %s", e.Err, r.o.LockTimeout)
+		r.Line("Hetzner's API can't be reached: %s; trying again for up to %s", e.Err, r.lockTimeout)
 	case snapshot.EventCancelled:
 		r.Line("cancelled: no new snapshot is asked for; those under way go on at Hetzner and are not deleted")
 	case snapshot.EventProgress:
@@ -229,7 +228,7 @@ func (r *Report) step(e snapshot.Event) string {
 	case snapshot.EventLocked:
 		return r.waiting(e)
 	case snapshot.EventHeld:
-		return fmt.Sprintf("locked by %s (%d%%), waiting up to %s", e.Holder.Command, e.Holder.Progress, r.o.LockTimeout)
+		return fmt.Sprintf("locked by %s (%d%%), waiting up to %s", e.Holder.Command, e.Holder.Progress, r.lockTimeout)
 	case snapshot.EventUnlocked:
 		return "unlocked"
 	case snapshot.EventAsked:
@@ -251,11 +250,11 @@ func (r *Report) step(e snapshot.Event) string {
 func (r *Report) waiting(e snapshot.Event) string {
 	switch {
 	case e.Holder != nil, e.Err == nil:
-		return fmt.Sprintf("locked, waiting up to %s", r.o.LockTimeout)
+		return fmt.Sprintf("locked, waiting up to %s", r.lockTimeout)
 	case e.Err.Verdict == hetzner.NotSent:
-		return fmt.Sprintf("Hetzner's API can't be reached: %s; waiting up to %s", e.Err, r.o.LockTimeout)
+		return fmt.Sprintf("Hetzner's API can't be reached: %s; waiting up to %s", e.Err, r.lockTimeout)
 	}
-	return fmt.Sprintf("not now: %s; waiting up to %s", e.Err, r.o.LockTimeout)
+	return fmt.Sprintf("not now: %s; waiting up to %s", e.Err, r.lockTimeout)
 }
 
 // groupedAbove is how many servers the log may list before GitHub is asked to fold them away.

@@ -18,9 +18,12 @@ const (
 	// createSpare is kept for creates, so that a server that has just been seen unlocked does not have to wait until
 	// a look leaves the window.
 	createSpare = 1
-	// createShare is the most of the budget that refused creates may take, in percent. The rest is for looks, so
-	// that many servers that refuse without a visible lock can't blind the watch over the others.
-	createShare = 40
+	// What creates of each prospect may take of the budget, in percent, all of them together. The rest is for looks
+	// and for creates of a better prospect, so that many servers that refuse without a visible lock can neither blind
+	// the watch over the others nor keep them from being asked for.
+	poorShare = 20
+	fairShare = 50
+	goodShare = 70
 	// createStretch is the longest pause between two looks that a create may cause, so that a burst of them can't use
 	// up the minute's places and leave none for looks.
 	createStretch = 5 * time.Second
@@ -123,27 +126,35 @@ func (b *budget) lastLook(now time.Time) bool {
 	return len(b.spent)+b.reserved < budgetMost
 }
 
-// createAt returns when the next create may be sent; ok is false while only the answer to another can tell.
-func (b *budget) createAt(now time.Time) (at time.Time, ok bool) {
+// createAt returns when the next create of a prospect may be sent; ok is false while only the answer to another can
+// tell.
+func (b *budget) createAt(now time.Time, p prospect) (at time.Time, ok bool) {
 	b.prune(now)
 	at, ok = b.free(b.most() - lastSpare)
-	longest := createStretch * budgetMost / time.Duration(b.most())
-	next, some := b.free(b.most() - lastSpare - 1)
-	if !some || next.After(b.last.Add(longest)) || b.stretch(now, 1) > longest {
+	share := [...]int{poor: poorShare, fair: fairShare, good: goodShare}[p]
+	if b.blinds(now, p) {
 		at = latest(at, now.Add(lookGap)) // by then a look has gone, or a place is free
 	}
-	if b.creates() < b.most()*createShare/100 {
+	if b.creates() < b.most()*share/100 {
 		return at, ok
 	}
 	for _, e := range b.spent {
 		if e.create { // the oldest one makes room for the next
-			if left := e.at.Add(budgetWindow); left.After(at) {
-				at = left
-			}
-			return at, ok
+			return latest(at, e.at.Add(budgetWindow)), ok
 		}
 	}
 	return time.Time{}, false
+}
+
+// blinds reports whether one more create would keep the looks from going on: whether none could follow the last one
+// in time or, for a create that may well be refused, whether the places would run out.
+func (b *budget) blinds(now time.Time, p prospect) bool {
+	longest := createStretch * budgetMost / time.Duration(b.most())
+	next, some := b.free(b.most() - lastSpare - 1)
+	if p == poor {
+		return !some || next.After(b.last.Add(longest)) || b.stretch(now, 1) > longest
+	}
+	return !some || next.After(b.last.Add(2*longest))
 }
 
 // create keeps a place for a create that is being sent.

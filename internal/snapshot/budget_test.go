@@ -16,21 +16,25 @@ func FuzzBudget(f *testing.F) {
 		b := budget{low: low}
 		now := time.Unix(1_000_000_000, 0)
 		var counted, looks []time.Time
-		flying := 0
+		var flying []prospect
 		for range 400 {
 			now = now.Add(time.Duration(dice.Int64N(int64(3 * time.Second))))
-			if at, ok := b.createAt(now); ok && !at.After(now) && dice.IntN(100) < int(creates) {
+			p := prospect(dice.IntN(3))
+			if at, ok := b.createAt(now, p); ok && !at.After(now) && dice.IntN(100) < int(creates) {
 				b.create()
-				flying++
+				flying = append(flying, p)
 			}
 			if at, ok := b.lookAt(now); ok && !at.After(now) {
 				b.look(now)
 				counted, looks = append(counted, now), append(looks, now)
 			}
-			if flying > 0 && dice.IntN(2) == 0 {
+			if len(flying) > 0 && dice.IntN(2) == 0 {
 				notNow := dice.IntN(100) < int(refused)
+				if flying[0] == good && dice.IntN(4) > 0 {
+					notNow = false // a look has just shown it unlocked; few are locked again by then
+				}
 				b.answered(now, notNow)
-				flying--
+				flying = flying[1:]
 				if notNow {
 					counted = append(counted, now)
 				}
@@ -61,7 +65,7 @@ func TestBudgetKeepsALastLook(t *testing.T) {
 		if at, ok := b.lookAt(now); ok && !at.After(now) {
 			b.look(now)
 		}
-		if at, ok := b.createAt(now); ok && !at.After(now) {
+		if at, ok := b.createAt(now, fair); ok && !at.After(now) {
 			b.create()
 			b.answered(now, true)
 		}
@@ -77,7 +81,7 @@ func TestBudgetWaitsForAnswers(t *testing.T) {
 	now := time.Unix(1_000_000_000, 0)
 	n := 0
 	for ; n < 100; n++ {
-		if at, ok := b.createAt(now); !ok || at.After(now) {
+		if at, ok := b.createAt(now, fair); !ok || at.After(now) {
 			break
 		}
 		b.create()
@@ -85,11 +89,11 @@ func TestBudgetWaitsForAnswers(t *testing.T) {
 	if n == 100 {
 		t.Fatal("any number of creates may be under way, each of which could be refused")
 	}
-	if _, ok := b.createAt(now); ok {
+	if _, ok := b.createAt(now, fair); ok {
 		t.Error("a time is foretold although only an answer can tell")
 	}
 	b.answered(now, false)
-	if at, ok := b.createAt(now); !ok || at.After(now) {
+	if at, ok := b.createAt(now, fair); !ok || at.After(now) {
 		t.Error("an accepted create does not give its place back")
 	}
 }

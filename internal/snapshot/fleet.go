@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"encoding/hex"
 	"io"
 	"slices"
@@ -98,7 +99,7 @@ func newFleet(settings Settings, servers []hetzner.Server, pages int, reuse map[
 	f := &fleet{settings: settings, looks: looks{serverPages: pages}, lastNews: now}
 	f.tell(Event{Kind: EventSelected, Servers: servers}, now)
 	for _, server := range servers {
-		t := &target{server: server, queued: now, result: Result{
+		t := &target{server: server, queued: now, prospect: fair, result: Result{
 			Name: server.Name, Server: server, Request: f.requestValue(),
 			Description: settings.Describe(server, now),
 		}}
@@ -149,7 +150,7 @@ func (f *fleet) apply(a answer, now time.Time) {
 	var failure *hetzner.Error
 	if a.err != nil {
 		failure = hetzner.AsError(a.err)
-		if failure.Verdict == hetzner.TokenRefused && f.token == nil {
+		if failure.Verdict == hetzner.TokenRefused && f.token == nil && a.op != opPrice { // nobody needs the price
 			f.token = failure
 		}
 	}
@@ -165,6 +166,7 @@ func (f *fleet) plan(now time.Time) (requests []request, wake time.Time) {
 	f.expire(now)
 	f.progress(now)
 	requests = append(f.creates(now), f.lookRequests(now)...)
+	requests = append(requests, f.creates(now)...) // a look that has gone can make room for one more
 	return requests, f.wake(now)
 }
 
@@ -199,8 +201,8 @@ func (f *fleet) creates(now time.Time) []request {
 		return nil
 	}
 	var requests []request
-	for _, t := range f.queue(now) {
-		if at, ok := f.budget.createAt(now); !ok || at.After(now) || f.flying() >= f.settings.MaxParallel {
+	for _, t := range f.queue() {
+		if at, ok := f.budget.createAt(now, t.prospect); !ok || at.After(now) || f.flying() >= f.settings.MaxParallel {
 			break
 		}
 		f.budget.create()
@@ -216,15 +218,18 @@ func (f *fleet) creates(now time.Time) []request {
 	return requests
 }
 
-// queue returns the targets that can be asked for now, those that could be first before the others.
-func (f *fleet) queue(now time.Time) []*target {
+// queue returns the targets that can be asked for now: those first that are the least likely to be refused, since
+// nobody must wait for a refusal of others; among them first come, first served.
+func (f *fleet) queue() []*target {
 	var ready []*target
 	for _, t := range f.targets {
-		if t.snapshot == waiting || t.snapshot == locked && !t.shown && !t.retryAt.After(now) {
+		if t.snapshot == waiting {
 			ready = append(ready, t)
 		}
 	}
-	slices.SortStableFunc(ready, func(a, b *target) int { return a.queued.Compare(b.queued) })
+	slices.SortStableFunc(ready, func(a, b *target) int {
+		return cmp.Or(cmp.Compare(b.prospect, a.prospect), a.queued.Compare(b.queued))
+	})
 	return ready
 }
 
@@ -298,6 +303,7 @@ func (f *fleet) accept(t *target, image, action int64, now time.Time) {
 // while no look shows a lock, for a time that grows. The same refusal again is no news.
 func (f *fleet) refuse(t *target, news bool, now time.Time) {
 	t.refusals++
+	t.prospect = poor
 	t.retryAt = now.Add(retryAfter(t.refusals))
 	f.setLocked(t, false, now)
 	if news || t.refusals == 1 {
@@ -310,16 +316,16 @@ func (f *fleet) refuse(t *target, news bool, now time.Time) {
 func (f *fleet) setLocked(t *target, shown bool, now time.Time) {
 	t.lock.start(now)
 	t.snapshot, t.shown, t.queued = locked, shown, now
-	t.serverDue, t.watchedSince, t.holderSought = now, now, false
-	if t.holderDue.Before(now) {
-		t.holderDue = now
-	}
+	t.watchedSince = now
+	t.serverDue, t.holderDue = latest(t.serverDue, now), latest(t.holderDue, now)
 }
 
 // unlock lets a target be asked for.
 func (f *fleet) unlock(t *target, now time.Time) {
 	t.lock.stop(now)
 	t.snapshot, t.shown, t.refusals, t.holder, t.queued = waiting, false, 0, nil, now
+	t.prospect = good
+	t.holderSought, t.holderDue = false, time.Time{} // the next lock is another's
 	f.tellOf(t, Event{Kind: EventUnlocked}, now)
 }
 
@@ -348,7 +354,7 @@ func (f *fleet) adopt(t *target, image hetzner.Image, now time.Time) {
 	t.missing.stop(now)
 	t.accepted, t.snapshot, t.unseen = now, creating, 0
 	t.result.ImageID, t.imageCreated = image.ID, image.Created
-	t.seeking, t.holderDue = true, now
+	t.seeking, t.seeks, t.holderDue = true, 0, now
 	f.tellOf(t, Event{Kind: EventAdopted, ImageID: image.ID}, now)
 }
 
@@ -386,7 +392,7 @@ func (f *fleet) ended(t *target, action hetzner.Action, now time.Time) {
 		return
 	}
 	t.result.Action = &action
-	if !strings.Contains(strings.ToLower(action.ErrorMessage), "locked") {
+	if action.ErrorCode != hetzner.CodeLocked && !strings.Contains(action.ErrorMessage, "is locked") {
 		f.finish(t, Failed, ActionFailed, now)
 		return
 	}
@@ -448,6 +454,9 @@ func (f *fleet) expire(now time.Time) {
 			}
 		case !f.deadline(t).IsZero() && !now.Before(f.deadline(t)):
 			f.timeout(t, now)
+		case t.snapshot == locked && !t.shown && !t.retryAt.After(now):
+			t.lock.stop(now) // from here on it waits for a place of ours, not for Hetzner
+			t.snapshot, t.queued = waiting, now
 		}
 	}
 }
@@ -531,8 +540,10 @@ func (f *fleet) wake(now time.Time) time.Time {
 		}
 	}
 	if f.flying() < f.settings.MaxParallel {
-		if at, ok := f.budget.createAt(now); ok && len(f.queue(now)) > 0 {
-			sooner(at)
+		if queue := f.queue(); len(queue) > 0 {
+			if at, ok := f.budget.createAt(now, queue[0].prospect); ok {
+				sooner(at)
+			}
 		}
 	}
 	if due, ok := f.nextLook(); ok {

@@ -75,8 +75,9 @@ type looks struct {
 
 // candidate is a look that could be sent.
 type candidate struct {
-	due  time.Time
-	send func(now time.Time) request
+	due   time.Time
+	send  func(now time.Time) request
+	yield time.Duration // by how much it lets others go first
 }
 
 // candidates returns the looks that are of use and not under way.
@@ -94,7 +95,7 @@ func earliest(cs []candidate) (candidate, bool) {
 	if len(cs) == 0 {
 		return candidate{}, false
 	}
-	return slices.MinFunc(cs, func(a, b candidate) int { return a.due.Compare(b.due) }), true
+	return slices.MinFunc(cs, func(a, b candidate) int { return a.due.Add(a.yield).Compare(b.due.Add(b.yield)) }), true
 }
 
 // lookRequests returns the looks to send now, the earliest due first, as far as the budget goes.
@@ -136,9 +137,10 @@ func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
 	case opServer:
 		f.looks.servers.under = false
 		if t := f.target(a.server); t != nil && failure == nil {
+			t.unlisted = t.unlisted && f.settings.LabelSelector != "" // it may have lost the label for good
 			f.saw(t, a.found, a.began, now)
 		} else if t != nil && failure.Code == hetzner.CodeNotFound {
-			f.sawNone(t, a.began, now)
+			f.sawNone(t, failure, a.began, now)
 		}
 	case opActions:
 		f.looks.actions.under = false
@@ -149,6 +151,10 @@ func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
 		f.looks.holders.under = false
 		if t := f.target(a.server); t != nil && failure == nil {
 			f.serverActionsSeen(t, a.actions, now)
+		} else if t != nil && t.snapshot == creating && t.seeking {
+			if t.seeks++; failure.Verdict == hetzner.Refused || t.seeks >= vanishedAfter {
+				f.sought(t, nil, now)
+			}
 		}
 	case opPrice:
 		f.looks.price.under, f.looks.price.known = false, a.price
@@ -169,7 +175,8 @@ func (f *fleet) serverLook() (candidate, bool) {
 		return candidate{}, false
 	}
 	if look.listing != nil {
-		return candidate{look.next, f.listServers}, true
+		// A listing of many pages must not keep the other looks waiting page by page.
+		return candidate{due: look.next, send: f.listServers, yield: lookGap}, true
 	}
 	var first *target
 	for _, t := range f.targets {
@@ -181,9 +188,9 @@ func (f *fleet) serverLook() (candidate, bool) {
 	case first == nil:
 		return candidate{}, false
 	case f.watchCount(false) >= f.looks.serverPages && !first.unlisted:
-		return candidate{first.serverDue, f.listServers}, true
+		return candidate{due: first.serverDue, send: f.listServers}, true
 	}
-	return candidate{first.serverDue, func(now time.Time) request {
+	return candidate{due: first.serverDue, send: func(now time.Time) request {
 		look.under = true
 		first.serverDue = now.Add(f.serverInterval(first))
 		return request{op: opServer, server: first.server.ID}
@@ -225,7 +232,7 @@ func (f *fleet) listServers(now time.Time) request {
 	if look.listing == nil {
 		look.listing, look.began = &hetzner.Listing[hetzner.Server]{}, now
 		for _, t := range f.targets {
-			if t.watched() {
+			if t.watched() && !t.unlisted {
 				t.serverDue = now.Add(f.serverInterval(t))
 			}
 		}
@@ -237,7 +244,7 @@ func (f *fleet) serverInterval(t *target) time.Duration {
 	if t.snapshot == locked && t.holder != nil && f.holdersByAction() {
 		return serverFallback * time.Duration(f.serverCost())
 	}
-	return serverEvery
+	return serverEvery + lookGap*time.Duration(f.serverCost()-1)
 }
 
 // actionInterval returns how long after a look at a target's action the next one is due.
@@ -279,10 +286,8 @@ func (f *fleet) serversListed(a answer, failure *hetzner.Error, now time.Time) {
 		case !t.watched():
 		case ok:
 			f.saw(t, server, look.began, now)
-		case f.settings.LabelSelector != "":
-			t.unlisted = true // it may only have lost the label
-		default:
-			f.sawNone(t, look.began, now)
+		default: // it may be gone, have lost its label, or have slid over a page's edge
+			t.unlisted, t.serverDue = true, now
 		}
 	}
 }
@@ -298,6 +303,8 @@ func (f *fleet) saw(t *target, server hetzner.Server, began, now time.Time) {
 		if !server.Locked {
 			f.absent(t, now)
 		}
+	case server.Locked && f.settings.IfLocked != Wait:
+		f.finishLocked(t, now)
 	case server.Locked:
 		t.shown = true
 	case t.shown:
@@ -305,14 +312,11 @@ func (f *fleet) saw(t *target, server hetzner.Server, began, now time.Time) {
 	}
 }
 
-// sawNone takes in that a server is gone. The create's answer will say so in Hetzner's words.
-func (f *fleet) sawNone(t *target, began, now time.Time) {
-	switch {
-	case !t.watched() || began.Before(t.watchedSince):
-	case t.snapshot == lost:
-		f.absent(t, now)
-	default:
-		f.unlock(t, now)
+// sawNone takes in Hetzner's word that a server does not exist. A lost create of it can't take effect any more.
+func (f *fleet) sawNone(t *target, failure *hetzner.Error, began, now time.Time) {
+	if t.watched() && !began.Before(t.watchedSince) {
+		t.result.Err = failure
+		f.finish(t, Failed, NotFound, now)
 	}
 }
 
@@ -331,7 +335,7 @@ func (f *fleet) actionLook() (candidate, bool) {
 		return candidate{}, false
 	}
 	slices.SortStableFunc(watched, func(a, b *target) int { return a.actionDue.Compare(b.actionDue) })
-	return candidate{watched[0].actionDue, func(now time.Time) request {
+	return candidate{due: watched[0].actionDue, send: func(now time.Time) request {
 		f.looks.actions.under = true
 		own, holder := f.actionInterval(&target{snapshot: creating}), f.actionInterval(&target{snapshot: locked})
 		var ids []int64
@@ -419,7 +423,7 @@ func (f *fleet) imageLook() (candidate, bool) {
 		return candidate{}, false
 	}
 	if look.listing != nil {
-		return candidate{look.began, f.listImages}, true
+		return candidate{due: look.began, send: f.listImages}, true
 	}
 	var watched []*target
 	for _, t := range f.targets {
@@ -431,7 +435,7 @@ func (f *fleet) imageLook() (candidate, bool) {
 		return candidate{}, false
 	}
 	slices.SortStableFunc(watched, func(a, b *target) int { return a.imageDue.Compare(b.imageDue) })
-	return candidate{watched[0].imageDue, func(now time.Time) request {
+	return candidate{due: watched[0].imageDue, send: func(now time.Time) request {
 		look.covers = watched[:min(len(watched), lookWidth)]
 		look.listing, look.began, look.selector = &hetzner.Listing[hetzner.Image]{}, now, requestSelector(look.covers)
 		for _, t := range look.covers {
@@ -532,7 +536,7 @@ func (f *fleet) holderLook() (candidate, bool) {
 	if first == nil {
 		return candidate{}, false
 	}
-	return candidate{due, func(now time.Time) request {
+	return candidate{due: due, send: func(now time.Time) request {
 		look.under = true
 		if first.seeking {
 			first.holderDue = now.Add(imageEvery)
@@ -553,7 +557,7 @@ func (f *fleet) priceLook() (candidate, bool) {
 		!f.budget.idle() || !f.settings.Wait || !slices.ContainsFunc(f.targets, inTheMaking) {
 		return candidate{}, false
 	}
-	return candidate{f.budget.level, func(time.Time) request {
+	return candidate{due: f.budget.level, send: func(time.Time) request {
 		look.under = true
 		look.tries++
 		return request{op: opPrice}
@@ -606,7 +610,7 @@ func (f *fleet) sought(t *target, actions []hetzner.Action, now time.Time) {
 	} else {
 		f.copied(t, now)
 	}
-	if !f.settings.Wait && t.snapshot != finished {
+	if !f.settings.Wait && (t.snapshot == creating || t.snapshot == confirming) {
 		f.finish(t, Creating, "", now)
 	}
 }

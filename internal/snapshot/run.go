@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -25,14 +26,15 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 	outcome := Outcome{DryRun: settings.DryRun}
 	all, pages, err := s.listServers(ctx)
 	var reuse map[int64]hetzner.Image
-	if err == nil && len(settings.EarlierRuns) > 0 {
+	listed := err == nil
+	if listed && len(settings.EarlierRuns) > 0 {
 		reuse, err = s.earlier(ctx)
 	}
 	if err != nil {
 		if s.signal != nil {
 			emit(Event{Kind: EventCancelled, At: time.Now()})
 		}
-		outcome.blame(err, s.signal, settings)
+		outcome.blame(err, s.signal, !listed && settings.LabelSelector != "")
 		return outcome
 	}
 
@@ -67,6 +69,11 @@ func (s *shell) drive(ctx context.Context, f *fleet) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		select {
+		case signal := <-s.signals: // before anything new is planned
+			s.interrupt(f, signal)
+		default:
+		}
 		requests, wake := f.plan(time.Now())
 		s.tell(f)
 		if f.done() {
@@ -80,15 +87,20 @@ func (s *shell) drive(ctx context.Context, f *fleet) {
 		case a := <-s.answers:
 			f.apply(a, time.Now())
 		case signal := <-s.signals:
-			if s.signal != nil {
-				f.abort(time.Now())
-				break
-			}
-			s.signal = signal
-			f.cancel(time.Now())
+			s.interrupt(f, signal)
 		case <-timer.C:
 		}
 	}
+}
+
+// interrupt cancels the run at the first signal, and ends it at the second.
+func (s *shell) interrupt(f *fleet, signal os.Signal) {
+	if s.signal != nil {
+		f.abort(time.Now())
+		return
+	}
+	s.signal = signal
+	f.cancel(time.Now())
 }
 
 func (s *shell) tell(f *fleet) {
@@ -227,19 +239,20 @@ func final(err error) bool {
 		return true
 	case hetzner.Lost, hetzner.NotSent, hetzner.NotNow, hetzner.Full:
 	}
-	// A redirect, or a page that is not there and not Hetzner's either: the endpoint is wrong.
-	return e.Status/100 == 3 || e.Status == 404 || e.Status == 405 || e.Status == 410
+	// A redirect, or a refusal that is not Hetzner's: the endpoint is wrong, or a proxy is in the way. Two such
+	// statuses mean that it may work later.
+	return e.Code == "" && e.Status >= 300 && e.Status < 500 && e.Status != http.StatusRequestTimeout && e.Status != http.StatusTooManyRequests
 }
 
 // blame says in the outcome why the servers could not be listed.
-func (o *Outcome) blame(err error, signal os.Signal, settings Settings) {
+func (o *Outcome) blame(err error, signal os.Signal, selecting bool) {
 	e := hetzner.AsError(err)
 	switch {
 	case errors.Is(err, errSignal):
 		o.Signal = signal
 	case e.Verdict == hetzner.TokenRefused:
 		o.Token = e
-	case e.Verdict == hetzner.Refused && e.Code == "invalid_input" && settings.LabelSelector != "":
+	case e.Verdict == hetzner.Refused && e.Code == "invalid_input" && selecting:
 		o.Selector = e
 	default:
 		o.Down = e

@@ -74,7 +74,7 @@ func (s Settings) labels(server hetzner.Server, request string) map[string]strin
 	labels := map[string]string{}
 	if s.CopyServerLabels {
 		for key, value := range server.Labels {
-			if !strings.HasPrefix(key, LabelPrefix) && !strings.HasPrefix(key, hetznerPrefix) {
+			if lower := strings.ToLower(key); !strings.HasPrefix(lower, LabelPrefix) && !strings.HasPrefix(lower, hetznerPrefix) {
 				labels[key] = value
 			}
 		}

@@ -27,6 +27,16 @@ const (
 	finished                        // the result is final
 )
 
+// prospect is how likely a create is to be accepted.
+type prospect int
+
+// The prospects.
+const (
+	poor prospect = iota // it was refused before, and nothing shows that this has changed
+	fair                 // nothing speaks against it
+	good                 // a look has just shown the server unlocked
+)
+
 // The states of a server's power. Nothing switches servers off yet.
 const (
 	untouched powerState = iota
@@ -48,12 +58,13 @@ type target struct {
 	lock     stopwatch       // runs while Hetzner shows a lock or refuses, and while a create is lost
 	missing  stopwatch       // runs while a create is lost: that much of lock was no lock
 	shown    bool            // a look showed the lock since the last refusal
-	refusals int             // in a row, without a visible lock
+	refusals int             // since a look last showed the server unlocked
 	retryAt  time.Time       // when to ask again although no look shows the server unlocked
 	refusal  *hetzner.Error  // the last answer "not now", or what happened to a lost create
 	holder   *hetzner.Action // who holds the lock, nil while unknown
 
-	queued time.Time // since when it could be asked for: first come, first served
+	queued   time.Time // since when it could be asked for: first come, first served
+	prospect prospect  // of the next create
 
 	lostAt   time.Time
 	absentAt [2]time.Time // beginnings of the complete image listings that prove a lost create's absence
@@ -62,6 +73,7 @@ type target struct {
 	accepted     time.Time
 	imageCreated time.Time // of an adopted image, by Hetzner's clock
 	seeking      bool      // an adopted image's action has yet to be sought
+	seeks        int       // searches for it that failed
 	unseen       int       // looks in a row that lacked what they looked for: its action, then its image
 	progress     int       // percent, of its own action
 	foreseen     time.Time // the earliest end that the percentage has promised
@@ -86,9 +98,11 @@ func (t *target) done() bool {
 // inFlight reports whether the target takes one of the places for snapshots in flight.
 func (t *target) inFlight() bool {
 	switch t.snapshot {
-	case asked, lost, clearing, creating, confirming:
+	case asked, creating, confirming:
 		return true
-	case waiting, locked, full, finished:
+	case lost:
+		return t.provenAt.IsZero() // nothing is in flight; it only waits to see the server unlocked
+	case waiting, locked, full, clearing, finished:
 	}
 	return false
 }

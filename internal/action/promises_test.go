@@ -1,0 +1,266 @@
+package action_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hcloudsim"
+)
+
+// These are cases that once went wrong, each told by what a user would have seen.
+
+func inBubble(t *testing.T, o hcloudsim.Options, f func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		if o.Seed == 0 {
+			o.Seed = 1
+		}
+		f(t, newWorld(t, o))
+	})
+}
+
+// A server that is deleted between two pages makes another slide off the listing: nobody may miss that one.
+func TestServerSlidesBetweenPages(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		var first int64
+		for i := range 60 {
+			id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("web-%02d", i)})
+			if i == 0 {
+				first = id
+			}
+		}
+		// The first page takes at least 20 ms and the second begins after it.
+		deleted := false
+		w.check = func(rt http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Query().Get("page") == "2" && !deleted {
+					deleted = true
+					w.cloud.DeleteServer(first)
+				}
+				return rt.RoundTrip(r)
+			})
+		}
+		w.inputs["servers"], w.inputs["max-parallel"] = "*", "100"
+		r := w.run(t)
+		if got := len(r.snapshots(t)); r.code != 0 || got != 59 || r.outputs["created-count"] != "59" {
+			t.Errorf("exit %d, %d entries, %s created; want all 59 servers that are left", r.code, got, r.outputs["created-count"])
+		}
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Waiting for a place of our own is no lock: neither does it use up lock-timeout nor is it told as a wait for a lock.
+func TestWaitForOwnPlaceIsNoLock(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		a := w.cloud.AddServer(hcloudsim.Server{Name: "a"})
+		w.cloud.AddServer(hcloudsim.Server{Name: "b", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 40 * time.Minute}})
+		w.cloud.Inject(hcloudsim.Fault{
+			Kind: hcloudsim.ErrorJSON, Status: 409, Code: "conflict", Message: "conflict", Times: 1, Path: fmt.Sprintf("/servers/%d/actions/create_image", a),
+		})
+		w.inputs["servers"], w.inputs["max-parallel"], w.inputs["lock-timeout"] = "*", "1", "5m"
+		r := w.run(t)
+		if s := r.snapshots(t)[0]; r.code != 0 || s.LockWaitSeconds > 10 {
+			t.Errorf("exit %d, a waited %v s for a lock that nobody held:\n%s", r.code, s.LockWaitSeconds, r.log)
+		}
+	})
+}
+
+// Servers that refuse without a visible lock must not delay the others.
+func TestHiddenRefusersDelayNobody(t *testing.T) {
+	for _, refusers := range []int{4, 12, 40} {
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+			for i := range refusers {
+				w.cloud.Lock(w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("a-%02d", i)}), hcloudsim.Lock{Hidden: true})
+			}
+			unlocked := map[string]time.Time{}
+			for i := range 10 {
+				id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("web-%d", i)})
+				length := 30*time.Second + time.Duration(i)*17*time.Second
+				w.cloud.Lock(id, hcloudsim.Lock{For: length})
+				unlocked[fmt.Sprintf("/servers/%d/actions/create_image", id)] = time.Now().Add(length)
+			}
+			w.inputs["servers"], w.inputs["max-parallel"], w.inputs["lock-timeout"] = "*", "100", "10m"
+			w.run(t)
+			var asked []time.Duration
+			for _, x := range w.cloud.History() {
+				if end, ok := unlocked[x.Path]; ok && x.Status == http.StatusCreated {
+					asked = append(asked, x.At.Sub(end))
+				}
+			}
+			t.Logf("%d refusers: median %s, at most %s", refusers, median(asked), most(asked))
+			if len(asked) != 10 || most(asked) > 15*time.Second {
+				t.Errorf("%d servers that refuse: %d others were asked, at the latest %s after their locks", refusers, len(asked), most(asked))
+			}
+			judgeLooks(t, w)
+		})
+	}
+}
+
+// The action of an adopted image is sought, not depended on.
+func TestAdoptedImageWithoutAction(t *testing.T) {
+	for name, fault := range map[string]hcloudsim.Fault{
+		"the server is gone":     {Kind: hcloudsim.ErrorJSON, Status: 404, Code: "not_found", Message: "not found"},
+		"the look always fails":  {Kind: hcloudsim.HTML502},
+		"the list has no action": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+				w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
+				w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.LoseAnswerDone, Method: http.MethodPost, Times: 1})
+				if fault.Kind != 0 {
+					fault.Path = "/servers/*/actions"
+					w.cloud.Inject(fault)
+				}
+				w.inputs["servers"] = "db-1"
+				r := w.run(t)
+				s := r.snapshots(t)[0]
+				if r.code != 0 || s.Status != "available" || (s.ActionID == nil) != (fault.Kind != 0) {
+					t.Errorf("exit %d, %s, action %v\n%s", r.code, s.Status, s.ActionID, r.log)
+				}
+			})
+		})
+	}
+}
+
+// With wait: false an adopted image whose action has failed is no snapshot.
+func TestAdoptedFailureIsNoSuccess(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Snapshot: hcloudsim.SnapshotBehaviour{
+			FailCode: "unknown_error", FailMessage: "server is locked", FailAfter: time.Millisecond, VanishAfter: 20 * time.Second, FailTimes: 1,
+		}})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.LoseAnswerDone, Method: http.MethodPost, Times: 1})
+		w.inputs["servers"], w.inputs["wait"] = "db-1", "false"
+		r := w.run(t)
+		images := w.cloud.Images()
+		if r.code != 0 || len(images) != 1 || r.outputs["image-id"] != fmt.Sprint(images[0].ID) {
+			t.Errorf("exit %d, image-id %s, made: %v\n%s", r.code, r.outputs["image-id"], images, r.log)
+		}
+	})
+}
+
+// A server that loses the label by which it was selected is watched all the same.
+func TestServerLosesItsLabel(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		prod := map[string]string{"env": "prod"}
+		a := w.cloud.AddServer(hcloudsim.Server{Name: "a", Labels: prod})
+		b := w.cloud.AddServer(hcloudsim.Server{Name: "b", Labels: prod})
+		w.cloud.Lock(a, hcloudsim.Lock{For: 8 * time.Minute})
+		w.cloud.Lock(b, hcloudsim.Lock{For: time.Minute})
+		seen := false
+		w.check = func(rt http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Query().Get("label_selector") == "env=prod" {
+					if seen { // b has lost it after the selection
+						q := r.URL.Query()
+						q.Set("label_selector", "env=prod")
+						q.Set("name", "a")
+						r.URL.RawQuery = q.Encode()
+					}
+					seen = true
+				}
+				return rt.RoundTrip(r)
+			})
+		}
+		w.inputs["label-selector"], w.inputs["lock-timeout"] = "env=prod", "10m"
+		r := w.run(t)
+		if s := r.snapshots(t); r.code != 0 || s[1].LockWaitSeconds > 75 {
+			t.Errorf("exit %d, b waited %v s for a lock of 60 s\n%s", r.code, s[1].LockWaitSeconds, r.log)
+		}
+	})
+}
+
+// if-locked holds for a lock that shows up after another refusal, too.
+func TestIfLockedAfterAnotherRefusal(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		id := w.cloud.AddServer(hcloudsim.Server{Name: "a"})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.ErrorJSON, Status: 409, Code: "conflict", Message: "conflict", Times: 1, Method: http.MethodPost})
+		w.cloud.Lock(id, hcloudsim.Lock{From: time.Second, For: 20 * time.Minute, Command: "rebuild_server"})
+		w.inputs["servers"], w.inputs["if-locked"] = "a", "skip"
+		r := w.run(t)
+		if s := r.snapshots(t)[0]; s.Status != "skipped" || s.Reason != "locked" || r.took > time.Minute {
+			t.Errorf("%s (%s) after %s", s.Status, s.Reason, r.took)
+		}
+	})
+}
+
+// A failed snapshot whose image will not go away holds no place that others need.
+func TestClearingHoldsNoPlace(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{Name: "a", Snapshot: hcloudsim.SnapshotBehaviour{
+			FailCode: "unknown_error", FailMessage: "server is locked", FailAfter: 2 * time.Second, VanishAfter: time.Hour,
+		}})
+		b := w.cloud.AddServer(hcloudsim.Server{Name: "b"})
+		w.inputs["servers"], w.inputs["max-parallel"] = "*", "1"
+		start := time.Now()
+		w.run(t)
+		for _, x := range w.cloud.History() {
+			if x.Path == fmt.Sprintf("/servers/%d/actions/create_image", b) && x.At.Sub(start) > time.Minute {
+				t.Errorf("b was asked for only after %s", x.At.Sub(start))
+			}
+		}
+	})
+}
+
+// "Blocked" is not "locked".
+func TestBlockedIsNotLocked(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{Name: "a", Snapshot: hcloudsim.SnapshotBehaviour{FailCode: "action_failed", FailMessage: "disk is blocked", FailAfter: time.Second}})
+		w.inputs["servers"] = "a"
+		if r := w.run(t); r.snapshots(t)[0].Reason != "action_failed" || strings.Count(w.history(), "POST") != 1 {
+			t.Errorf("%+v\n%s", r.snapshots(t)[0], w.history())
+		}
+	})
+}
+
+// A lost create is not proven absent by a listing of servers that lacks its server.
+func TestMissingServerProvesNothing(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		id := w.cloud.AddServer(hcloudsim.Server{Name: "a"})
+		w.cloud.AddServer(hcloudsim.Server{Name: "other"})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.LoseAnswerNever, Method: http.MethodPost, Times: 1})
+		w.cloud.Lock(id, hcloudsim.Lock{From: 10 * time.Second, For: 3 * time.Minute})
+		seen := false
+		w.check = func(rt http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, "/servers") {
+					if q := r.URL.Query(); seen {
+						q.Set("name", "other")
+						r.URL.RawQuery = q.Encode()
+					}
+					seen = true
+				}
+				return rt.RoundTrip(r)
+			})
+		}
+		w.inputs["servers"] = "a"
+		start := time.Now()
+		r := w.run(t)
+		for _, x := range w.cloud.History() {
+			if x.Method == http.MethodPost && x.At.Sub(start) > 10*time.Second && x.At.Sub(start) < 3*time.Minute {
+				t.Errorf("asked again after %s, while the server was locked", x.At.Sub(start))
+			}
+		}
+		if r.code != 0 {
+			t.Errorf("exit %d\n%s", r.code, r.log)
+		}
+	})
+}
+
+// Outputs are written after wrong inputs too, wherever they were to go.
+func TestOutputsAfterWrongInputs(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		file := w.dir + "/outputs.env"
+		w.inputs["output-file"], w.inputs["lock-timeout"] = file, "soon"
+		r := w.run(t)
+		if r.code != 2 || r.outputs["result"] != "failure" || !strings.Contains(read(t, file), "HSNAP_RESULT=failure\n") {
+			t.Errorf("exit %d, outputs %v", r.code, r.outputs)
+		}
+	})
+}
