@@ -87,7 +87,7 @@ func TestHiddenRefusersDelayNobody(t *testing.T) {
 				unlocked[fmt.Sprintf("/servers/%d/actions/create_image", id)] = time.Now().Add(length)
 			}
 			w.inputs["servers"], w.inputs["max-parallel"], w.inputs["lock-timeout"] = "*", "100", "10m"
-			w.run(t)
+			r := w.run(t)
 			var asked []time.Duration
 			for _, x := range w.cloud.History() {
 				if end, ok := unlocked[x.Path]; ok && x.Status == http.StatusCreated {
@@ -98,7 +98,7 @@ func TestHiddenRefusersDelayNobody(t *testing.T) {
 			if len(asked) != 10 || most(asked) > 15*time.Second {
 				t.Errorf("%d servers that refuse: %d others were asked, at the latest %s after their locks", refusers, len(asked), most(asked))
 			}
-			judgeLooks(t, w)
+			judgeLooks(t, w, r)
 		})
 	}
 }

@@ -56,7 +56,24 @@ type ran struct {
 	order   []string // the outputs' names as written
 	summary string
 	took    time.Duration
+
+	selected time.Time // when the log named the servers; zero if it never did
 }
+
+// logWriter keeps the log, and notes when the selection was over.
+type logWriter struct {
+	strings.Builder
+	selected time.Time
+}
+
+func (w *logWriter) Write(p []byte) (int, error) {
+	if w.selected.IsZero() && strings.Contains(string(p), " selected") {
+		w.selected = time.Now()
+	}
+	return w.Builder.Write(p)
+}
+
+func (w *logWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
 
 // run runs the program to its end, in the bubble's time.
 func (w *world) run(t *testing.T) ran {
@@ -90,7 +107,7 @@ func (w *world) run(t *testing.T) ran {
 			}
 		}()
 	}
-	var log strings.Builder
+	var log logWriter
 	start := time.Now()
 	p := action.Process{
 		Args: []string{"/hsnap-action"}, Version: "test", Out: &log, Signals: signals,
@@ -100,7 +117,8 @@ func (w *world) run(t *testing.T) ran {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		p.Env = append(p.Env, name+"="+env[name])
 	}
-	r := ran{code: p.Main(t.Context()), log: log.String(), took: time.Since(start)}
+	r := ran{code: p.Main(t.Context()), took: time.Since(start)}
+	r.log, r.selected = log.String(), log.selected
 	r.outputs, r.order = readOutputs(t, output)
 	r.summary = read(t, summary)
 	return r

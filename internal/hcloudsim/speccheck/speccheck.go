@@ -302,8 +302,9 @@ func (op *operation) checkRequest(id string, req *http.Request, body []byte) []e
 		given := values[p.Name]
 		if p.In == "path" {
 			given = []string{id}
+		} else {
+			delete(values, p.Name)
 		}
-		delete(values, p.Name)
 		if len(given) == 0 {
 			if p.Required {
 				errs = append(errs, fmt.Errorf("parameter %s is missing", p.Name))

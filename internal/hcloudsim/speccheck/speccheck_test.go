@@ -101,6 +101,7 @@ func TestWrap(t *testing.T) {
 		"no number":           {"GET", "/v1/boxes?id=x", "", good, "parameter id"},
 		"no boolean":          {"GET", "/v1/boxes?id=1&open=maybe", "", good, "parameter open"},
 		"unknown parameter":   {"GET", "/v1/boxes?id=1&labels=x", "", good, "parameter labels is unknown"},
+		"unknown query":       {"PUT", "/v1/boxes/4?id=1", `{"name":"x"}`, gone, "id"},
 		"bad path":            {"PUT", "/v1/boxes/x", `{}`, gone, "parameter id"},
 		"no body":             {"PUT", "/v1/boxes/4", "", gone, "body is missing"},
 		"bad body":            {"PUT", "/v1/boxes/4", `{"name":null}`, gone, "name"},
