@@ -14,7 +14,7 @@ import (
 const (
 	serverEvery  = 3500 * time.Millisecond
 	actionEvery  = 3700 * time.Millisecond
-	actionBeside = 5100 * time.Millisecond // instead, while servers are watched too: the two share the budget evenly
+	actionBeside = 5100 * time.Millisecond // instead, while servers are watched too; most ends are foreseen anyway
 	imageEvery   = 3 * time.Second
 	lostEvery    = 5 * time.Second
 
@@ -44,7 +44,7 @@ const (
 	lookWidth = 25
 )
 
-// looks are the four kinds of look, of each of which at most one is under way, so that one that hangs delays only
+// looks are the kinds of look, of each of which at most one is under way, so that one that hangs delays only
 // its own kind.
 type looks struct {
 	servers struct {
@@ -91,11 +91,13 @@ func (f *fleet) candidates() []candidate {
 	return cs
 }
 
-func earliest(cs []candidate) (candidate, bool) {
-	if len(cs) == 0 {
+// next returns the look to send now: of those that are due the one that is overdue most, less what it yields.
+func (f *fleet) next(now time.Time) (candidate, bool) {
+	due := slices.DeleteFunc(f.candidates(), func(c candidate) bool { return c.due.After(now) })
+	if len(due) == 0 {
 		return candidate{}, false
 	}
-	return slices.MinFunc(cs, func(a, b candidate) int { return a.due.Add(a.yield).Compare(b.due.Add(b.yield)) }), true
+	return slices.MinFunc(due, func(a, b candidate) int { return a.due.Add(a.yield).Compare(b.due.Add(b.yield)) }), true
 }
 
 // lookRequests returns the looks to send now, the earliest due first, as far as the budget goes.
@@ -109,8 +111,8 @@ func (f *fleet) lookRequests(now time.Time) []request {
 	var requests []request
 	for {
 		at, ok := f.budget.lookAt(now)
-		c, some := earliest(f.candidates())
-		if !ok || at.After(now) || !some || c.due.After(now) {
+		c, some := f.next(now)
+		if !ok || at.After(now) || !some {
 			return requests
 		}
 		r := c.send(now)
@@ -121,12 +123,16 @@ func (f *fleet) lookRequests(now time.Time) []request {
 }
 
 // nextLook returns when the next look is due.
-func (f *fleet) nextLook() (time.Time, bool) {
+func (f *fleet) nextLook() (at time.Time, ok bool) {
 	if f.ending() {
 		return time.Time{}, false
 	}
-	c, ok := earliest(f.candidates())
-	return c.due, ok
+	for _, c := range f.candidates() {
+		if !ok || c.due.Before(at) {
+			at, ok = c.due, true
+		}
+	}
+	return at, ok
 }
 
 // looked takes in the answer to a look. A look that failed changes nothing: it is due again at its usual time.
