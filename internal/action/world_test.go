@@ -62,7 +62,7 @@ type ran struct {
 
 // logWriter keeps the log, and notes when the selection was over.
 type logWriter struct {
-	strings.Builder
+	text     strings.Builder
 	selected time.Time
 }
 
@@ -70,10 +70,8 @@ func (w *logWriter) Write(p []byte) (int, error) {
 	if w.selected.IsZero() && strings.Contains(string(p), " selected") {
 		w.selected = time.Now()
 	}
-	return w.Builder.Write(p)
+	return w.text.Write(p)
 }
-
-func (w *logWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
 
 // run runs the program to its end, in the bubble's time.
 func (w *world) run(t *testing.T) ran {
@@ -118,7 +116,7 @@ func (w *world) run(t *testing.T) ran {
 		p.Env = append(p.Env, name+"="+env[name])
 	}
 	r := ran{code: p.Main(t.Context()), took: time.Since(start)}
-	r.log, r.selected = log.String(), log.selected
+	r.log, r.selected = log.text.String(), log.selected
 	r.outputs, r.order = readOutputs(t, output)
 	r.summary = read(t, summary)
 	return r
