@@ -47,8 +47,8 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 		lockTimeout:     within(20*time.Second, 10*time.Minute).Round(time.Second),
 		snapshotTimeout: within(90*time.Second, 10*time.Minute).Round(time.Second),
 	}
-	if dice.IntN(40) == 0 {
-		p.servers = 55 + dice.IntN(70) // more than a page
+	if dice.IntN(66) == 0 {
+		p.servers = 55 + dice.IntN(30) // more than a page
 	}
 	// Storms come and go between seeds: most are mild, so that runs also get somewhere.
 	onCreate, onLook := [...]int{0, 5, 30, 60}[dice.IntN(4)], [...]int{0, 2, 10, 40}[dice.IntN(4)]

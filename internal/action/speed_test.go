@@ -45,6 +45,7 @@ type measured struct {
 func measure(t *testing.T, c fleetCase, seed uint64) measured {
 	t.Helper()
 	w := newWorld(t, hcloudsim.Options{Seed: seed})
+	w.sample(t)
 	dice := rand.New(rand.NewPCG(seed, 7))
 	start := time.Now()
 	unlocked := map[string]time.Time{} // create path -> end of the lock
