@@ -144,7 +144,7 @@ func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 		LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: time.Duration(cfg.SnapshotTimeout),
 		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun),
 		Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository),
-		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels),
+		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels), Reserved: config.Reserved,
 		Describe: func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
 		Rand:     random,
 	}

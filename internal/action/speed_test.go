@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/hcloudsim"
+	"github.com/org/hsnap-action/internal/hetzner"
 )
 
 // fleetCase is a project to measure: how many servers it has, how many of them are locked and for how long at most,
@@ -76,7 +77,7 @@ func measure(t *testing.T, c fleetCase, seed uint64) measured {
 		actions[fmt.Sprintf("/servers/%d/actions/create_image", *s.ServerID)] = *s.ActionID
 	}
 	var looks []time.Time
-	pages := (c.servers + c.others + hetznerPage - 1) / hetznerPage
+	pages := (c.servers + c.others + hetzner.PerPage - 1) / hetzner.PerPage
 	for i, x := range w.cloud.History() {
 		switch {
 		case i < pages:
@@ -127,8 +128,6 @@ func measure(t *testing.T, c fleetCase, seed uint64) measured {
 	}
 	return m
 }
-
-const hetznerPage = 50
 
 func median(ds []time.Duration) time.Duration {
 	if len(ds) == 0 {

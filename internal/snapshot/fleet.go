@@ -287,11 +287,18 @@ func (f *fleet) created(a answer, failure *hetzner.Error, now time.Time) {
 	}
 }
 
-func (f *fleet) accept(t *target, image, action int64, now time.Time) {
+// exists notes that a target's image exists: from here on its action is watched.
+func (t *target) exists(image int64, now time.Time) {
 	t.lock.stop(now)
-	t.accepted, t.snapshot = now, creating
-	t.foreseen, t.fooled = time.Time{}, false
-	t.result.ImageID, t.result.ActionID = image, action
+	t.missing.stop(now)
+	t.snapshot, t.accepted, t.result.ImageID = creating, now, image
+	t.unseen, t.progress, t.foreseen, t.fooled = 0, 0, time.Time{}, false
+}
+
+// accept takes in that a create was accepted.
+func (f *fleet) accept(t *target, image, action int64, now time.Time) {
+	t.exists(image, now)
+	t.result.ActionID = action
 	t.actionDue = now.Add(actionEvery)
 	f.tellOf(t, Event{Kind: EventAccepted, ImageID: image, ActionID: action}, now)
 	if !f.settings.Wait {
@@ -320,13 +327,19 @@ func (f *fleet) setLocked(t *target, shown bool, now time.Time) {
 	t.serverDue, t.holderDue = latest(t.serverDue, now), latest(t.holderDue, now)
 }
 
-// unlock lets a target be asked for.
+// unlock lets a target be asked for whose lock is gone.
 func (f *fleet) unlock(t *target, now time.Time) {
-	t.lock.stop(now)
-	t.snapshot, t.shown, t.refusals, t.holder, t.queued = waiting, false, 0, nil, now
-	t.prospect = good
-	t.holderSought, t.holderDue = false, time.Time{} // the next lock is another's
+	t.ready(now)
 	f.tellOf(t, Event{Kind: EventUnlocked}, now)
+}
+
+// ready lets a target be asked for that a look has shown unlocked.
+func (t *target) ready(now time.Time) {
+	t.lock.stop(now)
+	t.missing.stop(now)
+	t.snapshot, t.prospect, t.queued = waiting, good, now
+	t.shown, t.refusals, t.holder = false, 0, nil
+	t.holderSought, t.holderDue = false, time.Time{} // the next lock is another's
 }
 
 func (f *fleet) finishLocked(t *target, now time.Time) {
@@ -350,10 +363,8 @@ func (f *fleet) lose(t *target, failure *hetzner.Error, now time.Time) {
 
 // adopt takes over the image of a lost create.
 func (f *fleet) adopt(t *target, image hetzner.Image, now time.Time) {
-	t.lock.stop(now)
-	t.missing.stop(now)
-	t.accepted, t.snapshot, t.unseen = now, creating, 0
-	t.result.ImageID, t.imageCreated = image.ID, image.Created
+	t.exists(image.ID, now)
+	t.imageCreated = image.Created
 	t.seeking, t.seeks, t.holderDue = true, 0, now
 	f.tellOf(t, Event{Kind: EventAdopted, ImageID: image.ID}, now)
 }
@@ -379,10 +390,8 @@ func (f *fleet) absent(t *target, now time.Time) {
 		f.finish(t, Failed, UnknownOutcome, now)
 		return
 	}
+	t.ready(now)
 	f.tellOf(t, Event{Kind: EventAbsent}, now)
-	t.lock.stop(now)
-	t.missing.stop(now)
-	t.snapshot, t.shown, t.refusals, t.queued = waiting, false, 0, now
 }
 
 // ended takes in the end of a target's own action.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 )
 
@@ -56,7 +57,8 @@ func TestLabels(t *testing.T) {
 		"env": "prod", "team": "db", "hsnap/request": "forged", "hetzner.cloud/x": "y",
 	}}
 	settings := Settings{
-		Series: "nightly", Run: "7-1", Repository: "acme.shop", CopyServerLabels: true, Labels: map[string]string{"team": "ops"},
+		Series: "nightly", Run: "7-1", Repository: "acme.shop", CopyServerLabels: true, Reserved: config.Reserved,
+		Labels: map[string]string{"team": "ops"},
 	}
 	want := map[string]string{
 		"env": "prod", "team": "ops", "hsnap/series": "nightly", "hsnap/server-id": "42",

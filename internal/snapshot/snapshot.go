@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -51,6 +50,7 @@ type Settings struct {
 	Repository       string   // as a label value, "" where there is none
 	Labels           map[string]string
 	CopyServerLabels bool
+	Reserved         func(labelKey string) bool // keys of a server's labels that are not copied
 	Describe         func(hetzner.Server, time.Time) string
 
 	Rand io.Reader // for the request values; must not fail or run dry
@@ -64,8 +64,6 @@ const (
 	LabelRepository = LabelPrefix + "repository"
 	LabelRun        = LabelPrefix + "run"
 	LabelRequest    = LabelPrefix + "request"
-
-	hetznerPrefix = "hetzner.cloud/"
 )
 
 // labels returns what the snapshot of a server is labelled with. The user's labels win over the server's; nobody's
@@ -74,7 +72,7 @@ func (s Settings) labels(server hetzner.Server, request string) map[string]strin
 	labels := map[string]string{}
 	if s.CopyServerLabels {
 		for key, value := range server.Labels {
-			if lower := strings.ToLower(key); !strings.HasPrefix(lower, LabelPrefix) && !strings.HasPrefix(lower, hetznerPrefix) {
+			if !s.Reserved(key) {
 				labels[key] = value
 			}
 		}
