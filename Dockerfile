@@ -1,17 +1,32 @@
 # The image that the action runs as: one static binary and the CA certificates, no shell.
 # The runner needs root and its own working directory, so neither USER nor WORKDIR is set.
 
-FROM golang:1.26 AS build
+# The compiler runs on the machine's own platform and cross-compiles, so that nothing is emulated. Builders without
+# BuildKit do not know the variable, and build for the machine itself.
+ARG HOST_PLATFORM=${BUILDPLATFORM:-linux}
+# What the debug image puts the binary on: an image with a shell. See .ci/release for the one that is published.
+ARG DEBUG_BASE=scratch
+
+FROM --platform=${HOST_PLATFORM} golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY main.go ./
 COPY internal ./internal
 ARG VERSION=dev
+ARG TARGETARCH
 # Without inlining the image is a seventh smaller; the program spends its life waiting for answers.
-RUN CGO_ENABLED=0 go build -trimpath -gcflags=all=-l -ldflags "-s -w -X main.version=${VERSION}" -o /hsnap-action .
+# The second name is what it goes by as the step's post step.
+RUN mkdir /out && ln -s hsnap-action /out/hsnap-post && CGO_ENABLED=0 GOARCH=${TARGETARCH} \
+    go build -trimpath -gcflags=all=-l -ldflags "-s -w -X main.version=${VERSION}" -o /out/hsnap-action .
+
+# GitLab runs a job's script in a shell: docker build --target debug --build-arg DEBUG_BASE=busybox:1.37.0 .
+FROM ${DEBUG_BASE} AS debug
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /out/ /usr/local/bin/
+ENTRYPOINT ["/usr/local/bin/hsnap-action"]
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /hsnap-action /hsnap-action
+COPY --from=build /out/ /
 ENTRYPOINT ["/hsnap-action"]

@@ -1,0 +1,30 @@
+# shellcheck shell=bash disable=SC2034
+# What the scripts beside this file share. To be sourced.
+
+# die ends the script with what is wrong.
+die() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+
+# scratch makes a folder, $work, that is gone with everything that was started when the script ends.
+scratch() {
+  work=$(mktemp -d)
+  trap clean_up EXIT
+}
+clean_up() {
+  local job
+  for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+
+# serve starts the simulated API on this machine's loopback, and sets endpoint and token.
+serve() {
+  go build -o "$work/demo" ./internal/demo
+  "$work/demo" -serve 127.0.0.1:0 >"$work/api.log" 2>&1 &
+  endpoint=
+  for _ in $(seq 100); do
+    endpoint=$(sed -n 's/.*HCLOUD_ENDPOINT=//p' "$work/api.log")
+    [ -z "$endpoint" ] || break
+    sleep 0.1
+  done
+  [ -n "$endpoint" ] || die "the simulated API did not start: $(cat "$work/api.log")"
+  token=$(sed -n 's/.*HCLOUD_TOKEN=//p' "$work/api.log")
+}
