@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -38,6 +37,7 @@ const (
 // Client sends requests to one project of Hetzner Cloud. It is safe for concurrent use.
 type Client struct {
 	api     *hcloud.Client
+	local   http.RoundTripper // for the metadata service
 	mask    secret.Mask
 	observe func(Exchange)
 }
@@ -76,6 +76,7 @@ func New(o Options) *Client {
 		observe = func(Exchange) {}
 	}
 	return &Client{
+		local:   direct(o.Transport),
 		mask:    o.Mask,
 		observe: observe,
 		api: hcloud.NewClient(
@@ -105,13 +106,16 @@ func NewTransport() http.RoundTripper {
 }
 
 // sendOnce keeps net/http from sending a POST again by itself. Over HTTP/2 it does so after a stream error or when
-// the connection is being closed; without GetBody it can't, and reports the error instead.
+// the connection is being closed; with a body, if an empty one, and without GetBody it can't, and reports the error.
 type sendOnce struct{ next http.RoundTripper }
 
 func (s sendOnce) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodPost {
 		r = r.WithContext(r.Context()) // a shallow copy: the original belongs to the caller
 		r.GetBody = nil
+		if r.Body == nil || r.Body == http.NoBody {
+			r.Body = io.NopCloser(strings.NewReader(""))
+		}
 	}
 	return s.next.RoundTrip(r)
 }
@@ -180,30 +184,6 @@ func (c *Client) SnapshotPrice(ctx context.Context) (Price, Quota, error) {
 	return Price{Currency: body.Pricing.Currency, Net: net, Gross: gross}, answer.quota, nil
 }
 
-// NewImage is what a snapshot is asked for with.
-type NewImage struct {
-	Description string
-	Labels      map[string]string
-}
-
-// CreateImage asks once for a snapshot of a server. On success both IDs are above zero; any error is an [*Error]
-// whose Verdict says what is known about the snapshot.
-func (c *Client) CreateImage(ctx context.Context, server int64, image NewImage) (imageID, actionID int64, quota Quota, err error) {
-	snapshot := "snapshot"
-	labels := maps.Clone(image.Labels)
-	body, answer, err := send[schema.ServerActionCreateImageResponse](ctx, c, http.MethodPost,
-		path("servers", server, "actions", "create_image"), schema.ServerActionCreateImageRequest{
-			Type: &snapshot, Description: &image.Description, Labels: &labels,
-		})
-	if err == nil && (body.Image.ID <= 0 || body.Action.ID <= 0) {
-		err = answer.incomplete("the answer names no image or no action")
-	}
-	if err != nil {
-		return 0, 0, answer.quota, err
-	}
-	return body.Image.ID, body.Action.ID, answer.quota, nil
-}
-
 // path joins the parts of a URL path below the endpoint.
 func path(parts ...any) string {
 	var b strings.Builder
@@ -267,7 +247,11 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 		return body, answer{}, &Error{Request: method + " " + path, Message: c.mask.Hide(err.Error()), Verdict: Refused}
 	}
 	start := time.Now()
-	resp, err := c.api.Do(req, &body)
+	var into any = &body
+	if _, none := into.(*nothing); none {
+		into = nil
+	}
+	resp, err := c.api.Do(req, into)
 	a := answer{exchange: Exchange{Method: method, Path: path, Took: time.Since(start)}}
 	if resp != nil && resp.Response != nil {
 		a.exchange.Status = resp.StatusCode

@@ -124,6 +124,17 @@ func TestCreateIsSentOnceOverHTTP2(t *testing.T) {
 			t.Errorf("the create arrived %d times, want once", arrived.Load())
 		}
 	})
+	t.Run("nor a request without a body", func(t *testing.T) {
+		endpoint, arrived := refusingServer(t)
+		c := hetzner.New(hetzner.Options{Endpoint: endpoint, Token: "token", Transport: trusting(t)})
+		_, _, err := c.PowerOn(t.Context(), 42)
+		if e := asError(t, err); e.Verdict != hetzner.Lost {
+			t.Errorf("verdict %v, want lost: %v", e.Verdict, e)
+		}
+		if arrived.Load() != 1 {
+			t.Errorf("the power-on arrived %d times, want once", arrived.Load())
+		}
+	})
 }
 
 func TestCreateFollowsNoRedirect(t *testing.T) {

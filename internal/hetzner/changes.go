@@ -1,0 +1,136 @@
+package hetzner
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
+)
+
+// NewImage is what a snapshot is asked for with.
+type NewImage struct {
+	Description string
+	Labels      map[string]string
+}
+
+// CreateImage asks once for a snapshot of a server. On success both IDs are above zero; any error is an [*Error]
+// whose Verdict says what is known about the snapshot.
+func (c *Client) CreateImage(ctx context.Context, server int64, image NewImage) (imageID, actionID int64, quota Quota, err error) {
+	snapshot := "snapshot"
+	labels := maps.Clone(image.Labels)
+	body, answer, err := send[schema.ServerActionCreateImageResponse](ctx, c, http.MethodPost,
+		path("servers", server, "actions", "create_image"), schema.ServerActionCreateImageRequest{
+			Type: &snapshot, Description: &image.Description, Labels: &labels,
+		})
+	if err == nil && (body.Image.ID <= 0 || body.Action.ID <= 0) {
+		err = answer.incomplete("the answer names no image or no action")
+	}
+	if err != nil {
+		return 0, 0, answer.quota, err
+	}
+	return body.Image.ID, body.Action.ID, answer.quota, nil
+}
+
+// Shutdown sends a server's guest the ACPI signal. The action's success means no more than that; the server's status
+// tells when it is off, if ever.
+func (c *Client) Shutdown(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
+	return c.act(ctx, path("servers", server, "actions", "shutdown"), nil)
+}
+
+// PowerOff cuts a server's power.
+func (c *Client) PowerOff(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
+	return c.act(ctx, path("servers", server, "actions", "poweroff"), nil)
+}
+
+// PowerOn switches a server on.
+func (c *Client) PowerOn(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
+	return c.act(ctx, path("servers", server, "actions", "poweron"), nil)
+}
+
+// Protect sets delete protection on an image.
+func (c *Client) Protect(ctx context.Context, image int64) (actionID int64, quota Quota, err error) {
+	protect := true
+	return c.act(ctx, path("images", image, "actions", "change_protection"),
+		schema.ImageActionChangeProtectionRequest{Delete: &protect})
+}
+
+// act sends a request that is answered by an action. On success its ID is above zero.
+func (c *Client) act(ctx context.Context, path string, request any) (actionID int64, quota Quota, err error) {
+	body, answer, err := send[schema.ActionGetResponse](ctx, c, http.MethodPost, path, request)
+	if err == nil && body.Action.ID <= 0 {
+		err = answer.incomplete("the answer names no action")
+	}
+	return body.Action.ID, answer.quota, err
+}
+
+// SetLabels replaces all labels of an image.
+func (c *Client) SetLabels(ctx context.Context, image int64, labels map[string]string) (Quota, error) {
+	labels = maps.Clone(labels)
+	body, answer, err := send[schema.ImageGetResponse](ctx, c, http.MethodPut, path("images", image),
+		schema.ImageUpdateRequest{Labels: &labels})
+	if err == nil && body.Image.ID != image {
+		err = answer.incomplete("the answer does not hold image %d", image)
+	}
+	return answer.quota, err
+}
+
+// DeleteImage deletes an image. One that does not exist is an [*Error] with the code not_found.
+func (c *Client) DeleteImage(ctx context.Context, image int64) (Quota, error) {
+	_, answer, err := send[nothing](ctx, c, http.MethodDelete, path("images", image), nil)
+	if err == nil && answer.exchange.Status != http.StatusNoContent {
+		err = answer.incomplete("unexpected HTTP status %d", answer.exchange.Status)
+	}
+	return answer.quota, err
+}
+
+// nothing is the body of an answer that has none.
+type nothing struct{}
+
+const (
+	// metadata is where a server learns its own ID, by Hetzner's metadata service.
+	metadata        = "http://169.254.169.254/hetzner/v1/metadata/instance-id"
+	metadataTimeout = time.Second
+	metadataMost    = 64 // bytes
+)
+
+// Self returns the ID of the server that this program runs on; 0 when it runs elsewhere, or when nobody answers
+// within a second. It sends no token.
+func (c *Client) Self(ctx context.Context) int64 {
+	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, metadata, nil)
+	if err != nil {
+		return 0
+	}
+	resp, err := c.local.RoundTrip(req)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, metadataMost))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return 0
+	}
+	id, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil || id < 0 {
+		return 0
+	}
+	return id
+}
+
+// direct returns the transport without a proxy, which would answer for the machine that it runs on itself.
+func direct(t http.RoundTripper) http.RoundTripper {
+	network, ok := t.(*http.Transport)
+	if !ok {
+		return t
+	}
+	network = network.Clone()
+	network.Proxy = nil
+	network.DisableKeepAlives = true
+	return network
+}
