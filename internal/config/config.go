@@ -14,8 +14,13 @@ package config
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/sethvargo/go-envconfig"
+
+	"github.com/org/hsnap-action/internal/retention"
 )
 
 // Config is what one run was asked to do.
@@ -110,6 +115,59 @@ type Config struct {
 	// `default`.
 	Series Series `env:"SERIES,default=default" manifest:"no-default"`
 
+	// How many of the newest snapshots of a server in this series to keep, the
+	// new one included. With one or more of the `keep-*` inputs, a server's older
+	// snapshots of this series are deleted once its new one is available, but
+	// for those that a rule keeps; without any, nothing is deleted. All of them
+	// need an explicit `series`.
+	KeepLast Count `env:"KEEP_LAST"`
+
+	// For how many hours to keep the newest snapshot of the hour (UTC). Hours
+	// without a snapshot do not count.
+	KeepHourly Count `env:"KEEP_HOURLY"`
+
+	// For how many days to keep the newest snapshot of the day (UTC). Days
+	// without a snapshot do not count.
+	KeepDaily Count `env:"KEEP_DAILY"`
+
+	// For how many weeks to keep the newest snapshot of the week (ISO, UTC).
+	// Weeks without a snapshot do not count.
+	KeepWeekly Count `env:"KEEP_WEEKLY"`
+
+	// For how many months to keep the newest snapshot of the month (UTC). Months
+	// without a snapshot do not count.
+	KeepMonthly Count `env:"KEEP_MONTHLY"`
+
+	// For how many years to keep the newest snapshot of the year (UTC). Years
+	// without a snapshot do not count.
+	KeepYearly Count `env:"KEEP_YEARLY"`
+
+	// Keeps every snapshot that was made within this span before the new one, in
+	// hours, days and weeks, as `48h` or `2w`.
+	KeepWithin Span `env:"KEEP_WITHIN"`
+
+	// Whether to set delete protection on each new snapshot. A protected
+	// snapshot is never thinned out. Defaults to `false`.
+	Protect Bool `env:"PROTECT,default=false"`
+
+	// Whether to switch each running server off around its snapshot, for a
+	// consistent disk: `never`; `graceful`, by asking its guest to shut down; or
+	// `force`, which cuts the power when the guest does not shut down in time.
+	// It is switched on again as soon as its snapshot has begun. Defaults to
+	// `never`.
+	Shutdown ShutdownPolicy `env:"SHUTDOWN,default=never"`
+
+	// How long a graceful shutdown may take, and how long a server that is off
+	// may wait for its snapshot to be accepted. Defaults to `2m`.
+	ShutdownTimeout Duration `env:"SHUTDOWN_TIMEOUT,default=2m"`
+
+	// How many servers this run may have off at once. Defaults to `1`.
+	MaxUnavailable Count `env:"MAX_UNAVAILABLE,default=1"`
+
+	// How long a server must be running again before the next one is switched
+	// off; may be `0s`. Defaults to `1m`.
+	SettleTime Pause `env:"SETTLE_TIME,default=1m"`
+
 	// Whether to only read and report what would be done. Defaults to `false`.
 	DryRun Bool `env:"DRY_RUN,default=false"`
 
@@ -128,6 +186,14 @@ type Config struct {
 	// Run describes the CI run that this is a part of. It is no input: CI
 	// systems tell it through variables of their own.
 	Run Run
+}
+
+// Retention is what the keep-* inputs say.
+func (c Config) Retention() retention.Policy {
+	return retention.Policy{
+		Last: int(c.KeepLast), Hourly: int(c.KeepHourly), Daily: int(c.KeepDaily), Weekly: int(c.KeepWeekly),
+		Monthly: int(c.KeepMonthly), Yearly: int(c.KeepYearly), Within: time.Duration(c.KeepWithin),
+	}
 }
 
 // Load reads the Config from env, which has the form of [os.Environ]. For each
@@ -164,7 +230,7 @@ func Load(env []string) (Config, error) {
 		l.skip[l.last.key] = true
 	}
 
-	errs = append(errs, vars.check()...)
+	errs = append(errs, vars.check(cfg)...)
 	if len(errs) > 0 {
 		return Config{OutputFile: cfg.OutputFile}, errs
 	}
@@ -174,7 +240,7 @@ func Load(env []string) (Config, error) {
 // check holds the rules about which inputs must be given, alone or together. It
 // asks whether an input was given and not what was made of it, so that a
 // mistake in a value brings no second one about its absence.
-func (vars variables) check() (errs InputErrors) {
+func (vars variables) check(cfg Config) (errs InputErrors) {
 	if !vars.given("HCLOUD_TOKEN") {
 		errs = append(errs, InputError{
 			Name: "hcloud-token",
@@ -195,5 +261,39 @@ func (vars variables) check() (errs InputErrors) {
 			Problem: "is missing: give either servers (names, IDs or globs, as web-*) or label-selector (as env=prod)",
 		})
 	}
+	for in := range inputs() {
+		if !strings.HasPrefix(in.key, "KEEP_") || !vars.given(in.key) {
+			continue
+		}
+		if !vars.given("SERIES") {
+			errs = append(errs, InputError{
+				Name:    vars.nameOf(in.key),
+				Problem: "needs a series: name the one whose snapshots may be deleted, as series: nightly",
+			})
+		}
+		if !vars.waits() {
+			errs = append(errs, vars.cannotWait(in.key))
+		}
+	}
+	if bool(cfg.Protect) && !vars.waits() {
+		errs = append(errs, vars.cannotWait("PROTECT"))
+	}
+	if cfg.Shutdown != "" && cfg.Shutdown != ShutdownNever && !vars.waits() {
+		errs = append(errs, vars.cannotWait("SHUTDOWN"))
+	}
 	return errs
+}
+
+// waits tells whether the run is to wait for its snapshots, as far as its input
+// can be understood.
+func (vars variables) waits() bool {
+	v, _ := vars.find(inputOf("WAIT"))
+	return !slices.Contains([]string{"false", "False", "FALSE"}, v.value)
+}
+
+func (vars variables) cannotWait(key string) InputError {
+	return InputError{
+		Name:    vars.nameOf(key),
+		Problem: "can't be combined with " + vars.nameOf("WAIT") + ": false: it needs the snapshots to be available",
+	}
 }

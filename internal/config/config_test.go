@@ -59,6 +59,10 @@ func TestDefaults(t *testing.T) {
 		Description:       "{server}-snapshot-{timestamp}",
 		OnRerun:           config.RerunSnapshot,
 		Series:            "default",
+		Shutdown:          config.ShutdownNever,
+		ShutdownTimeout:   config.Duration(2 * time.Minute),
+		MaxUnavailable:    1,
+		SettleTime:        config.Pause(time.Minute),
 		Summary:           true,
 		APIEndpoint:       "https://api.hetzner.cloud/v1",
 	}
@@ -77,13 +81,21 @@ func TestEveryInput(t *testing.T) {
 		"INPUT_IF-LOCKED=skip",
 		"INPUT_LOCK-TIMEOUT=1d",
 		"INPUT_SNAPSHOT-TIMEOUT=90s",
-		"INPUT_WAIT=False",
+		"INPUT_WAIT=True",
 		"INPUT_MAX-PARALLEL=100",
 		"INPUT_DESCRIPTION={series} of {server}",
 		"INPUT_LABELS=a=b",
 		"INPUT_COPY-SERVER-LABELS=TRUE",
 		"INPUT_ON-RERUN=reuse",
 		"INPUT_SERIES=nightly",
+		"INPUT_KEEP-LAST=1", "INPUT_KEEP-HOURLY=2", "INPUT_KEEP-DAILY=3",
+		"INPUT_KEEP-WEEKLY=4", "INPUT_KEEP-MONTHLY=5", "INPUT_KEEP-YEARLY=6",
+		"INPUT_KEEP-WITHIN=1d12h",
+		"INPUT_PROTECT=true",
+		"INPUT_SHUTDOWN=force",
+		"INPUT_SHUTDOWN-TIMEOUT=5m",
+		"INPUT_MAX-UNAVAILABLE=3",
+		"INPUT_SETTLE-TIME=0s",
 		"INPUT_DRY-RUN=true",
 		"INPUT_SUMMARY=false",
 		"INPUT_OUTPUT-FILE=build/out.env",
@@ -98,18 +110,63 @@ func TestEveryInput(t *testing.T) {
 		IfLocked:          config.LockedSkip,
 		LockTimeout:       config.Duration(24 * time.Hour),
 		SnapshotTimeout:   config.Duration(90 * time.Second),
+		Wait:              true,
 		MaxParallel:       100,
 		Description:       "{series} of {server}",
 		Labels:            config.Labels{"a": "b"},
 		CopyServerLabels:  true,
 		OnRerun:           config.RerunReuse,
 		Series:            "nightly",
+		KeepLast:          1,
+		KeepHourly:        2,
+		KeepDaily:         3,
+		KeepWeekly:        4,
+		KeepMonthly:       5,
+		KeepYearly:        6,
+		KeepWithin:        config.Span(36 * time.Hour),
+		Protect:           true,
+		Shutdown:          config.ShutdownForce,
+		ShutdownTimeout:   config.Duration(5 * time.Minute),
+		MaxUnavailable:    3,
 		DryRun:            true,
 		OutputFile:        "build/out.env",
 		APIEndpoint:       "http://127.0.0.1:8080/v1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What can't be meant is refused before anything is deleted or switched off.
+func TestInputsThatExcludeEachOther(t *testing.T) {
+	for _, test := range []struct {
+		vars []string
+		want []string // parts of the mistakes, one each
+	}{
+		{[]string{"INPUT_KEEP-LAST=3"}, []string{"keep-last needs a series"}},
+		{[]string{"INPUT_KEEP-WITHIN=2d", "INPUT_KEEP-DAILY=7"}, []string{"keep-daily needs a series", "keep-within needs a series"}},
+		{[]string{"INPUT_KEEP-LAST=3", "INPUT_SERIES=default"}, nil},
+		{
+			[]string{"INPUT_KEEP-LAST=3", "INPUT_SERIES=a", "INPUT_WAIT=false"},
+			[]string{"keep-last can't be combined with wait: false"},
+		},
+		{[]string{"INPUT_PROTECT=true", "HSNAP_WAIT=false"}, []string{"protect can't be combined with HSNAP_WAIT: false"}},
+		{[]string{"INPUT_PROTECT=false", "INPUT_SHUTDOWN=never", "INPUT_WAIT=FALSE"}, nil},
+		{[]string{"INPUT_SHUTDOWN=graceful", "INPUT_WAIT=FALSE"}, []string{"shutdown can't be combined with wait: false"}},
+	} {
+		var got []string
+		if _, err := config.Load(env(test.vars...)); err != nil {
+			got = strings.Split(err.Error(), "\n")
+		}
+		if len(got) != len(test.want) {
+			t.Errorf("%q: mistakes %q, want %q", test.vars, got, test.want)
+			continue
+		}
+		for i := range got {
+			if !strings.Contains(got[i], test.want[i]) {
+				t.Errorf("%q: mistake %q, want %q", test.vars, got[i], test.want[i])
+			}
+		}
 	}
 }
 

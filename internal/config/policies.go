@@ -50,6 +50,21 @@ func (p *LockedPolicy) EnvDecode(value string) error {
 	return choose(p, value, LockedWait, LockedSkip, LockedFail)
 }
 
+// ShutdownPolicy is the input shutdown.
+type ShutdownPolicy string
+
+// Whether and how to switch a server off around its snapshot.
+const (
+	ShutdownNever    ShutdownPolicy = "never"
+	ShutdownGraceful ShutdownPolicy = "graceful"
+	ShutdownForce    ShutdownPolicy = "force"
+)
+
+// EnvDecode accepts the constants.
+func (p *ShutdownPolicy) EnvDecode(value string) error {
+	return choose(p, value, ShutdownNever, ShutdownGraceful, ShutdownForce)
+}
+
 // RerunPolicy is the input on-rerun.
 type RerunPolicy string
 

@@ -72,6 +72,61 @@ func (p *Parallel) EnvDecode(value string) error {
 	return nil
 }
 
+// Count is a whole number, at least 1 where it is given.
+type Count int
+
+// EnvDecode accepts decimal digits.
+func (c *Count) EnvDecode(value string) error {
+	const most = 100_000 // more than any account can hold
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil || n < 1 || n > most {
+		return refuse(value, "is not accepted: give a whole number, 1 or more")
+	}
+	*c = Count(n)
+	return nil
+}
+
+// Span is a span of calendar time, above zero where it is given.
+type Span time.Duration
+
+// EnvDecode accepts numbers with the units h, d and w.
+func (s *Span) EnvDecode(value string) error {
+	for unit := range strings.FieldsFuncSeq(value, func(r rune) bool { return '0' <= r && r <= '9' || r == '.' || r == '-' }) {
+		switch unit {
+		case "h", "d", "w":
+		case "m", "y":
+			return refuse(value, "is ambiguous: a month for some is a minute for others; give hours, days or weeks, as 48h, 30d or 52w")
+		default:
+			return refuse(value, "is no such span: give hours, days or weeks, as 48h, 30d or 2w")
+		}
+	}
+	d, err := parseDuration(value)
+	switch {
+	case err != nil || !strings.ContainsAny(value, "hdw"):
+		return refuse(value, "is no such span: give hours, days or weeks, as 48h, 30d or 2w")
+	case d <= 0:
+		return refuse(value, "is not accepted: give a span above zero, as 48h, 30d or 2w")
+	}
+	*s = Span(d)
+	return nil
+}
+
+// Pause is a span of time, which may be zero.
+type Pause time.Duration
+
+// EnvDecode accepts what [Duration] does, and 0s.
+func (p *Pause) EnvDecode(value string) error {
+	d, err := parseDuration(value)
+	switch {
+	case err != nil:
+		return err
+	case d < 0:
+		return refuse(value, "is not accepted: give a duration, as 90s or 5m, or 0s for none")
+	}
+	*p = Pause(d)
+	return nil
+}
+
 // Duration is a span of time above zero.
 type Duration time.Duration
 

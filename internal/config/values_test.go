@@ -102,6 +102,50 @@ func TestMaxParallel(t *testing.T) {
 	})
 }
 
+func TestCount(t *testing.T) {
+	const mistake = "give a whole number, 1 or more"
+	check(t, "MAX_UNAVAILABLE", func(c config.Config) config.Count { return c.MaxUnavailable }, []value[config.Count]{
+		{given: "1", want: 1},
+		{given: "365", want: 365},
+		{given: "0", mistake: mistake},
+		{given: "-1", mistake: mistake},
+		{given: "2.5", mistake: mistake},
+		{given: "all", mistake: mistake},
+		{given: "18446744073709551617", mistake: mistake},
+	})
+}
+
+func TestPause(t *testing.T) {
+	check(t, "SETTLE_TIME", func(c config.Config) config.Pause { return c.SettleTime }, []value[config.Pause]{
+		{given: "0s", want: 0},
+		{given: "90s", want: config.Pause(90 * time.Second)},
+		{given: "-1s", mistake: "or 0s for none"},
+		{given: "0", mistake: "has no unit"},
+	})
+}
+
+func TestSpan(t *testing.T) {
+	get := func(value string) (config.Span, error) {
+		cfg, err := config.Load(env("HSNAP_SERIES=nightly", "HSNAP_KEEP_WITHIN="+value))
+		return cfg.KeepWithin, err
+	}
+	for value, want := range map[string]time.Duration{
+		"48h": 48 * time.Hour, "7d": 7 * 24 * time.Hour, "2w": 14 * 24 * time.Hour, "1d12h": 36 * time.Hour, "1.5d": 36 * time.Hour,
+	} {
+		if got, err := get(value); err != nil || got != config.Span(want) {
+			t.Errorf("%q is %v, %v; want %v", value, got, err, want)
+		}
+	}
+	for value, want := range map[string]string{
+		"1m": "is ambiguous", "1y": "is ambiguous", "1y2h": "is ambiguous", "30": "give hours, days or weeks", "90s": "give hours, days or weeks",
+		"0h": "above zero", "-2d": "above zero", "d": "give hours, days or weeks", "2 d": "give hours, days or weeks",
+	} {
+		if _, err := get(value); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: mistake %v, want %q", value, err, want)
+		}
+	}
+}
+
 func TestDuration(t *testing.T) {
 	const (
 		zero    = "give a duration above zero, as 90s, 1h30m or 7d"

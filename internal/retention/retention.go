@@ -1,0 +1,135 @@
+// Package retention decides which snapshots of one server and one series are kept.
+//
+// It is pure: images and a policy in, a decision for each image out, with a reason that a person understands. It
+// never deletes anything, knows no clock, and sees only what may be deleted at all: its caller leaves out whatever is
+// protected, foreign or still being created.
+package retention
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Policy says what to keep. A count of zero is no rule; the zero Policy keeps everything.
+type Policy struct {
+	Last, Hourly, Daily, Weekly, Monthly, Yearly int
+	Within                                       time.Duration // before the new snapshot
+}
+
+// Empty reports whether the policy has no rule.
+func (p Policy) Empty() bool { return p == Policy{} }
+
+// Young is the age below which no snapshot is deleted: the rollback of another run may hang on it.
+const Young = time.Hour
+
+// Image is an available snapshot that may be deleted.
+type Image struct {
+	ID      int64
+	Created time.Time // by Hetzner's clock
+	Kin     bool      // made by another attempt of the same workflow run
+}
+
+// Decision is what becomes of one image.
+type Decision struct {
+	ID      int64
+	Created time.Time
+	Keep    bool
+	Reason  string // as "daily 2026-11-20, weekly 2026-W47", or "no rule keeps it"
+}
+
+// rule keeps the newest image of each of its next buckets.
+type rule struct {
+	name   string
+	left   int
+	bucket func(time.Time) string
+	last   string // the bucket that was counted last
+}
+
+func (p Policy) rules() []*rule {
+	return []*rule{
+		{name: "hourly", left: p.Hourly, bucket: func(t time.Time) string { return t.Format("2006-01-02 15:00") }},
+		{name: "daily", left: p.Daily, bucket: func(t time.Time) string { return t.Format(time.DateOnly) }},
+		{name: "weekly", left: p.Weekly, bucket: func(t time.Time) string {
+			year, week := t.ISOWeek()
+			return fmt.Sprintf("%d-W%02d", year, week)
+		}},
+		{name: "monthly", left: p.Monthly, bucket: func(t time.Time) string { return t.Format("2006-01") }},
+		{name: "yearly", left: p.Yearly, bucket: func(t time.Time) string { return t.Format("2006") }},
+	}
+}
+
+// Decide decides about each image once, the newest first. Every rule counts back from ref, the time at which Hetzner
+// made the run's new snapshot, which is among the images when it exists. The rules are those of restic's forget: they
+// add up, each calendar bucket (UTC) keeps its newest image, buckets without an image do not count, and a calendar
+// rule that has counts left at the end keeps the oldest image too.
+func (p Policy) Decide(images []Image, ref time.Time) []Decision {
+	images = slices.Clone(images)
+	slices.SortFunc(images, func(a, b Image) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID))
+	})
+	images = slices.CompactFunc(images, func(a, b Image) bool { return a.ID == b.ID })
+
+	rules := p.rules()
+	decisions := make([]Decision, len(images))
+	for i, image := range images {
+		var reasons []string
+		keep := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
+		if i == 0 {
+			keep("newest")
+		}
+		if i < p.Last {
+			keep("last %d of %d", i+1, p.Last)
+		}
+		for _, r := range rules {
+			if r.left == 0 {
+				continue
+			}
+			switch bucket := r.bucket(image.Created.UTC()); {
+			case bucket != r.last:
+				keep("%s %s", r.name, bucket)
+				r.last = bucket
+				r.left--
+			case i == len(images)-1:
+				keep("%s, the oldest", r.name)
+			}
+		}
+		if image.Created.After(ref.Add(-p.Within)) && p.Within > 0 {
+			keep("within %s", span(p.Within))
+		}
+		if image.Created.After(ref.Add(-Young)) {
+			keep("younger than %s", span(Young))
+		}
+		if image.Kin {
+			keep("made by another attempt of this run")
+		}
+		if p.Empty() {
+			keep("no rule is given")
+		}
+		decisions[i] = Decision{ID: image.ID, Created: image.Created, Keep: len(reasons) > 0, Reason: strings.Join(reasons, ", ")}
+		if !decisions[i].Keep {
+			decisions[i].Reason = "no rule keeps it"
+		}
+	}
+	return decisions
+}
+
+// span writes a span as its input does: in weeks, days or hours.
+func span(d time.Duration) string {
+	const day, week = 24 * time.Hour, 7 * 24 * time.Hour
+	switch {
+	case d%week == 0:
+		return fmt.Sprintf("%dw", d/week)
+	case d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.String() // as 36h0m0s
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-len(zero)+1]
+		}
+	}
+	return text
+}
