@@ -52,6 +52,9 @@ func (p Process) Main(ctx context.Context) int {
 		return exitSuccess
 	}
 	r.Conceal(tokens)
+	if p.isPost() {
+		return p.post(ctx, r, mask)
+	}
 
 	cfg, err := config.Load(p.Env)
 	to := report.OutputsTo{File: string(cfg.OutputFile), Summary: bool(cfg.Summary)}
@@ -65,15 +68,24 @@ func (p Process) Main(ctx context.Context) int {
 		return p.deliver(r, snapshot.Outcome{Nothing: true}, report.OutputsTo{File: to.File}, exitInputs)
 	}
 	r.SetLockTimeout(cfg.LockTimeout)
+	set := settings(cfg, p.Rand)
+	if set.Shutdown == snapshot.Never {
+		r.LiveSnapshots()
+	} else if cfg.Run.Platform == config.GitHub {
+		set.Record = func(off []snapshot.Recorded) error { return r.SaveState(stateOff, encode(off)) }
+	}
 
-	api := hetzner.New(hetzner.Options{
-		Endpoint: string(cfg.APIEndpoint), Token: string(cfg.Token), Version: p.Version,
-		Transport: p.Transport, Mask: mask, Observe: r.Exchange,
-	})
-	outcome := snapshot.Run(ctx, api, settings(cfg, p.Rand), p.Signals, r.Event)
+	outcome := snapshot.Run(ctx, p.client(cfg, mask, r), set, p.Signals, r.Event)
 
 	explain(r, cfg, outcome)
 	return p.deliver(r, outcome, to, exitCode(outcome))
+}
+
+func (p Process) client(cfg config.Config, mask secret.Mask, r *report.Report) *hetzner.Client {
+	return hetzner.New(hetzner.Options{
+		Endpoint: string(cfg.APIEndpoint), Token: string(cfg.Token), Version: p.Version,
+		Transport: p.Transport, Mask: mask, Observe: r.Exchange,
+	})
 }
 
 // question answers a question about the program itself; the command line holds nothing else.
@@ -142,7 +154,9 @@ func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 		IfNone: snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),
 		IfLocked:    snapshot.Policy(cfg.IfLocked),
 		LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: time.Duration(cfg.SnapshotTimeout),
-		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun),
+		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun), Protect: bool(cfg.Protect),
+		Shutdown: snapshot.Shutdown(cfg.Shutdown), ShutdownTimeout: time.Duration(cfg.ShutdownTimeout),
+		MaxUnavailable: int(cfg.MaxUnavailable), SettleTime: time.Duration(cfg.SettleTime),
 		Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository),
 		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels), Reserved: config.Reserved,
 		Describe: func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -35,6 +36,11 @@ func TestScenarios(t *testing.T) {
 				w := readScenario(t, file)
 				r := w.run(t)
 				hidesToken(t, r)
+				if w.posts {
+					after := w.post(t, r)
+					r.log += fmt.Sprintf("--- the post step, with the state %v\n%s--- exit %d after %s\n",
+						r.state, after.log, after.code, after.took.Round(time.Second))
+				}
 				golden(t, filepath.Join(dir, "log.txt"), strings.ReplaceAll(r.log, hcloudsim.DefaultToken, "<the token>"))
 				golden(t, filepath.Join(dir, "summary.md"), r.summary)
 				var outputs strings.Builder
@@ -46,6 +52,12 @@ func TestScenarios(t *testing.T) {
 					}
 					fmt.Fprintf(&outputs, "%s=%s\n", name, value)
 				}
+				time.Sleep(time.Minute) // for what is still under way
+				for _, s := range w.cloud.Servers() {
+					if len(s.Commands) > 0 {
+						fmt.Fprintf(&outputs, "then %s is %s after %s\n", s.Name, s.Status, strings.Join(s.Commands, ", "))
+					}
+				}
 				golden(t, filepath.Join(dir, "outputs.txt"), outputs.String())
 			})
 		})
@@ -54,15 +66,21 @@ func TestScenarios(t *testing.T) {
 
 // requests counts what was sent.
 func (w *world) requests() string {
-	looks, creates := 0, 0
+	looks, creates, others := 0, 0, 0
 	for _, x := range w.cloud.History() {
-		if x.Method == "GET" {
+		switch {
+		case x.Method == http.MethodGet:
 			looks++
-		} else {
+		case strings.HasSuffix(x.Path, "/create_image"):
 			creates++
+		default:
+			others++
 		}
 	}
-	return fmt.Sprintf("%d reads and %d creates", looks, creates)
+	if others == 0 {
+		return fmt.Sprintf("%d reads and %d creates", looks, creates)
+	}
+	return fmt.Sprintf("%d reads, %d creates and %d other changes", looks, creates, others)
 }
 
 func golden(t *testing.T, file, got string) {
@@ -190,6 +208,10 @@ func (s *scenario) apply(ws words) {
 		s.fault(ws)
 	case "at":
 		s.at(ws)
+	case "self":
+		s.w.self = s.id(ws.list[1])
+	case "post":
+		s.w.posts = true
 	case "signal":
 		after, err := time.ParseDuration(ws.list[1])
 		if err != nil {
@@ -210,7 +232,14 @@ func (s *scenario) id(name string) int64 {
 }
 
 func (s *scenario) server(ws words) {
+	if ws.args["shutdown-after"] == "never" {
+		ws.args["shutdown-after"] = "-1s"
+	}
 	server := hcloudsim.Server{
+		Power: hcloudsim.PowerBehaviour{
+			ShutdownAfter: s.duration(ws, "shutdown-after"), PowerOffAfter: s.duration(ws, "poweroff-after"),
+			PowerOnAfter: s.duration(ws, "poweron-after"), PowerOnFails: s.number(ws, "poweron-fails"), LockAfter: s.duration(ws, "lock-after"),
+		},
 		Name: ws.list[1], Status: ws.args["status"], IPv4: ws.args["ipv4"], Labels: pairs(ws.args["labels"]),
 		Snapshot: hcloudsim.SnapshotBehaviour{
 			Duration: s.duration(ws, "duration"), AvailableAfter: s.duration(ws, "available-after"), LockFor: s.duration(ws, "lock-for"),
@@ -252,7 +281,11 @@ func (s *scenario) fault(ws words) {
 	if !ok {
 		s.t.Fatalf("%s: the kinds are %v", ws.line, kinds)
 	}
-	path := map[string]string{"": "", "create": "/servers/*/actions/create_image"}[ws.args["on"]]
+	path := map[string]string{
+		"": "", "create": "/servers/*/actions/create_image", "shutdown": "/servers/*/actions/shutdown",
+		"poweroff": "/servers/*/actions/poweroff", "poweron": "/servers/*/actions/poweron",
+		"protect": "/images/*/actions/change_protection",
+	}[ws.args["on"]]
 	if path == "" {
 		path = ws.args["on"]
 	}
@@ -272,6 +305,8 @@ func (s *scenario) at(ws words) {
 		"revoke":        func(c *hcloudsim.Cloud) { c.Revoke() },
 		"spend":         func(c *hcloudsim.Cloud) { c.Spend(s.number(ws, "requests")) },
 		"delete-server": func(c *hcloudsim.Cloud) { c.DeleteServer(s.id(ws.args["server"])) },
+		"power-on":      func(c *hcloudsim.Cloud) { c.SwitchOn(s.id(ws.args["server"])) },
+		"power-off":     func(c *hcloudsim.Cloud) { c.SwitchOff(s.id(ws.args["server"])) },
 		"delete-images": func(c *hcloudsim.Cloud) {
 			for _, image := range c.Images() {
 				c.DeleteImage(image.ID)

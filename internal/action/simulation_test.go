@@ -33,6 +33,8 @@ type plan struct {
 	cancelAfter     time.Duration // 0: never
 	servers         int
 	failing         map[int64]bool // servers whose snapshots can fail after they were accepted
+	shutdown        string
+	running         map[int64]bool // servers that ran at first, and that nobody else switches off or deletes
 }
 
 // build makes a world from a seed: a project, inputs, weather, other actors, and perhaps a cancel.
@@ -43,12 +45,15 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 		return low + time.Duration(dice.Int64N(int64(high-low)))
 	}
 	p := plan{
-		seed: seed, failing: map[int64]bool{}, servers: 1 + dice.IntN(6), wait: dice.IntN(5) > 0,
+		seed: seed, failing: map[int64]bool{}, running: map[int64]bool{}, shutdown: "never", servers: 1 + dice.IntN(6), wait: dice.IntN(5) > 0,
 		lockTimeout:     within(20*time.Second, 10*time.Minute).Round(time.Second),
 		snapshotTimeout: within(90*time.Second, 10*time.Minute).Round(time.Second),
 	}
 	if dice.IntN(66) == 0 {
 		p.servers = 55 + dice.IntN(30) // more than a page
+	}
+	if p.wait && dice.IntN(5) < 2 && p.servers < 10 {
+		p.shutdown = []string{"graceful", "force"}[dice.IntN(2)]
 	}
 	// Storms come and go between seeds: most are mild, so that runs also get somewhere.
 	onCreate, onLook := [...]int{0, 5, 30, 60}[dice.IntN(4)], [...]int{0, 2, 10, 40}[dice.IntN(4)]
@@ -84,10 +89,35 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 		case 2:
 			behaviour.NeverAvailable = true
 		}
+		guest := hcloudsim.PowerBehaviour{
+			ShutdownAfter: within(time.Second, 40*time.Second), PowerOnAfter: within(time.Second, 50*time.Second),
+			PowerOffAfter: within(time.Second, 10*time.Second), LockAfter: []time.Duration{0, 0, 30 * time.Second}[dice.IntN(3)],
+		}
+		switch dice.IntN(8) {
+		case 0:
+			guest.ShutdownAfter = -1 // never
+		case 1:
+			guest.ShutdownAfter = within(40*time.Second, 2*time.Minute) // perhaps late
+		}
+		switch dice.IntN(12) {
+		case 0:
+			guest.PowerOnFails = -1
+		case 1:
+			guest.PowerOnFails = 1
+		}
+		status := []string{"running", "running", "running", "off"}[dice.IntN(4)]
 		id := w.cloud.AddServer(hcloudsim.Server{
-			Name: fmt.Sprintf("web-%d", i), Labels: map[string]string{"env": "prod"}, Snapshot: behaviour,
+			Name: fmt.Sprintf("web-%d", i), Status: status, Labels: map[string]string{"env": "prod"}, Snapshot: behaviour, Power: guest,
 		})
 		p.failing[id] = behaviour.FailCode != ""
+		p.running[id] = status == "running"
+		switch dice.IntN(20) {
+		case 0:
+			p.running[id] = false
+			w.cloud.At(within(0, 3*time.Minute), func(c *hcloudsim.Cloud) { c.SwitchOff(id) })
+		case 1:
+			w.cloud.At(within(0, 3*time.Minute), func(c *hcloudsim.Cloud) { c.SwitchOn(id) })
+		}
 		for range dice.IntN(3) {
 			w.cloud.Lock(id, hcloudsim.Lock{
 				From: within(0, time.Minute), For: within(time.Second, 4*time.Minute), Lag: within(0, 5*time.Second),
@@ -96,6 +126,7 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 			})
 		}
 		if dice.IntN(15) == 0 {
+			p.running[id] = false
 			w.cloud.At(within(0, 2*time.Minute), func(c *hcloudsim.Cloud) { c.DeleteServer(id) })
 		}
 	}
@@ -110,6 +141,15 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 		"servers": "web-*", "wait": strconv.FormatBool(p.wait), "max-parallel": strconv.Itoa(1 + dice.IntN(8)),
 		"lock-timeout": p.lockTimeout.String(), "snapshot-timeout": p.snapshotTimeout.String(),
 		"if-locked": []string{"wait", "wait", "wait", "skip", "fail"}[dice.IntN(5)],
+	}
+	if p.shutdown != "never" {
+		w.inputs["shutdown"] = p.shutdown
+		w.inputs["shutdown-timeout"] = within(10*time.Second, time.Minute).Round(time.Second).String()
+		w.inputs["max-unavailable"] = strconv.Itoa(1 + dice.IntN(3))
+		w.inputs["settle-time"] = []string{"0s", "10s"}[dice.IntN(2)]
+	}
+	if p.wait && dice.IntN(4) == 0 {
+		w.inputs["protect"] = "true"
 	}
 	if dice.IntN(4) == 0 {
 		delete(w.inputs, "servers")
@@ -177,6 +217,9 @@ func judge(t *testing.T, w *world, p plan, r ran) {
 	for _, s := range r.snapshots(t) {
 		if s.ImageID != nil {
 			known[*s.ImageID] = true
+		}
+		if s.Reason == "power_on_failed" && strings.Contains(s.Message, "can be used") {
+			usable++
 		}
 		switch s.Status {
 		case "available", "creating":
@@ -250,12 +293,41 @@ func judge(t *testing.T, w *world, p plan, r ran) {
 		t.Errorf("ended %s after the cancel, more than 5s", r.took-p.cancelAfter)
 	}
 	// Each server may wait for the ones before it.
-	perServer := 2*p.lockTimeout + p.snapshotTimeout + 10*time.Minute
+	perServer := 2*p.lockTimeout + p.snapshotTimeout + 25*time.Minute
 	if r.took > p.lockTimeout+time.Duration(p.servers)*perServer {
 		t.Errorf("the run took %s", r.took)
 	}
+	judgePower(t, w, p, r)
 	judgeLooks(t, w, r)
 	hidesToken(t, r)
+}
+
+// judgePower fails where a server that ran is off and the report does not shout.
+func judgePower(t *testing.T, w *world, p plan, r ran) {
+	t.Helper()
+	var left []string
+	decode(t, r.outputs["servers-left-off"], &left)
+	warned := map[string]bool{}
+	for _, s := range r.snapshots(t) {
+		warned[s.Name] = s.Reason == "shutdown_timeout" // the guest may go down later: the message says so
+	}
+	for _, s := range w.cloud.Servers() {
+		off := s.Status != "running" && s.Status != "starting"
+		switch {
+		case p.running[s.ID] && off && !slices.Contains(left, s.Name) && !warned[s.Name]:
+			t.Errorf("%s ran, is %s after %v, and the report does not say so", s.Name, s.Status, s.Commands)
+		case p.shutdown == "never" && len(s.Commands) > 0:
+			t.Errorf("%s was sent %v", s.Name, s.Commands)
+		case slices.Contains(left, s.Name) && len(s.Commands) == 0 && !strings.Contains(w.history(), "/actions/shutdown"):
+			t.Errorf("%s is said to be left off and was never touched", s.Name)
+		}
+	}
+	if len(left) > 0 && r.code == 0 {
+		t.Errorf("%v are left off, and the run succeeds", left)
+	}
+	if p.shutdown == "graceful" && strings.Contains(w.history(), "/actions/poweroff") {
+		t.Error("a graceful run has cut the power")
+	}
 }
 
 // judgeLooks holds the requests against the budget: at most 30 looks in any 60 s after the selection.
@@ -267,7 +339,7 @@ func judgeLooks(t *testing.T, w *world, r ran) {
 		case r.selected.IsZero() || x.At.Before(r.selected):
 		case x.Method == http.MethodGet,
 			// a refusal, or a create that never arrived
-			x.Method == http.MethodPost && (x.Status == 423 || x.Status == 429 || x.Fault == hcloudsim.RefuseDial.String()):
+			x.Method == http.MethodPost && !strings.Contains(x.Path, "change_protection") && (x.Status == 423 || x.Status == 429 || x.Fault == hcloudsim.RefuseDial.String()):
 			looks = append(looks, x.At)
 		}
 	}

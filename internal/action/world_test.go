@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,29 @@ type world struct {
 	seed    uint64
 	dir     string // for the files that the runner hands over
 	check   func(http.RoundTripper) http.RoundTripper
+	self    int64 // the server that the program runs on, by Hetzner's metadata service; 0: elsewhere
+	posts   bool  // a scenario goes on with the post step
+}
+
+// network is the simulated API, and the metadata service beside it.
+type network struct {
+	api  http.RoundTripper
+	self int64
+}
+
+func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != "169.254.169.254" {
+		return n.api.RoundTrip(r)
+	}
+	if r.Header.Get("Authorization") != "" {
+		panic("the metadata service was sent the token")
+	}
+	if n.self == 0 || r.URL.Path != "/hetzner/v1/metadata/instance-id" {
+		return nil, syscall.EHOSTUNREACH
+	}
+	rec := httptest.NewRecorder()
+	_, _ = fmt.Fprintln(rec, n.self)
+	return rec.Result(), nil
 }
 
 // sample checks only some of the replies against the API description: those of a long run are much alike.
@@ -61,6 +85,7 @@ type ran struct {
 	outputs map[string]string
 	order   []string // the outputs' names as written
 	summary string
+	state   map[string]string // what the step hands to its post step
 	took    time.Duration
 
 	selected time.Time // when the log named the servers; zero if it never did
@@ -80,11 +105,22 @@ func (w *logWriter) Write(p []byte) (int, error) {
 }
 
 // run runs the program to its end, in the bubble's time.
-func (w *world) run(t *testing.T) ran {
+func (w *world) run(t *testing.T) ran { return w.runAs(t, "/hsnap-action") }
+
+// post runs the program as the post step of the step that has run.
+func (w *world) post(t *testing.T, r ran) ran {
+	w.signals = nil
+	for name, value := range r.state {
+		w.env["STATE_"+name] = value
+	}
+	return w.runAs(t, "/hsnap-post")
+}
+
+func (w *world) runAs(t *testing.T, program string) ran {
 	t.Helper()
-	output, summary := filepath.Join(w.dir, "output"), filepath.Join(w.dir, "summary")
+	output, summary, state := filepath.Join(w.dir, "output"), filepath.Join(w.dir, "summary"), filepath.Join(w.dir, "state")
 	env := map[string]string{
-		"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": output, "GITHUB_STEP_SUMMARY": summary,
+		"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": output, "GITHUB_STEP_SUMMARY": summary, "GITHUB_STATE": state,
 		"GITHUB_RUN_ID": "8123456789", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_RUN_NUMBER": "7",
 		"GITHUB_REPOSITORY": "acme/shop", "GITHUB_WORKFLOW": "nightly", "GITHUB_REF_NAME": "main", "GITHUB_SHA": strings.Repeat("c0ffee00", 5),
 		"INPUT_HCLOUD-TOKEN": hcloudsim.DefaultToken, "INPUT_API-ENDPOINT": "http://127.0.0.1/v1",
@@ -93,7 +129,7 @@ func (w *world) run(t *testing.T) ran {
 		env["INPUT_"+strings.ToUpper(name)] = value
 	}
 	maps.Copy(env, w.env)
-	for _, file := range []string{output, summary} {
+	for _, file := range []string{output, summary, state} {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -114,8 +150,8 @@ func (w *world) run(t *testing.T) ran {
 	var log logWriter
 	start := time.Now()
 	p := action.Process{
-		Args: []string{"/hsnap-action"}, Version: "test", Out: &log, Signals: signals,
-		Transport: w.check(w.cloud.Transport()),
+		Args: []string{program}, Version: "test", Out: &log, Signals: signals,
+		Transport: network{w.check(w.cloud.Transport()), w.self},
 		Rand:      rand.NewChaCha8([32]byte{byte(w.seed), byte(w.seed >> 8), byte(w.seed >> 16)}),
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -125,6 +161,7 @@ func (w *world) run(t *testing.T) ran {
 	r.log, r.selected = log.text.String(), log.selected
 	r.outputs, r.order = readOutputs(t, output)
 	r.summary = read(t, summary)
+	r.state, _ = readOutputs(t, state)
 	return r
 }
 
@@ -137,7 +174,7 @@ func read(t *testing.T, file string) string {
 	return string(b)
 }
 
-// readOutputs reads GITHUB_OUTPUT by the runner's rules: name=value, or name<<delimiter, lines, delimiter.
+// readOutputs reads GITHUB_OUTPUT or GITHUB_STATE by the runner's rules: name=value, or name<<delimiter, lines, delimiter.
 func readOutputs(t *testing.T, file string) (outputs map[string]string, order []string) {
 	t.Helper()
 	outputs = map[string]string{}

@@ -184,6 +184,9 @@ type PowerBehaviour struct {
 	ShutdownAfter time.Duration
 	PowerOffAfter time.Duration // zero: 3 s
 	PowerOnAfter  time.Duration // zero: 5 s
+	// LockAfter is how long the server is locked, without an action to be seen,
+	// from the moment it goes off.
+	LockAfter time.Duration
 	// PowerOnFails is how many power-ons end in an error and leave the server
 	// off. Negative: all.
 	PowerOnFails int
@@ -209,6 +212,16 @@ func (c *Cloud) AddServer(spec Server) (id int64) {
 // DeleteServer deletes a server and its backups. Its snapshots stay. Unknown IDs are ignored.
 func (c *Cloud) DeleteServer(id int64) {
 	c.update(func(p *project) { p.deleteServer(id) })
+}
+
+// SwitchOn switches a server on at once, as somebody else does. Unknown IDs are ignored.
+func (c *Cloud) SwitchOn(id int64) {
+	c.update(func(p *project) { p.switchTo(id, "running") })
+}
+
+// SwitchOff switches a server off at once, as somebody else does. Unknown IDs are ignored.
+func (c *Cloud) SwitchOff(id int64) {
+	c.update(func(p *project) { p.switchTo(id, "off") })
 }
 
 // ServerState is the truth about a server.

@@ -180,14 +180,30 @@ func (p *project) shutdown(s *server) *action {
 	a := p.start(p.newActionID(), "shutdown_server", "server", s.ID, 0)
 	p.end(a, "", "")
 	if s.Status == "running" && s.Power.ShutdownAfter >= 0 {
-		p.unlessPowered(s, s.Power.ShutdownAfter, func() { s.Status = "off" })
+		p.unlessPowered(s, s.Power.ShutdownAfter, func() { p.wentOff(s) })
 	}
 	return a
 }
 
+// wentOff notes that a server has gone off.
+func (p *project) wentOff(s *server) {
+	s.Status = "off"
+	if s.Power.LockAfter > 0 {
+		p.holdFor(s, s.Power.LockAfter)
+	}
+}
+
+// switchTo changes the power at once; what was under way comes to nothing.
+func (p *project) switchTo(id int64, status string) {
+	if s := p.servers[id]; s != nil {
+		s.Status = status
+		s.power++
+	}
+}
+
 func (p *project) powerOff(s *server) *action {
 	return p.operate(s, "stop_server", "off", "stopping", s.Power.PowerOffAfter, func() (code, message string) {
-		s.Status = "off"
+		p.wentOff(s)
 		return "", ""
 	})
 }

@@ -36,7 +36,14 @@ func accountOf(r snapshot.Result) account {
 		if r.Reused {
 			return account{what: fmt.Sprintf("image %d of an earlier attempt is taken over", r.ImageID)}
 		}
-		return account{what: fmt.Sprintf("image %d is available after %s%s", r.ImageID, short(r.Duration), size(r))}
+		what := fmt.Sprintf("image %d is available after %s%s", r.ImageID, short(r.Duration), size(r))
+		if r.Protected {
+			what += ", protected"
+		}
+		if r.Downtime > 0 {
+			what += fmt.Sprintf("; the server was away for %s", short(r.Downtime))
+		}
+		return account{what: what}
 	case snapshot.Creating:
 		return account{what: fmt.Sprintf("image %d is being created", r.ImageID)}
 	case snapshot.Planned:
@@ -44,18 +51,32 @@ func accountOf(r snapshot.Result) account {
 		if r.Server.Locked {
 			what += " once its lock is gone"
 		}
+		if r.Stops {
+			what += ", switched off meanwhile"
+		}
 		return account{what: what}
 	case snapshot.Skipped, snapshot.Failed, snapshot.Cancelled:
 	}
 	a := account{what: cause(r), next: advice(r)}
 	switch {
-	case r.Err == nil, r.Status == snapshot.Cancelled:
+	case r.Err == nil, r.Status == snapshot.Cancelled && !r.LeftOff:
 	case r.Err.Code != "":
 		a.details = append(a.details, "Hetzner answered: "+r.Err.Error())
 	default:
 		a.details = append(a.details, "the last answer: "+r.Err.Error())
 	}
-	if r.ImageID != 0 && r.Reason != snapshot.ActionFailed {
+	if r.Reason == snapshot.PowerOnFailed {
+		before := r
+		before.Reason, before.LeftOff = r.SnapshotReason, false
+		if r.Usable() {
+			a.details = append(a.details, fmt.Sprintf("its snapshot can be used: image %d%s", r.ImageID, size(r)))
+		} else if r.SnapshotReason != "" {
+			a.details = append(a.details, fmt.Sprintf("its snapshot failed too (%s): %s", r.SnapshotReason, cause(before)))
+		}
+	} else if r.LeftOff {
+		a.details = append(a.details, leftOff(r))
+	}
+	if r.ImageID != 0 && !r.Usable() && r.Reason != snapshot.ActionFailed {
 		a.details = append(a.details, fmt.Sprintf("image %d is left as it is", r.ImageID))
 	}
 	if r.MaySlip {
@@ -90,8 +111,40 @@ func cause(r snapshot.Result) string {
 		return fmt.Sprintf("%s attached, which no snapshot includes: %s", count(len(r.Server.Volumes), "volume"), ids(r.Server.Volumes))
 	case snapshot.RunCancelled:
 		return "the run was cancelled"
+	case snapshot.ProtectFailed:
+		return fmt.Sprintf("image %d is available, but could not be protected", r.ImageID)
+	case snapshot.ShutdownTimeout:
+		return "the server was not off in time, and is left running; no snapshot was taken"
+	case snapshot.ShutdownHalted:
+		return halted(r)
+	case snapshot.ShutdownSelf:
+		return "this run lives on that server, which is therefore never switched off"
+	case snapshot.PowerOnFailed:
+		return leftOff(r)
 	}
 	return string(r.Reason)
+}
+
+// halted says why a server was not switched off, and so not snapshotted.
+func halted(r snapshot.Result) string {
+	switch r.HaltedBy { //nolint:exhaustive // nothing else halts
+	case snapshot.PowerOnFailed:
+		return "not switched off, since another server did not come back; no snapshot was taken"
+	case snapshot.LimitExceeded:
+		return "not switched off, since the limit of snapshots is reached; no snapshot was taken"
+	}
+	return "not switched off, since that can't be recorded for the post step; no snapshot was taken"
+}
+
+// leftOff says that a server is off that was running.
+func leftOff(r snapshot.Result) string {
+	switch {
+	case r.LeftBefore:
+		return "THE SERVER IS OFF: an earlier run has switched it off and never saw it running again"
+	case r.PowerAction != 0:
+		return fmt.Sprintf("THE SERVER MAY BE OFF: Hetzner accepted to switch it on again (action %d), and nobody saw it running", r.PowerAction)
+	}
+	return "THE SERVER IS OFF: it was switched off for its snapshot and could not be switched on again"
 }
 
 func failed(r snapshot.Result) string {
@@ -113,6 +166,9 @@ func by(holder *hetzner.Action) string {
 
 // advice says what to try next.
 func advice(r snapshot.Result) string {
+	if r.LeftOff {
+		return "hcloud server poweron " + r.Name
+	}
 	switch r.Reason {
 	case snapshot.NotFound:
 		return "check the name, and that the token belongs to the server's project"
@@ -132,7 +188,22 @@ func advice(r snapshot.Result) string {
 		return "look for that label before running it again"
 	case snapshot.VolumesAttached:
 		return "set if-volumes-attached to warn to snapshot the server's own disk all the same"
-	case snapshot.Locked, snapshot.RunCancelled:
+	case snapshot.ProtectFailed:
+		return "protect it by hand, or run it again"
+	case snapshot.ShutdownTimeout:
+		return "if the guest goes down later, hcloud server poweron " + r.Name +
+			"; see why it takes so long, set a longer shutdown-timeout, or use shutdown: force"
+	case snapshot.ShutdownHalted:
+		switch r.HaltedBy { //nolint:exhaustive // nothing else halts
+		case snapshot.PowerOnFailed:
+			return "see to the other server first, and run it again"
+		case snapshot.LimitExceeded:
+			return "delete old snapshots, or ask Hetzner for a higher limit"
+		}
+		return "GITHUB_STATE must name a file that can be written"
+	case snapshot.ShutdownSelf:
+		return "exclude it, or run this from another machine"
+	case snapshot.Locked, snapshot.RunCancelled, snapshot.PowerOnFailed:
 	}
 	return ""
 }

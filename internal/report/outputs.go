@@ -41,7 +41,7 @@ func entryOf(r snapshot.Result) entry {
 		ServerID: known(r.Server.ID), ServerName: r.Name, Status: string(r.Status), Reason: string(r.Reason),
 		Message: clean(message(r)), ImageID: known(r.ImageID), ActionID: known(r.ActionID), Description: r.Description,
 		SizeGB: known(r.SizeGB), LockWaitSeconds: seconds(r.LockWait), DurationSeconds: known(seconds(r.Duration)),
-		PowerState: known(r.PowerState), Reused: r.Reused, VolumesNotIncluded: append([]int64{}, r.Server.Volumes...),
+		DowntimeSeconds: known(seconds(r.Downtime)), PowerState: known(r.PowerState), Protected: r.Protected, Reused: r.Reused, VolumesNotIncluded: append([]int64{}, r.Server.Volumes...),
 	}
 }
 
@@ -67,9 +67,11 @@ func TallyOf(o snapshot.Outcome) Tally {
 	var t Tally
 	planned := 0
 	for _, r := range o.Results {
+		if r.Usable() {
+			t.Usable++
+		}
 		switch r.Status {
 		case snapshot.Available, snapshot.Creating:
-			t.Usable++
 		case snapshot.Failed:
 			t.Failed++
 		case snapshot.Skipped:
@@ -101,20 +103,23 @@ func TallyOf(o snapshot.Outcome) Tally {
 // outputs returns every output, in the order in which users read about them.
 func outputs(o snapshot.Outcome, t Tally) []output {
 	images, imageIDs := map[string]int64{}, []int64{}
-	failed, entries := []string{}, []entry{}
+	failed, left, entries := []string{}, []string{}, []entry{}
 	selected, only := 0, ""
 	for _, r := range o.Results {
 		entries = append(entries, entryOf(r))
 		if r.Server.ID != 0 {
 			selected++
 		}
-		switch {
-		case r.Usable():
+		if r.Usable() {
 			images[r.Name] = r.ImageID
 			imageIDs = append(imageIDs, r.ImageID)
 			only = strconv.FormatInt(r.ImageID, 10)
-		case r.Status == snapshot.Failed:
+		}
+		if r.Status == snapshot.Failed {
 			failed = append(failed, r.Name)
+		}
+		if r.LeftOff {
+			left = append(left, r.Name)
 		}
 	}
 	if selected != 1 {
@@ -130,7 +135,7 @@ func outputs(o snapshot.Outcome, t Tally) []output {
 		{"failed-count", strconv.Itoa(t.Failed)},
 		{"skipped-count", strconv.Itoa(t.Skipped)},
 		{"failed-servers", compact(failed)},
-		{"servers-left-off", "[]"},
+		{"servers-left-off", compact(left)},
 		{"deleted-image-ids", "[]"},
 	}
 }

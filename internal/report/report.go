@@ -7,8 +7,10 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -36,6 +38,7 @@ type Report struct {
 	ci     *githubactions.Action
 
 	lockTimeout string // as told where a wait begins
+	live        bool   // servers are snapshotted while they run
 	timeline    timeline
 	annotations int // of failed servers so far
 }
@@ -207,8 +210,13 @@ func (r *Report) Event(e snapshot.Event) {
 		r.Warn(missing(e))
 	case snapshot.EventVolumes:
 		r.Warn(fmt.Sprintf("%s: %s attached, not part of the snapshot: %s", e.Name, count(len(e.Server.Volumes), "volume"), ids(e.Server.Volumes)))
+	case snapshot.EventEnded:
+		r.ended(*e.Result)
 	case snapshot.EventFinished:
-		r.finished(*e.Result)
+		r.finished(*e.Result, e.Again)
+	case snapshot.EventLeftBefore:
+		r.Error(fmt.Sprintf("%s: an earlier run has switched it off and never saw it running again; it is snapshotted as it is. "+
+			"Switch it on with: hcloud server poweron %s", clean(e.Name), clean(e.Name)))
 	case snapshot.EventUnreached:
 		r.Line("Hetzner's API can't be reached: %s; trying again for up to %s", e.Err, r.lockTimeout)
 	case snapshot.EventCancelled:
@@ -243,6 +251,33 @@ func (r *Report) step(e snapshot.Event) string {
 		return "the lost request has had no effect; asking again"
 	case snapshot.EventCopied:
 		return fmt.Sprintf("image %d is copied, waiting until it is available", e.ImageID)
+	}
+	return power(e)
+}
+
+// power words one step of switching a server off and on.
+func power(e snapshot.Event) string {
+	switch e.Kind { //nolint:exhaustive // the others are worded elsewhere
+	case snapshot.EventStopping:
+		return "asked to shut down"
+	case snapshot.EventCut:
+		return "has not shut down in time, its power is cut"
+	case snapshot.EventOff:
+		return "off"
+	case snapshot.EventBackFirst:
+		return "no snapshot was accepted in the time that it may be off; it is switched on again first"
+	case snapshot.EventMeddled:
+		return "somebody else has switched it on: its snapshot is a live one"
+	case snapshot.EventPowerRefused:
+		if e.Err == nil {
+			return fmt.Sprintf("was switched on (action %d) and is off; trying again", e.ActionID)
+		}
+		return fmt.Sprintf("its power can't be switched yet: %s; trying again", e.Err)
+	case snapshot.EventRunning:
+		if e.Took == 0 {
+			return "running again"
+		}
+		return fmt.Sprintf("running again after %s", short(e.Took))
 	}
 	return ""
 }
@@ -281,21 +316,48 @@ func (r *Report) selected(servers []hetzner.Server) {
 		}
 		r.Line("%s", text)
 	}
+	if r.live && slices.ContainsFunc(servers, func(s hetzner.Server) bool { return s.Status == "running" }) {
+		r.Line("running servers are snapshotted live: consistent as after a power cut (see shutdown)")
+	}
 }
 
-// finished tells a server's end. A failure takes several lines: what happened, what Hetzner answered, what to try.
-func (r *Report) finished(result snapshot.Result) {
+// ended tells the end of a server's snapshot, while its power still has to come back. What failed is told in full
+// when that is over.
+func (r *Report) ended(result snapshot.Result) {
 	a := accountOf(result)
-	if result.Status != snapshot.Failed {
+	switch result.Status { //nolint:exhaustive // the others have only one end
+	case snapshot.Cancelled:
+		return // what matters comes with its power
+	case snapshot.Failed:
+		r.Line("%s: no usable snapshot (%s): %s", result.Name, result.Reason, a.what)
+		return
+	}
+	r.Line("%s: %s", result.Name, a.what)
+}
+
+// finished tells a server's end, again where that of its snapshot was told before. A failure takes several lines: what happened, what Hetzner answered, what to try.
+func (r *Report) finished(result snapshot.Result, again bool) {
+	a := accountOf(result)
+	if result.Status != snapshot.Failed && !result.LeftOff {
+		if again && result.Status == snapshot.Available || result.Status == "" {
+			return // it was told, and so was that the server runs
+		}
 		r.Line("%s: %s", result.Name, a.join("; "))
 		return
 	}
 	if r.annotations++; r.github && r.annotations <= annotationsMost {
-		r.ci.WithFieldsMap(map[string]string{"title": clean(result.Name) + " has no usable snapshot"}).
+		title := " has no usable snapshot"
+		if result.LeftOff {
+			title = " IS LEFT OFF"
+		}
+		r.ci.WithFieldsMap(map[string]string{"title": clean(result.Name) + title}).
 			Errorf("%s", defuseAll(clean(result.Name)+": "+a.join("\n")))
 		return
 	}
-	r.Line("%s: failed (%s): %s", result.Name, result.Reason, a.what)
+	if result.LeftOff {
+		r.Line("%s", strings.Repeat("!", 72))
+	}
+	r.Line("%s: %s (%s): %s", result.Name, result.Status, result.Reason, a.what)
 	for _, detail := range a.details {
 		r.Line("  %s", detail)
 	}
@@ -325,6 +387,7 @@ func progress(p snapshot.Progress) string {
 	add(p.Lost, "being looked for after a lost answer")
 	add(p.Locked, "locked or refused for now")
 	add(p.Waiting, "waiting")
+	add(p.Off, "off or being switched")
 	text := strings.Join(parts, ", ")
 	for i, h := range p.Holders {
 		if i == 3 {
@@ -335,6 +398,9 @@ func progress(p snapshot.Progress) string {
 	return text
 }
 
+// LiveSnapshots says once what the snapshot of a running server is worth.
+func (r *Report) LiveSnapshots() { r.live = true }
+
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -344,4 +410,12 @@ func count(n int, what string) string {
 
 func ids(list []int64) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]")
+}
+
+// SaveState hands a value to the step's own post step. The last one counts.
+func (r *Report) SaveState(name, value string) error {
+	if r.o.Getenv("GITHUB_STATE") == "" {
+		return errors.New("GITHUB_STATE is not set")
+	}
+	return safely(func() { r.ci.SaveState(name, value) })
 }

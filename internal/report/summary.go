@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,14 +47,18 @@ func headline(o snapshot.Outcome, t Tally) string {
 func failures(b *strings.Builder, o snapshot.Outcome) {
 	n := 0
 	for _, r := range o.Results {
-		if r.Status != snapshot.Failed {
+		if r.Status != snapshot.Failed && !r.LeftOff {
 			continue
 		}
 		if n++; n > failuresMost {
 			continue
 		}
 		a := accountOf(r)
-		fmt.Fprintf(b, "- **%s** (`%s`): %s.", cell(r.Name), r.Reason, cell(a.what))
+		mark := ""
+		if r.LeftOff {
+			mark = "🔴 "
+		}
+		fmt.Fprintf(b, "- "+mark+"**%s** (`%s`): %s.", cell(r.Name), r.Reason, cell(a.what))
 		for _, detail := range a.details {
 			fmt.Fprintf(b, "<br>%s.", cell(detail))
 		}
@@ -71,8 +76,9 @@ func failures(b *strings.Builder, o snapshot.Outcome) {
 }
 
 func table(b *strings.Builder, o snapshot.Outcome) {
-	b.WriteString("| server | result | image | size | price a month, net / gross | lock wait | duration |\n")
-	b.WriteString("|---|---|---:|---:|---:|---:|---:|\n")
+	away := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.Downtime > 0 })
+	b.WriteString("| server | result | image | size | price a month, net / gross | lock wait | duration |" + only(away, " away |") + "\n")
+	b.WriteString("|---|---|---:|---:|---:|---:|---:|" + only(away, "---:|") + "\n")
 	total := 0.0
 	for i, r := range o.Results {
 		if b.Len() > summaryMost {
@@ -88,12 +94,24 @@ func table(b *strings.Builder, o snapshot.Outcome) {
 		if r.Duration != 0 {
 			took = short(r.Duration)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n",
-			cell(r.Name), result(r), image, gigabytes(r.SizeGB), price(o, r.SizeGB), wait(r), took)
+		down := ""
+		if r.Downtime > 0 {
+			down = short(r.Downtime)
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |%s\n",
+			cell(r.Name), result(r), image, gigabytes(r.SizeGB), price(o, r.SizeGB), wait(r), took, only(away, " "+down+" |"))
 	}
 	if len(o.Results) > 1 && total > 0 {
-		fmt.Fprintf(b, "| **all** | | | %s | %s | | |\n", gigabytes(total), price(o, total))
+		fmt.Fprintf(b, "| **all** | | | %s | %s | | |%s\n", gigabytes(total), price(o, total), only(away, " |"))
 	}
+}
+
+// only returns the text where the condition holds.
+func only(condition bool, text string) string {
+	if condition {
+		return text
+	}
+	return ""
 }
 
 // result words a status for the table.

@@ -72,6 +72,12 @@ func phase(e snapshot.Event) (name, tag string) {
 		return "locked by " + e.Holder.Command, "crit"
 	case snapshot.EventLost:
 		return "answer lost", "crit"
+	case snapshot.EventStopping:
+		return "shutting down", "crit"
+	case snapshot.EventOff:
+		return "off", "crit"
+	case snapshot.EventEnded:
+		return "switching on", "crit"
 	case snapshot.EventAccepted, snapshot.EventAdopted:
 		return "snapshot", "active"
 	case snapshot.EventCopied:

@@ -146,6 +146,16 @@ func (b *budget) createAt(now time.Time, p prospect) (at time.Time, ok bool) {
 	return time.Time{}, false
 }
 
+// powerAt returns when a power request may be sent: with no share of its own, since a server may be off. Last lets it
+// take the place that is kept for the end of a cancelled run.
+func (b *budget) powerAt(now time.Time, last bool) (at time.Time, ok bool) {
+	b.prune(now)
+	if last {
+		return b.free(budgetMost)
+	}
+	return b.free(b.most() - lastSpare)
+}
+
 // blinds reports whether one more create would keep the looks from going on: whether none could follow the last one
 // in time or, for a create that may well be refused, whether the places would run out.
 func (b *budget) blinds(now time.Time, p prospect) bool {

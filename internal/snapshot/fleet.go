@@ -47,6 +47,12 @@ const (
 	opListImages
 	opPrice
 	opCreate
+	opShutdown
+	opPowerOff
+	opPowerOn
+	opMark // correct the label of a snapshot whose server is on again
+	opProtect
+	opRecord // no request to Hetzner: note which servers may be off
 )
 
 // request is what the fleet wants sent to Hetzner. It is also part of its answer, so that the fleet knows what was
@@ -59,6 +65,8 @@ type request struct {
 	page     int
 	running  bool // of a server's actions, only those
 	image    hetzner.NewImage
+	imageID  int64 // the image that op is about; in the answer to a create, the new one
+	off      []Recorded
 	began    time.Time
 	last     bool // a cancelled run's one last look
 }
@@ -71,7 +79,6 @@ type answer struct {
 	actions []hetzner.Action
 	found   hetzner.Server
 	price   hetzner.Price
-	imageID int64
 	action  int64
 	quota   hetzner.Quota
 	err     error
@@ -89,22 +96,40 @@ type fleet struct {
 	lastSeen   bool      // and has been answered
 	token      *hetzner.Error
 
+	lastRestored time.Time      // when a server was last seen running again
+	halted       bool           // no further server is switched off
+	haltedBy     Reason         // what happened to another server, "" when the record can't be written
+	haltedErr    *hetzner.Error // and what was answered
+	recorded     []Recorded     // as it was noted last
+
 	events   []Event   // since the last call of drain
 	lastNews time.Time // when the last event happened
 }
 
-// newFleet makes a target of each server. Pages is how many pages the listing of them had. Targets that need no
-// snapshot, or can't have one, are finished at once.
-func newFleet(settings Settings, servers []hetzner.Server, pages int, reuse map[int64]hetzner.Image, now time.Time) *fleet {
-	f := &fleet{settings: settings, looks: looks{serverPages: pages}, lastNews: now}
-	f.tell(Event{Kind: EventSelected, Servers: servers}, now)
-	for _, server := range servers {
-		t := &target{server: server, queued: now, prospect: fair, result: Result{
+// findings is what was read before the fleet begins.
+type findings struct {
+	servers []hetzner.Server
+	pages   int                     // of the listing of the servers
+	reuse   map[int64]hetzner.Image // by server: the snapshot of an earlier attempt that is taken over
+	off     map[int64]bool          // servers that an earlier run has switched off, and that are still off
+	looks   int                     // requests that it took beside the listing of the servers
+	self    int64                   // the server that this program runs on, 0 for none
+}
+
+// newFleet makes a target of each server. Targets that need no snapshot, or can't have one, are finished at once.
+func newFleet(settings Settings, found findings, now time.Time) *fleet {
+	f := &fleet{settings: settings, looks: looks{serverPages: found.pages}, lastNews: now}
+	for range found.looks {
+		f.budget.look(now)
+	}
+	f.tell(Event{Kind: EventSelected, Servers: found.servers}, now)
+	for _, server := range found.servers {
+		t := &target{server: server, queued: now, lookedAt: now, prospect: fair, result: Result{
 			Name: server.Name, Server: server, Request: f.requestValue(),
 			Description: settings.Describe(server, now),
 		}}
 		f.targets = append(f.targets, t)
-		f.begin(t, reuse, now)
+		f.begin(t, found, now)
 	}
 	return f
 }
@@ -116,8 +141,12 @@ func (f *fleet) requestValue() string {
 	return hex.EncodeToString(b[:])
 }
 
-func (f *fleet) begin(t *target, reuse map[int64]hetzner.Image, now time.Time) {
-	image, ok := reuse[t.server.ID]
+func (f *fleet) begin(t *target, found findings, now time.Time) {
+	image, ok := found.reuse[t.server.ID]
+	if found.off[t.server.ID] {
+		t.result.LeftOff, t.result.LeftBefore = true, true
+		f.tellOf(t, Event{Kind: EventLeftBefore}, now)
+	}
 	switch {
 	case ok:
 		t.result.Reused, t.result.ImageID = true, image.ID
@@ -127,6 +156,9 @@ func (f *fleet) begin(t *target, reuse map[int64]hetzner.Image, now time.Time) {
 	case len(t.server.Volumes) > 0 && f.settings.IfVolumes == Fail:
 		f.finish(t, Failed, VolumesAttached, now)
 		return
+	case t.server.ID == found.self && f.mustStop(t):
+		f.finish(t, Failed, ShutdownSelf, now)
+		return
 	case len(t.server.Volumes) > 0 && f.settings.IfVolumes == Warn:
 		f.tellOf(t, Event{Kind: EventVolumes}, now)
 	}
@@ -134,6 +166,7 @@ func (f *fleet) begin(t *target, reuse map[int64]hetzner.Image, now time.Time) {
 	case t.server.Locked && f.settings.IfLocked != Wait:
 		f.finishLocked(t, now)
 	case f.settings.DryRun:
+		t.result.Stops = f.mustStop(t)
 		f.finish(t, Planned, "", now)
 	case t.server.Locked:
 		f.setLocked(t, true, now)
@@ -154,9 +187,16 @@ func (f *fleet) apply(a answer, now time.Time) {
 			f.token = failure
 		}
 	}
-	if a.op == opCreate {
+	switch a.op {
+	case opCreate:
 		f.created(a, failure, now)
-	} else {
+	case opShutdown, opPowerOff, opPowerOn, opMark:
+		f.powered(a, failure, now)
+	case opRecord:
+		f.noted(failure, now)
+	case opProtect:
+		f.protected(a, failure, now)
+	case opListServers, opServer, opActions, opServerActions, opListImages, opPrice:
 		f.looked(a, failure, now)
 	}
 }
@@ -165,7 +205,13 @@ func (f *fleet) apply(a answer, now time.Time) {
 func (f *fleet) plan(now time.Time) (requests []request, wake time.Time) {
 	f.expire(now)
 	f.progress(now)
-	requests = append(f.creates(now), f.lookRequests(now)...)
+	f.turns(now)
+	if r, ok := f.record(); ok {
+		return []request{r}, now // before anything that it is about
+	}
+	requests = append(f.powerRequests(now), f.creates(now)...)
+	requests = append(requests, f.protects(now)...)
+	requests = append(requests, f.lookRequests(now)...)
 	requests = append(requests, f.creates(now)...) // a look that has gone can make room for one more
 	return requests, f.wake(now)
 }
@@ -189,6 +235,12 @@ func (f *fleet) abort(now time.Time) {
 		if t.snapshot != finished {
 			f.finish(t, Cancelled, RunCancelled, now)
 		}
+		if !t.powerDone() {
+			f.windPower(t, now)
+		}
+		if t.power == rising {
+			f.owe(t, now)
+		}
 	}
 }
 
@@ -201,8 +253,8 @@ func (f *fleet) creates(now time.Time) []request {
 		return nil
 	}
 	var requests []request
-	for _, t := range f.queue() {
-		if at, ok := f.budget.createAt(now, t.prospect); !ok || at.After(now) || f.flying() >= f.settings.MaxParallel {
+	for _, t := range f.queue(f.askable) {
+		if at, ok := f.budget.createAt(now, t.prospect); !ok || at.After(now) || !f.place(t) {
 			break
 		}
 		f.budget.create()
@@ -211,19 +263,41 @@ func (f *fleet) creates(now time.Time) []request {
 		if t.refusals == 0 {
 			f.tellOf(t, Event{Kind: EventAsked}, now)
 		}
+		labels := f.settings.labels(t.server, t.result.Request)
+		if t.power == down {
+			labels[LabelPower] = powerPending
+			t.cut.pending, t.cut.labels, t.cut.marks = true, labels, 0
+		}
 		requests = append(requests, request{op: opCreate, server: t.server.ID, began: now, image: hetzner.NewImage{
-			Description: t.result.Description, Labels: f.settings.labels(t.server, t.result.Request),
+			Description: t.result.Description, Labels: labels,
 		}})
 	}
 	return requests
 }
 
-// queue returns the targets that can be asked for now: those first that are the least likely to be refused, since
+// askable reports whether a target's power lets it be asked for: it needs no switching off, or is off.
+func (f *fleet) askable(t *target) bool {
+	switch t.power {
+	case untouched, restored:
+		return !f.mustStop(t)
+	case down:
+		return true
+	case checking, recording, stopping, rising, lingering, owed:
+	}
+	return false
+}
+
+// place reports whether there is a place in flight for a target, which may have it already.
+func (f *fleet) place(t *target) bool {
+	return t.inFlight() || f.flying() < f.settings.MaxParallel
+}
+
+// queue returns the targets whose turn it can be now: those first that are the least likely to be refused, since
 // nobody must wait for a refusal of others; among them first come, first served.
-func (f *fleet) queue() []*target {
+func (f *fleet) queue(fit func(*target) bool) []*target {
 	var ready []*target
 	for _, t := range f.targets {
-		if t.snapshot == waiting {
+		if t.snapshot == waiting && fit(t) {
 			ready = append(ready, t)
 		}
 	}
@@ -261,10 +335,15 @@ func (f *fleet) created(a answer, failure *hetzner.Error, now time.Time) {
 		f.accept(t, a.imageID, a.action, now)
 		return
 	}
+	t.snapshot = waiting // answered; what follows decides for what
+	f.refused(t, failure, now)
+}
+
+// refused takes in that a create, or the shutdown that was to make way for it, was not accepted.
+func (f *fleet) refused(t *target, failure *hetzner.Error, now time.Time) {
 	news := t.refusal == nil || t.refusal.Code != failure.Code
 	t.refusal = failure
-	t.snapshot = waiting // answered; what follows decides for what
-	switch verdict {
+	switch failure.Verdict {
 	case hetzner.NotNow, hetzner.NotSent:
 		if failure.Code == hetzner.CodeLocked && f.settings.IfLocked != Wait {
 			f.finishLocked(t, now)
@@ -274,6 +353,7 @@ func (f *fleet) created(a answer, failure *hetzner.Error, now time.Time) {
 	case hetzner.Full:
 		t.result.Err = failure
 		f.finish(t, Failed, LimitExceeded, now) // nothing in this run frees room
+		f.halt(LimitExceeded, failure)
 	case hetzner.Refused:
 		t.result.Err = failure
 		reason := Refused
@@ -301,8 +381,16 @@ func (f *fleet) accept(t *target, image, action int64, now time.Time) {
 	t.result.ActionID = action
 	t.actionDue = now.Add(actionEvery)
 	f.tellOf(t, Event{Kind: EventAccepted, ImageID: image, ActionID: action}, now)
+	f.letUp(t, now)
 	if !f.settings.Wait {
 		f.finish(t, Creating, "", now)
+	}
+}
+
+// letUp begins to switch a server on again that is off for its snapshot.
+func (f *fleet) letUp(t *target, now time.Time) {
+	if t.power == down {
+		f.raise(t, now)
 	}
 }
 
@@ -359,12 +447,16 @@ func (f *fleet) lose(t *target, failure *hetzner.Error, now time.Time) {
 	t.lostAt, t.absentAt, t.provenAt = now, [2]time.Time{}, time.Time{}
 	t.imageDue, t.imageSince = now, now
 	f.tellOf(t, Event{Kind: EventLost, Err: failure}, now)
+	f.letUp(t, now)
 }
 
 // adopt takes over the image of a lost create.
 func (f *fleet) adopt(t *target, image hetzner.Image, now time.Time) {
 	t.exists(image.ID, now)
 	t.imageCreated = image.Created
+	if t.result.PowerState == statusOff && (t.power != rising || !t.cut.asked.IsZero() || t.cut.under == opPowerOn) {
+		t.result.PowerState = "" // it was switched on since, perhaps before the create took effect
+	}
 	t.seeking, t.seeks, t.holderDue = true, 0, now
 	f.tellOf(t, Event{Kind: EventAdopted, ImageID: image.ID}, now)
 }
@@ -443,8 +535,20 @@ func (f *fleet) pictured(t *target, image *hetzner.Image, began, now time.Time) 
 			return
 		}
 		t.unseen, t.result.SizeGB = 0, image.SizeGB
-		if image.Available() {
+		switch {
+		case !image.Available():
+		case f.settings.Protect && !image.Protected:
+			f.protect(t, now)
+		default:
+			t.result.Protected = image.Protected
 			f.finish(t, Available, "", now)
+		}
+	case protecting:
+		if image != nil && image.Protected {
+			t.result.Protected = true
+			f.finish(t, Available, "", now)
+		} else if t.protection.answered {
+			t.protection = protection{tries: t.protection.tries} // it was accepted and came to nothing: again
 		}
 	}
 }
@@ -452,8 +556,12 @@ func (f *fleet) pictured(t *target, image *hetzner.Image, began, now time.Time) 
 // expire ends what has taken too long, and everything when the run is over.
 func (f *fleet) expire(now time.Time) {
 	for _, t := range f.targets {
+		f.expirePower(t, now)
 		switch {
 		case t.snapshot == finished:
+		case f.halted && f.mustStop(t) && t.snapshot <= full && f.cancelled.IsZero() && f.token == nil:
+			t.result.Err, t.result.HaltedBy = f.haltedErr, f.haltedBy
+			f.finish(t, Failed, ShutdownHalted, now)
 		case !f.cancelled.IsZero():
 			f.wind(t, now)
 		case f.token != nil:
@@ -486,11 +594,15 @@ func (f *fleet) deadline(t *target) time.Time {
 	switch t.snapshot {
 	case locked, clearing:
 		return t.lock.reaches(f.settings.LockTimeout)
+	case waiting:
+		if t.power == checking { // neither running nor off, and it does not come to an end
+			return t.lock.reaches(f.settings.LockTimeout)
+		}
 	case lost:
 		return t.lostAt.Add(max(f.settings.LockTimeout, lostLimit))
-	case creating, confirming:
+	case creating, confirming, protecting:
 		return t.accepted.Add(f.settings.SnapshotTimeout)
-	case waiting, full, asked, finished:
+	case full, asked, finished:
 	}
 	return time.Time{}
 }
@@ -504,6 +616,9 @@ func (f *fleet) timeout(t *target, now time.Time) {
 	case creating, confirming:
 		t.result.Err = nil
 		f.finish(t, Failed, SnapshotTimeout, now)
+	case protecting:
+		t.result.Err = t.protection.err
+		f.finish(t, Failed, ProtectFailed, now)
 	default:
 		f.finish(t, Failed, LockTimeout, now)
 	}
@@ -522,9 +637,34 @@ func (f *fleet) finish(t *target, status Status, reason Reason, now time.Time) {
 	if !t.accepted.IsZero() {
 		r.Duration = now.Sub(t.accepted)
 	}
-	t.snapshot = finished
-	final := *r
-	f.tellOf(t, Event{Kind: EventFinished, Result: &final}, now)
+	t.snapshot, t.ended = finished, now
+	switch t.power {
+	case checking, recording:
+		t.power = untouched
+	case down:
+		f.raise(t, now)
+	case untouched, stopping, rising, restored, lingering, owed:
+	}
+	if r.LeftBefore && status != Cancelled {
+		r.powerOnFailed()
+	}
+	if t.powerDone() {
+		f.complete(t, now)
+		return
+	}
+	ended := *r
+	t.endTold = true
+	f.tellOf(t, Event{Kind: EventEnded, Result: &ended}, now)
+}
+
+// complete tells a target's end, once: its snapshot's result is final, and its server's power is.
+func (f *fleet) complete(t *target, now time.Time) {
+	if t.told {
+		return
+	}
+	t.told = true
+	final := t.result
+	f.tellOf(t, Event{Kind: EventFinished, Result: &final, Again: t.endTold}, now)
 }
 
 // wake returns when something is due even if nothing is answered before.
@@ -537,6 +677,8 @@ func (f *fleet) wake(now time.Time) time.Time {
 	}
 	for _, t := range f.targets {
 		sooner(f.deadline(t))
+		sooner(t.protection.again)
+		f.wakePower(t, now, sooner)
 	}
 	if !f.cancelled.IsZero() {
 		sooner(f.cancelled.Add(cancelAsked))
@@ -548,8 +690,9 @@ func (f *fleet) wake(now time.Time) time.Time {
 			sooner(t.retryAt)
 		}
 	}
-	if f.flying() < f.settings.MaxParallel {
-		if queue := f.queue(); len(queue) > 0 {
+	sooner(f.settled())
+	if f.flying() < f.settings.MaxParallel || slices.ContainsFunc(f.targets, func(t *target) bool { return t.power == down }) {
+		if queue := f.queue(f.askable); len(queue) > 0 {
 			if at, ok := f.budget.createAt(now, queue[0].prospect); ok {
 				sooner(at)
 			}
@@ -570,6 +713,7 @@ func (f *fleet) progress(now time.Time) {
 	}
 	var p Progress
 	var percent, own int
+	p.Off = f.unavailable()
 	for _, t := range f.targets {
 		switch t.snapshot {
 		case waiting, full, asked:
@@ -581,7 +725,7 @@ func (f *fleet) progress(now time.Time) {
 			}
 		case lost:
 			p.Lost++
-		case creating, confirming:
+		case creating, confirming, protecting:
 			p.Creating++
 			own, percent = own+1, percent+t.progress
 		case finished:
@@ -630,10 +774,16 @@ func (f *fleet) results() []Result {
 	return results
 }
 
+// Hetzner's statuses of servers that matter here.
+const (
+	statusRunning = "running"
+	statusOff     = "off"
+)
+
 // power tells a server's power from its status; Hetzner has statuses for being on the way between the two.
 func power(status string) string {
 	switch status {
-	case "running", "off":
+	case statusRunning, statusOff:
 		return status
 	}
 	return ""
@@ -642,6 +792,14 @@ func power(status string) string {
 // latest returns the later of two times.
 func latest(a, b time.Time) time.Time {
 	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// earliest returns the earlier of two times.
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return a
 	}
 	return b

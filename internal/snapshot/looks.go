@@ -186,7 +186,7 @@ func (f *fleet) serverLook() (candidate, bool) {
 	}
 	var first *target
 	for _, t := range f.targets {
-		if t.watched() && (first == nil || t.serverDue.Before(first.serverDue)) {
+		if t.serverWatched() && (first == nil || t.serverDue.Before(first.serverDue)) {
 			first = t
 		}
 	}
@@ -209,7 +209,7 @@ func (f *fleet) watchCount(all bool) int {
 	byAction := !all && f.holdersByAction()
 	n := 0
 	for _, t := range f.targets {
-		if t.watched() && (!byAction || t.holder == nil) {
+		if t.powerWatched() || t.watched() && (!byAction || t.holder == nil) {
 			n++
 		}
 	}
@@ -238,7 +238,7 @@ func (f *fleet) listServers(now time.Time) request {
 	if look.listing == nil {
 		look.listing, look.began = &hetzner.Listing[hetzner.Server]{}, now
 		for _, t := range f.targets {
-			if t.watched() && !t.unlisted {
+			if t.serverWatched() && !t.unlisted {
 				t.serverDue = now.Add(f.serverInterval(t))
 			}
 		}
@@ -247,7 +247,7 @@ func (f *fleet) listServers(now time.Time) request {
 }
 
 func (f *fleet) serverInterval(t *target) time.Duration {
-	if t.snapshot == locked && t.holder != nil && f.holdersByAction() {
+	if t.snapshot == locked && t.holder != nil && !t.powerWatched() && f.holdersByAction() {
 		return serverFallback * time.Duration(f.serverCost())
 	}
 	return serverEvery + lookGap*time.Duration(f.serverCost()-1)
@@ -289,7 +289,7 @@ func (f *fleet) serversListed(a answer, failure *hetzner.Error, now time.Time) {
 	for _, t := range f.targets {
 		server, ok := byID[t.server.ID]
 		switch {
-		case !t.watched():
+		case !t.serverWatched():
 		case ok:
 			f.saw(t, server, look.began, now)
 		default: // it may be gone, have lost its label, or have slid over a page's edge
@@ -300,10 +300,27 @@ func (f *fleet) serversListed(a answer, failure *hetzner.Error, now time.Time) {
 
 // saw takes in a look at a server, begun at began.
 func (f *fleet) saw(t *target, server hetzner.Server, began, now time.Time) {
-	if !t.watched() || began.Before(t.watchedSince) {
+	if began.Before(t.lookedAt) {
 		return
 	}
-	t.server.Status, t.server.Locked = server.Status, server.Locked
+	if t.lookedAt.IsZero() { // a rescue knows no more than the ID
+		t.server.Name, t.result.Name = server.Name, server.Name
+	}
+	t.lookedAt, t.server.Status, t.server.Locked = began, server.Status, server.Locked
+	if t.power == down && server.Status == statusRunning && !began.Before(t.cut.since) {
+		f.meddle(t, now)
+		f.raise(t, now)
+	}
+	if t.watched() && !began.Before(t.watchedSince) {
+		f.sawLock(t, server, now)
+	}
+	if t.powerWatched() && !began.Before(t.cut.since) {
+		f.sawPower(t, server, now)
+	}
+}
+
+// sawLock takes in a look at a server whose lock concerns its snapshot.
+func (f *fleet) sawLock(t *target, server hetzner.Server, now time.Time) {
 	switch {
 	case t.snapshot == lost:
 		if !server.Locked {
@@ -320,10 +337,14 @@ func (f *fleet) saw(t *target, server hetzner.Server, began, now time.Time) {
 
 // sawNone takes in Hetzner's word that a server does not exist. A lost create of it can't take effect any more.
 func (f *fleet) sawNone(t *target, failure *hetzner.Error, began, now time.Time) {
-	if t.watched() && !began.Before(t.watchedSince) {
-		t.result.Err = failure
-		f.finish(t, Failed, NotFound, now)
+	if t.powerWatched() && !began.Before(t.cut.since) {
+		f.gone(t, now)
 	}
+	if t.snapshot == finished || !t.watched() && t.snapshot != waiting || began.Before(t.watchedSince) {
+		return
+	}
+	t.result.Err = failure
+	f.finish(t, Failed, NotFound, now)
 }
 
 // actionLook looks at our own actions and at the known holders of locks, those first that were not looked at longest.

@@ -24,11 +24,17 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 	defer cancel()
 
 	outcome := Outcome{DryRun: settings.DryRun}
+	self := s.self(ctx)
 	all, pages, err := s.listServers(ctx)
-	var reuse map[int64]hetzner.Image
+	found := findings{pages: pages}
 	listed := err == nil
 	if listed && len(settings.EarlierRuns) > 0 {
-		reuse, err = s.earlier(ctx)
+		found.reuse, err = s.earlier(ctx)
+	}
+	chosen := choose(settings, all)
+	if err == nil {
+		found.servers = chosen.servers
+		found.off, found.looks, err = s.leftOff(ctx, chosen.servers)
 	}
 	if err != nil {
 		if s.signal != nil {
@@ -38,9 +44,9 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 		return outcome
 	}
 
-	chosen := choose(settings, all)
 	outcome.Nothing = len(chosen.servers) == 0 && len(chosen.missing) == 0 && settings.IfNone == Error
-	f := newFleet(settings, chosen.servers, pages, reuse, time.Now())
+	found.self = <-self
+	f := newFleet(settings, found, time.Now())
 	s.tell(f)
 	missing := s.notFound(chosen)
 	s.drive(ctx, f)
@@ -50,6 +56,18 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 	outcome.Token, outcome.Price = f.token, f.looks.price.known
 	outcome.Signal = s.signal
 	return outcome
+}
+
+// Rescue switches the servers on that a run, killed since, may have left off. It is otherwise as [Run]: of the settings
+// only those about power matter.
+func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []Recorded, signals <-chan os.Signal, emit func(Event)) Outcome {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &shell{api: api, settings: settings, signals: signals, emit: emit, answers: make(chan answer)}
+	defer s.flights.Wait()
+	defer cancel()
+	f := newRescue(settings, left, time.Now())
+	s.drive(ctx, f)
+	return Outcome{Results: f.results(), Token: f.token, Signal: s.signal}
 }
 
 // shell does the fleet's I/O.
@@ -79,8 +97,17 @@ func (s *shell) drive(ctx context.Context, f *fleet) {
 		if f.done() {
 			return
 		}
+		noted := false
 		for _, r := range requests {
+			if r.op == opRecord {
+				f.apply(answer{request: r, err: s.record(r.off)}, time.Now())
+				noted = true
+				continue
+			}
 			s.send(ctx, r)
+		}
+		if noted {
+			continue
 		}
 		timer.Reset(time.Until(wake))
 		select {
@@ -91,6 +118,25 @@ func (s *shell) drive(ctx context.Context, f *fleet) {
 		case <-timer.C:
 		}
 	}
+}
+
+// record notes which servers may be off because of this run.
+func (s *shell) record(off []Recorded) error {
+	if s.settings.Record == nil {
+		return nil
+	}
+	return s.settings.Record(off)
+}
+
+// self asks which server this program runs on, while the servers are listed. It answers within a second.
+func (s *shell) self(ctx context.Context) <-chan int64 {
+	id := make(chan int64, 1)
+	if s.settings.Shutdown == Never {
+		id <- 0
+		return id
+	}
+	s.flights.Go(func() { id <- s.api.Self(ctx) })
+	return id
 }
 
 // interrupt cancels the run at the first signal, and ends it at the second.
@@ -137,6 +183,17 @@ func (s *shell) ask(ctx context.Context, r request) answer {
 		a.images, a.quota, a.err = s.api.ImagePage(ctx, r.selector, r.page)
 	case opCreate:
 		a.imageID, a.action, a.quota, a.err = s.api.CreateImage(ctx, r.server, r.image)
+	case opShutdown:
+		a.action, a.quota, a.err = s.api.Shutdown(ctx, r.server)
+	case opPowerOff:
+		a.action, a.quota, a.err = s.api.PowerOff(ctx, r.server)
+	case opPowerOn:
+		a.action, a.quota, a.err = s.api.PowerOn(ctx, r.server)
+	case opMark:
+		a.quota, a.err = s.api.SetLabels(ctx, r.imageID, r.image.Labels)
+	case opProtect:
+		a.action, a.quota, a.err = s.api.Protect(ctx, r.imageID)
+	case opRecord: // the loop does that itself
 	}
 	return a
 }
@@ -177,6 +234,42 @@ func (s *shell) earlier(ctx context.Context) (map[int64]hetzner.Image, error) {
 		}
 	}
 	return newest, err
+}
+
+// leftOff returns which of the servers an earlier run has switched off and never saw running again: they are off, and
+// their newest snapshot says so. It also returns how many requests that took.
+func (s *shell) leftOff(ctx context.Context, servers []hetzner.Server) (map[int64]bool, int, error) {
+	off := map[int64]bool{}
+	for _, server := range servers {
+		if server.Status == statusOff {
+			off[server.ID] = true
+		}
+	}
+	if s.settings.Shutdown == Never || len(off) == 0 {
+		return nil, 0, nil
+	}
+	requests := 0
+	images, err := persist(ctx, s, func(ctx context.Context) ([]hetzner.Image, error) {
+		var listing hetzner.Listing[hetzner.Image]
+		err := readAll(&listing, func(page int) (hetzner.Page[hetzner.Image], error) {
+			requests++
+			p, _, err := s.api.ImagePage(ctx, LabelPower, page)
+			return p, err
+		})
+		return listing.Items, err
+	})
+	newest := map[int64]hetzner.Image{}
+	for _, image := range images {
+		id := image.CreatedFrom
+		if off[id] && image.Labels[LabelServer] == fmt.Sprint(id) && !image.Created.Before(newest[id].Created) {
+			newest[id] = image
+		}
+	}
+	left := map[int64]bool{}
+	for id, image := range newest {
+		left[id] = image.Labels[LabelPower] == powerPending
+	}
+	return left, requests, err
 }
 
 // readAll reads a listing's pages until it is whole.

@@ -43,6 +43,18 @@ type Settings struct {
 	Wait            bool          // until the snapshots are available; otherwise until they are accepted
 	MaxParallel     int           // snapshots in flight at once
 	DryRun          bool          // only read
+	Protect         bool          // set delete protection on each snapshot
+
+	Shutdown        Shutdown
+	ShutdownTimeout time.Duration // for a guest to shut down, and for a create to be accepted while its server is off
+	MaxUnavailable  int           // servers that may be off at once
+	SettleTime      time.Duration // between a server's return and the next one's shutdown
+
+	// Record notes which servers may be off because of this run, before the first of them is touched and whenever
+	// that changes, for whoever comes after a run that was killed. What it refuses is not switched off.
+	Record func([]Recorded) error
+
+	powerOn time.Duration // how long a server is tried to be switched on; 0 for the usual limit
 
 	Series           string
 	Run              string   // label value that names this attempt of this workflow run
@@ -56,6 +68,23 @@ type Settings struct {
 	Rand io.Reader // for the request values; must not fail or run dry
 }
 
+func (s Settings) powerOnLimit() time.Duration {
+	if s.powerOn > 0 {
+		return s.powerOn
+	}
+	return powerOnLimit
+}
+
+// Shutdown says whether servers are switched off around their snapshots, and how.
+type Shutdown string
+
+// The ways of switching off. Their values are part of the user's contract.
+const (
+	Never    Shutdown = "never"
+	Graceful Shutdown = "graceful" // by the guest, which must be off in time
+	Force    Shutdown = "force"    // by the guest, or by cutting the power when its time is up
+)
+
 // The labels that this program puts on its snapshots. Everything under [LabelPrefix] is its own.
 const (
 	LabelPrefix     = "hsnap/"
@@ -64,6 +93,10 @@ const (
 	LabelRepository = LabelPrefix + "repository"
 	LabelRun        = LabelPrefix + "run"
 	LabelRequest    = LabelPrefix + "request"
+	LabelPower      = LabelPrefix + "power" // of a server that was switched off for the snapshot
+
+	powerPending = "pending" // the server is off, or was left off by a run that was killed
+	powerBack    = "done"    // it was seen running again
 )
 
 // labels returns what the snapshot of a server is labelled with. The user's labels win over the server's; nobody's
@@ -115,6 +148,11 @@ const (
 	LimitExceeded   Reason = "limit_exceeded"
 	UnknownOutcome  Reason = "unknown_outcome"
 	VolumesAttached Reason = "volumes_attached"
+	ProtectFailed   Reason = "protect_failed"
+	ShutdownTimeout Reason = "shutdown_timeout"
+	ShutdownHalted  Reason = "shutdown_halted"
+	ShutdownSelf    Reason = "shutdown_self"
+	PowerOnFailed   Reason = "power_on_failed"
 	RunCancelled    Reason = "cancelled"
 )
 
@@ -137,12 +175,29 @@ type Result struct {
 	SizeGB            float64 // 0 where unknown
 	LockWait          time.Duration
 	Duration          time.Duration // from acceptance; 0 without
+	Downtime          time.Duration // from the shutdown until it was seen running again; 0 without
 	PowerState        string        // "running", "off" or "" at the create
-	Reused            bool
+	Reused, Protected bool
+	Stops             bool // planned: the server would be switched off
+
+	LeftOff     bool   // this action has switched the server off, and could not see it running again
+	LeftBefore  bool   // it was an earlier run that did
+	PowerAction int64  // the last power-on that was accepted, 0 for none
+	HaltedBy    Reason // for ShutdownHalted: what happened to another server, "" when the record can't be written
+	// What status and reason are without PowerOnFailed, which takes their place.
+	SnapshotStatus Status
+	SnapshotReason Reason
 }
 
-// Usable reports whether the snapshot is what the user asked for: available, or accepted when nobody waits.
-func (r Result) Usable() bool { return r.Status == Available || r.Status == Creating }
+// Usable reports whether the snapshot is what the user asked for: available, or accepted when nobody waits. A server
+// that could not be switched on again does not make it worse.
+func (r Result) Usable() bool {
+	status := r.Status
+	if r.Reason == PowerOnFailed {
+		status = r.SnapshotStatus
+	}
+	return status == Available || status == Creating
+}
 
 // Outcome is what became of a run.
 type Outcome struct {
@@ -161,22 +216,31 @@ type EventKind int
 
 // What events tell, in the order of a server's life.
 const (
-	EventSelected  EventKind = iota + 1 // the servers are known: Servers
-	EventWarning                        // something asked for is not there, by Name; the user called it no error: Reason
-	EventVolumes                        // volumes are attached, which the snapshot will not include
-	EventLocked                         // Hetzner shows a lock, or refused the create for now: Holder, Err
-	EventHeld                           // the lock's holder became known, or changed: Holder
-	EventUnlocked                       // the lock is gone
-	EventAsked                          // the create was sent
-	EventAccepted                       // the create was accepted: ImageID, ActionID
-	EventLost                           // the create's answer was lost: Err
-	EventAdopted                        // the image of a lost create was found
-	EventAbsent                         // a lost create has proved to have had no effect, and is asked again
-	EventCopied                         // the action succeeded; the image is awaited
-	EventFinished                       // Result is final
-	EventProgress                       // nothing new for a while: Progress
-	EventUnreached                      // the servers could not be listed and will be asked for again: Err
-	EventCancelled                      // the run is being cancelled
+	EventSelected     EventKind = iota + 1 // the servers are known: Servers
+	EventWarning                           // something asked for is not there, by Name; the user called it no error: Reason
+	EventVolumes                           // volumes are attached, which the snapshot will not include
+	EventLocked                            // Hetzner shows a lock, or refused the create for now: Holder, Err
+	EventHeld                              // the lock's holder became known, or changed: Holder
+	EventUnlocked                          // the lock is gone
+	EventAsked                             // the create was sent
+	EventAccepted                          // the create was accepted: ImageID, ActionID
+	EventLost                              // the create's answer was lost: Err
+	EventAdopted                           // the image of a lost create was found
+	EventAbsent                            // a lost create has proved to have had no effect, and is asked again
+	EventCopied                            // the action succeeded; the image is awaited
+	EventStopping                          // the server is asked to shut down
+	EventCut                               // it has not shut down in time, and its power is cut
+	EventOff                               // it is off
+	EventBackFirst                         // no create was accepted while it was off; it is switched on again first
+	EventMeddled                           // somebody else has switched it on
+	EventPowerRefused                      // it can't be switched on for now: Err
+	EventRunning                           // it is running again, after Took
+	EventLeftBefore                        // an earlier run has left it off
+	EventEnded                             // Result is final but for the server's power
+	EventFinished                          // Result is final
+	EventProgress                          // nothing new for a while: Progress
+	EventUnreached                         // the servers could not be listed and will be asked for again: Err
+	EventCancelled                         // the run is being cancelled
 )
 
 // Event is something that happened, for a report to put into words.
@@ -192,12 +256,14 @@ type Event struct {
 	ActionID int64
 	Reason   Reason
 	Result   *Result
+	Again    bool // of an end: it was told before, without the server's power
+	Took     time.Duration
 	Progress Progress
 }
 
 // Progress is the state of a run in numbers.
 type Progress struct {
-	Waiting, Locked, Lost, Creating, Finished int
-	Percent                                   int              // mean progress of the snapshots being created
-	Holders                                   []hetzner.Action // of the locks, as far as known
+	Waiting, Locked, Lost, Creating, Finished, Off int
+	Percent                                        int              // mean progress of the snapshots being created
+	Holders                                        []hetzner.Action // of the locks, as far as known
 }

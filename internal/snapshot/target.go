@@ -24,6 +24,7 @@ const (
 	clearing                        // the action failed for a lock; its image must be seen gone before the next create
 	creating                        // accepted, its action runs
 	confirming                      // its action succeeded, its image is awaited
+	protecting                      // its image is available, and is being protected
 	finished                        // the result is final
 )
 
@@ -35,11 +36,6 @@ const (
 	poor prospect = iota // it was refused before, and nothing shows that this has changed
 	fair                 // nothing speaks against it
 	good                 // a look has just shown the server unlocked
-)
-
-// The states of a server's power. Nothing switches servers off yet.
-const (
-	untouched powerState = iota
 )
 
 // The states of thinning out. Nothing is thinned out yet.
@@ -54,6 +50,13 @@ type target struct {
 	power    powerState
 	thinning thinningState
 	result   Result
+
+	cut      cutPower
+	lookedAt time.Time // beginning of the last look that showed the server
+	meddled  bool      // somebody else switched it on while it should have been off
+	ended    time.Time // when the snapshot's result was final
+	told     bool      // the target's end was told
+	endTold  bool      // its snapshot's end was told before
 
 	lock     stopwatch       // runs while Hetzner shows a lock or refuses, and while a create is lost
 	missing  stopwatch       // runs while a create is lost: that much of lock was no lock
@@ -79,6 +82,8 @@ type target struct {
 	foreseen     time.Time // the earliest end that the percentage has promised
 	fooled       bool      // the action outlasted that
 
+	protection protection
+
 	heldBy       string // the holder's command that was told last
 	holderSought bool   // a look under the server was made for this lock
 	unlisted     bool   // a listing by label does not show the server any more
@@ -92,13 +97,19 @@ type target struct {
 
 // done reports whether all three regions are final.
 func (t *target) done() bool {
-	return t.snapshot == finished && t.power == untouched && t.thinning == noThinning
+	return t.snapshot == finished && t.powerDone() && t.thinning == noThinning
 }
 
-// inFlight reports whether the target takes one of the places for snapshots in flight.
+// inFlight reports whether the target takes one of the places for snapshots in flight. A server that is switched off
+// has its place, so that it is down no longer than it must be.
 func (t *target) inFlight() bool {
+	switch t.power {
+	case checking, recording, stopping, down:
+		return true
+	case untouched, rising, restored, lingering, owed:
+	}
 	switch t.snapshot {
-	case asked, creating, confirming:
+	case asked, creating, confirming, protecting:
 		return true
 	case lost:
 		return t.provenAt.IsZero() // nothing is in flight; it only waits to see the server unlocked
@@ -113,9 +124,13 @@ func (t *target) watched() bool {
 	return t.snapshot == locked || t.snapshot == lost && !t.provenAt.IsZero()
 }
 
+// serverWatched reports whether looks at the server are of use to any region.
+func (t *target) serverWatched() bool { return t.watched() || t.powerWatched() }
+
 // imageWatched reports whether image listings are of use.
 func (t *target) imageWatched() bool {
-	return t.snapshot == lost || t.snapshot == clearing || t.snapshot == confirming
+	return t.snapshot == lost || t.snapshot == clearing || t.snapshot == confirming ||
+		t.snapshot == protecting && t.protection.answered
 }
 
 // stopwatch adds up the time during which it runs.
