@@ -75,6 +75,10 @@ func (p Process) Main(ctx context.Context) int {
 		set.Record = func(off []snapshot.Recorded) error { return r.SaveState(stateOff, encode(off)) }
 	}
 
+	if set.Protect && !set.Retention.Empty() {
+		r.Warn("protect with keep-*: protected snapshots neither count nor go, and pile up until Hetzner's limit is reached")
+	}
+
 	outcome := snapshot.Run(ctx, p.client(cfg, mask, r), set, p.Signals, r.Event)
 
 	explain(r, cfg, outcome)
@@ -157,12 +161,12 @@ func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun), Protect: bool(cfg.Protect),
 		Shutdown: snapshot.Shutdown(cfg.Shutdown), ShutdownTimeout: time.Duration(cfg.ShutdownTimeout),
 		MaxUnavailable: int(cfg.MaxUnavailable), SettleTime: time.Duration(cfg.SettleTime),
-		Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository),
+		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository),
 		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels), Reserved: config.Reserved,
 		Describe: func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
 		Rand:     random,
 	}
-	s.Run, s.EarlierRuns = runs(cfg, random)
+	s.Run, s.RunFamily, s.EarlierRuns = runs(cfg, random)
 	return s
 }
 

@@ -13,25 +13,26 @@ import (
 // manyAttempts is more attempts than GitHub allows for one run.
 const manyAttempts = 100
 
-// runs returns the label value that names this run, and those of the attempts before it whose snapshots may be taken
-// over. A run that nobody names gets a random value: two of them must never be taken for one.
-func runs(cfg config.Config, random io.Reader) (this string, earlier []string) {
+// runs returns the label value that names this run, what those of all its attempts begin with, and those of the
+// attempts before it whose snapshots may be taken over. A run that nobody names gets a random value: two of them must never be taken for one.
+func runs(cfg config.Config, random io.Reader) (this, family string, earlier []string) {
 	id := labelValue(cfg.Run.ID)
 	if id == "" {
 		var b [8]byte
 		_, _ = io.ReadFull(random, b[:])
-		return hex.EncodeToString(b[:]), nil
+		id = hex.EncodeToString(b[:])
+		return id, id, nil
 	}
 	attempt, err := strconv.Atoi(cfg.Run.Attempt)
 	if err != nil || attempt < 1 {
-		return id, nil
+		return id, id, nil
 	}
 	if cfg.OnRerun == config.RerunReuse {
 		for n := max(1, attempt-manyAttempts); n < attempt; n++ {
 			earlier = append(earlier, fmt.Sprintf("%s-%d", id, n))
 		}
 	}
-	return fmt.Sprintf("%s-%d", id, attempt), earlier
+	return fmt.Sprintf("%s-%d", id, attempt), id, earlier
 }
 
 // labelValue makes a value fit for a label by Hetzner's rules: at most 63 letters, digits, dashes, underscores and

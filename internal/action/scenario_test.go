@@ -259,7 +259,12 @@ func (s *scenario) image(ws words) {
 	server := s.id(ws.list[1])
 	labels := pairs(ws.args["labels"])
 	labels["hsnap/server-id"] = strconv.FormatInt(server, 10)
-	s.w.cloud.AddImage(hcloudsim.Image{ServerID: server, Labels: labels, Description: ws.args["description"], Status: ws.args["status"], SizeGB: 2.5})
+	for i := range max(1, s.number(ws, "times")) {
+		s.w.cloud.AddImage(hcloudsim.Image{
+			ServerID: server, Labels: labels, Description: ws.args["description"], Status: ws.args["status"], SizeGB: 2.5,
+			Created: time.Now().Add(-s.duration(ws, "age") * time.Duration(i+1)), Protected: ws.args["protected"] == "true",
+		})
+	}
 }
 
 func pairs(text string) map[string]string {
@@ -284,7 +289,7 @@ func (s *scenario) fault(ws words) {
 	path := map[string]string{
 		"": "", "create": "/servers/*/actions/create_image", "shutdown": "/servers/*/actions/shutdown",
 		"poweroff": "/servers/*/actions/poweroff", "poweron": "/servers/*/actions/poweron",
-		"protect": "/images/*/actions/change_protection",
+		"protect": "/images/*/actions/change_protection", "image": "/images/*", "images": "/images",
 	}[ws.args["on"]]
 	if path == "" {
 		path = ws.args["on"]

@@ -34,6 +34,9 @@ type plan struct {
 	servers         int
 	failing         map[int64]bool // servers whose snapshots can fail after they were accepted
 	shutdown        string
+	keep            int // keep-last; 0: nothing may be deleted
+	old             map[int64]hcloudsim.Image
+	taken           map[int64]bool // images that another actor deletes
 	running         map[int64]bool // servers that ran at first, and that nobody else switches off or deletes
 }
 
@@ -45,7 +48,8 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 		return low + time.Duration(dice.Int64N(int64(high-low)))
 	}
 	p := plan{
-		seed: seed, failing: map[int64]bool{}, running: map[int64]bool{}, shutdown: "never", servers: 1 + dice.IntN(6), wait: dice.IntN(5) > 0,
+		seed: seed, failing: map[int64]bool{}, running: map[int64]bool{},
+		old: map[int64]hcloudsim.Image{}, taken: map[int64]bool{}, shutdown: "never", servers: 1 + dice.IntN(6), wait: dice.IntN(5) > 0,
 		lockTimeout:     within(20*time.Second, 10*time.Minute).Round(time.Second),
 		snapshotTimeout: within(90*time.Second, 10*time.Minute).Round(time.Second),
 	}
@@ -59,10 +63,10 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 	onCreate, onLook := [...]int{0, 5, 30, 60}[dice.IntN(4)], [...]int{0, 2, 10, 40}[dice.IntN(4)]
 	w := newWorld(t, hcloudsim.Options{
 		Seed: seed, MinLatency: 10 * time.Millisecond, MaxLatency: within(20*time.Millisecond, 3*time.Second),
-		SnapshotLimit: []int{0, 0, 0, 3}[dice.IntN(4)],
+		SnapshotLimit: []int{0, 0, 0, 3 + dice.IntN(10)}[dice.IntN(4)],
 		Corrupt: func(r *http.Request, dice *rand.Rand) *hcloudsim.Fault {
 			percent := onLook
-			if r.Method == http.MethodPost {
+			if r.Method != http.MethodGet {
 				percent = onCreate
 			}
 			if dice.IntN(100) >= percent {
@@ -130,6 +134,10 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 			w.cloud.At(within(0, 2*time.Minute), func(c *hcloudsim.Cloud) { c.DeleteServer(id) })
 		}
 	}
+	if p.wait && dice.IntN(2) == 0 {
+		p.keep = 1 + dice.IntN(3)
+	}
+	history(w, &p, dice)
 	if dice.IntN(25) == 0 {
 		w.cloud.At(within(0, 2*time.Minute), func(c *hcloudsim.Cloud) { c.Revoke() })
 	}
@@ -141,6 +149,9 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 		"servers": "web-*", "wait": strconv.FormatBool(p.wait), "max-parallel": strconv.Itoa(1 + dice.IntN(8)),
 		"lock-timeout": p.lockTimeout.String(), "snapshot-timeout": p.snapshotTimeout.String(),
 		"if-locked": []string{"wait", "wait", "wait", "skip", "fail"}[dice.IntN(5)],
+	}
+	if p.keep > 0 {
+		w.inputs["series"], w.inputs["keep-last"] = "nightly", strconv.Itoa(p.keep)
 	}
 	if p.shutdown != "never" {
 		w.inputs["shutdown"] = p.shutdown
@@ -158,13 +169,49 @@ func build(t *testing.T, seed uint64) (*world, plan) {
 	return w, p
 }
 
+// history gives the project old snapshots: ours, of other series, of other attempts, protected ones, and strangers'.
+func history(w *world, p *plan, dice *rand.Rand) {
+	for _, server := range w.cloud.Servers() {
+		for i := range dice.IntN(6) {
+			image := hcloudsim.Image{
+				ServerID: server.ID, SizeGB: 2.5, Protected: dice.IntN(8) == 0,
+				Created: time.Now().Add(-time.Duration(1+dice.IntN(300*24)) * time.Hour / 2),
+				Labels: map[string]string{
+					"hsnap/series": "nightly", "hsnap/server-id": strconv.FormatInt(server.ID, 10), "hsnap/run": fmt.Sprintf("%d-1", i),
+				},
+			}
+			switch dice.IntN(10) {
+			case 0:
+				image.Labels["hsnap/series"] = "pre-deploy"
+			case 1:
+				image.Labels["hsnap/run"] = "8123456789-9"
+			case 2:
+				image.Labels = map[string]string{"by": "hand"}
+			case 3:
+				image.ServerID = 0 // created_from is null
+			case 4:
+				image.ServerID = 4711 // labelled as ours by somebody who copied the labels
+			case 5:
+				image.Status = "creating"
+			}
+			id := w.cloud.AddImage(image)
+			p.old[id] = image
+			after := time.Duration(dice.Int64N(int64(3 * time.Minute)))
+			if dice.IntN(20) == 0 {
+				p.taken[id] = true
+				w.cloud.At(after, func(c *hcloudsim.Cloud) { c.DeleteImage(id) })
+			}
+		}
+	}
+}
+
 // weather is one thing that goes wrong with a request.
 func weather(method string, dice *rand.Rand) *hcloudsim.Fault {
 	kinds := []hcloudsim.FaultKind{
 		hcloudsim.DropConnection, hcloudsim.RefuseDial, hcloudsim.HTML502, hcloudsim.ErrorJSON, hcloudsim.EmptyObject,
 		hcloudsim.CutBody, hcloudsim.Garbled, hcloudsim.RateLimited, hcloudsim.Slow, hcloudsim.Hang, hcloudsim.Redirect307,
 	}
-	if method == http.MethodPost {
+	if method != http.MethodGet {
 		kinds = append(kinds, hcloudsim.LoseAnswerDone, hcloudsim.LoseAnswerLate, hcloudsim.LoseAnswerNever,
 			hcloudsim.LoseAnswerDone, hcloudsim.LoseAnswerLate)
 	} else {
@@ -202,7 +249,7 @@ func judge(t *testing.T, w *world, p plan, r ran) {
 	t.Helper()
 	made := map[int64][]hcloudsim.Image{} // by server
 	for _, image := range w.cloud.Images() {
-		if image.Labels["hsnap/run"] == "8123456789-1" {
+		if image.Labels["hsnap/run"] == "8123456789-1" && p.old[image.ID].Labels == nil {
 			made[image.ServerID] = append(made[image.ServerID], image)
 		}
 	}
@@ -298,8 +345,73 @@ func judge(t *testing.T, w *world, p plan, r ran) {
 		t.Errorf("the run took %s", r.took)
 	}
 	judgePower(t, w, p, r)
+	judgeDeletions(t, w, p, r)
 	judgeLooks(t, w, r)
 	hidesToken(t, r)
+}
+
+// judgeDeletions fails where an image is gone that had to stay, or where the report differs from the truth.
+func judgeDeletions(t *testing.T, w *world, p plan, r ran) {
+	t.Helper()
+	stays := map[int64]bool{}
+	usable := map[int64]int{} // available snapshots of ours in this series, by server
+	for _, image := range w.cloud.Images() {
+		stays[image.ID] = true
+		if image.Status == "available" && !image.Protected && image.Labels["hsnap/series"] == "nightly" {
+			usable[image.ServerID]++
+		}
+	}
+	var told []int64
+	decode(t, r.outputs["deleted-image-ids"], &told)
+	for _, id := range told {
+		if stays[id] {
+			t.Errorf("image %d is said to be deleted, and is there", id)
+		}
+	}
+	fresh := map[int64]bool{}
+	for _, s := range r.snapshots(t) {
+		if s.ServerID != nil && s.ImageID != nil && (s.Status == "available" || s.Reason == "power_on_failed") {
+			fresh[*s.ServerID] = true
+		}
+	}
+	full := strings.Contains(w.history(), " 403 ") // the one exception: room had to be made
+	for id, image := range p.old {
+		if stays[id] || p.taken[id] {
+			continue
+		}
+		own := image.Labels["hsnap/series"] == "nightly" && image.Labels["hsnap/server-id"] == strconv.FormatInt(image.ServerID, 10)
+		switch {
+		case p.keep == 0:
+			t.Errorf("image %d is gone, and no rule was given", id)
+		case !own, image.Protected, image.Status == "creating", strings.HasPrefix(image.Labels["hsnap/run"], "8123456789-"):
+			t.Errorf("image %d is gone, which was none to thin out: %+v", id, image)
+		case !fresh[image.ServerID] && !full:
+			t.Errorf("image %d of server %d is gone, and the server has no new snapshot", id, image.ServerID)
+		case usable[image.ServerID] == 0 && !takenOf(p, image.ServerID):
+			t.Errorf("image %d is gone, and server %d has none left", id, image.ServerID)
+		case !slices.Contains(told, id) && r.code != 130 && r.code != 3 && !strings.Contains(r.log, "no complete list") &&
+			!strings.Contains(r.log, fmt.Sprintf("image %d could not be deleted", id)): // its answers were lost
+			t.Errorf("image %d is gone, and the report does not say so", id)
+		}
+		for other, kept := range p.old { // the rule is keep-last: nothing older may stay in place of it
+			if kept.ServerID == image.ServerID && stays[other] && kept.Labels["hsnap/series"] == "nightly" && !kept.Protected &&
+				kept.Status != "creating" && kept.Labels["hsnap/server-id"] == image.Labels["hsnap/server-id"] &&
+				!strings.HasPrefix(kept.Labels["hsnap/run"], "8123456789-") && kept.Created.Before(image.Created) && r.code == 0 &&
+				!strings.Contains(r.log, "could not be deleted") {
+				t.Errorf("image %d of %s is gone, and %d of %s stays", id, image.Created, other, kept.Created)
+			}
+		}
+	}
+}
+
+// takenOf reports whether another actor deletes snapshots of a server.
+func takenOf(p plan, server int64) bool {
+	for id := range p.taken {
+		if p.old[id].ServerID == server {
+			return true
+		}
+	}
+	return false
 }
 
 // judgePower fails where a server that ran is off and the report does not shout.

@@ -210,6 +210,7 @@ type answer struct {
 	exchange   Exchange
 	pagination *hcloud.Pagination
 	quota      Quota
+	date       time.Time // zero where the answer has none
 }
 
 // incomplete is the error for an answer that claims success and does not hold what it must.
@@ -257,6 +258,7 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 		a.exchange.Status = resp.StatusCode
 		a.exchange.Correlation = c.mask.Hide(resp.Header.Get("X-Correlation-Id"))
 		a.pagination = resp.Meta.Pagination
+		a.date, _ = http.ParseTime(resp.Header.Get("Date"))
 		if resp.Header.Get("RateLimit-Remaining") != "" {
 			a.quota = Quota{Limit: resp.Meta.Ratelimit.Limit, Remaining: resp.Meta.Ratelimit.Remaining}
 		}

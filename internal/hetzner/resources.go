@@ -100,6 +100,7 @@ type Page[T Resource] struct {
 	Next   int // the next page's number, 0 on the last page
 	Total  int // how many resources Hetzner counts in all, -1 where it doesn't say
 	Items  []T
+	At     time.Time // by Hetzner's clock, zero where the answer doesn't say
 }
 
 // Resource is what a listing can hold.
@@ -123,7 +124,7 @@ func pageOf[From any, T Resource](a answer, number int, items []From, f func(Fro
 	case items == nil:
 		return Page[T]{}, a.quota, a.incomplete("the listing holds no list")
 	}
-	page := Page[T]{Number: number, Next: p.NextPage, Total: p.TotalEntries, Items: convert(items, f)}
+	page := Page[T]{Number: number, Next: p.NextPage, Total: p.TotalEntries, Items: convert(items, f), At: a.date}
 	if p.TotalEntries == 0 && (len(items) > 0 || number > 1) {
 		page.Total = -1
 	}

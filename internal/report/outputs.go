@@ -103,7 +103,7 @@ func TallyOf(o snapshot.Outcome) Tally {
 // outputs returns every output, in the order in which users read about them.
 func outputs(o snapshot.Outcome, t Tally) []output {
 	images, imageIDs := map[string]int64{}, []int64{}
-	failed, left, entries := []string{}, []string{}, []entry{}
+	failed, left, entries, deleted := []string{}, []string{}, []entry{}, []int64{}
 	selected, only := 0, ""
 	for _, r := range o.Results {
 		entries = append(entries, entryOf(r))
@@ -117,6 +117,11 @@ func outputs(o snapshot.Outcome, t Tally) []output {
 		}
 		if r.Status == snapshot.Failed {
 			failed = append(failed, r.Name)
+		}
+		for _, d := range r.Thinned {
+			if d.Deleted {
+				deleted = append(deleted, d.ID)
+			}
 		}
 		if r.LeftOff {
 			left = append(left, r.Name)
@@ -136,7 +141,7 @@ func outputs(o snapshot.Outcome, t Tally) []output {
 		{"skipped-count", strconv.Itoa(t.Skipped)},
 		{"failed-servers", compact(failed)},
 		{"servers-left-off", compact(left)},
-		{"deleted-image-ids", "[]"},
+		{"deleted-image-ids", compact(deleted)},
 	}
 }
 

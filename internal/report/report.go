@@ -210,6 +210,12 @@ func (r *Report) Event(e snapshot.Event) {
 		r.Warn(missing(e))
 	case snapshot.EventVolumes:
 		r.Warn(fmt.Sprintf("%s: %s attached, not part of the snapshot: %s", e.Name, count(len(e.Server.Volumes), "volume"), ids(e.Server.Volumes)))
+	case snapshot.EventThinning:
+		r.thinning(e)
+	case snapshot.EventNotDeleted:
+		r.Warn(fmt.Sprintf("%s: image %d could not be deleted: %s", e.Name, e.ImageID, e.Err))
+	case snapshot.EventNotThinned:
+		r.Warn(fmt.Sprintf("%s: no old snapshot is deleted, since no complete list of them came: %s", e.Name, e.Err))
 	case snapshot.EventEnded:
 		r.ended(*e.Result)
 	case snapshot.EventFinished:
@@ -249,6 +255,10 @@ func (r *Report) step(e snapshot.Event) string {
 		return fmt.Sprintf("found the snapshot of the lost answer: image %d", e.ImageID)
 	case snapshot.EventAbsent:
 		return "the lost request has had no effect; asking again"
+	case snapshot.EventFull:
+		return fmt.Sprintf("no room: %s; waiting for a deletion to free some", e.Err)
+	case snapshot.EventDeleted:
+		return fmt.Sprintf("image %d deleted", e.ImageID)
 	case snapshot.EventCopied:
 		return fmt.Sprintf("image %d is copied, waiting until it is available", e.ImageID)
 	}
@@ -319,6 +329,37 @@ func (r *Report) selected(servers []hetzner.Server) {
 	if r.live && slices.ContainsFunc(servers, func(s hetzner.Server) bool { return s.Status == "running" }) {
 		r.Line("running servers are snapshotted live: consistent as after a power cut (see shutdown)")
 	}
+}
+
+// thinning tells what becomes of each of a server's snapshots, and why.
+func (r *Report) thinning(e snapshot.Event) {
+	kept := 0
+	for _, d := range e.Thinned {
+		if d.Keep {
+			kept++
+		}
+	}
+	title := fmt.Sprintf("%s: of %s in this series %d kept, %d to delete", e.Name, count(len(e.Thinned), "snapshot"), kept, len(e.Thinned)-kept)
+	if r.github {
+		r.ci.Group(defuse(clean(title)))
+		defer r.ci.EndGroup()
+	} else {
+		r.Line("%s", title)
+	}
+	for _, d := range e.Thinned {
+		r.Line("  image %d of %s: %s", d.ID, d.Created.UTC().Format("2006-01-02 15:04"), decision(d))
+	}
+}
+
+// decision words what becomes of a snapshot.
+func decision(d snapshot.Thinned) string {
+	switch {
+	case d.Keep:
+		return "kept: " + d.Reason
+	case d.Deleted:
+		return "deleted: " + d.Reason
+	}
+	return "to be deleted: " + d.Reason
 }
 
 // ended tells the end of a server's snapshot, while its power still has to come back. What failed is told in full

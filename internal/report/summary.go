@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -27,6 +28,7 @@ func summary(o snapshot.Outcome, t Tally, l *timeline) string {
 	failures(&b, o)
 	table(&b, o)
 	volumes(&b, o)
+	thinning(&b, o)
 	if chart := l.mermaid(o.Results); chart != "" {
 		b.WriteString("\n<details open><summary>Timeline (UTC)</summary>\n\n" + chart + "\n</details>\n")
 	}
@@ -112,6 +114,66 @@ func only(condition bool, text string) string {
 		return text
 	}
 	return ""
+}
+
+// thinningMost is how many decisions about old snapshots are shown; the log holds them all.
+const thinningMost = 300
+
+// thinning shows what became of old snapshots, the deleted ones first, and how much that frees.
+func thinning(b *strings.Builder, o snapshot.Outcome) {
+	type row struct {
+		server string
+		snapshot.Thinned
+	}
+	var rows []row
+	going, freed := 0, 0.0
+	for _, r := range o.Results {
+		for _, d := range r.Thinned {
+			if d.ID == r.ImageID {
+				continue // the new one stands above
+			}
+			rows = append(rows, row{r.Name, d})
+			if d.Deleted || o.DryRun && !d.Keep {
+				going, freed = going+1, freed+d.SizeGB
+			}
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	slices.SortStableFunc(rows, func(a, b row) int {
+		return cmp.Or(boolean(a.Keep)-boolean(b.Keep), boolean(b.Deleted)-boolean(a.Deleted))
+	})
+	verb := "deleted, which frees"
+	if o.DryRun {
+		verb = "would be deleted, which would free"
+	}
+	fmt.Fprintf(b, "\n<details><summary>Old snapshots: %d of %d %s %s</summary>\n\n", going, len(rows), verb, freedSpace(o, freed))
+	b.WriteString("| server | image | of | size | decision |\n|---|---:|---|---:|---|\n")
+	for i, row := range rows {
+		if i == thinningMost || b.Len() > summaryMost {
+			fmt.Fprintf(b, "\n… and %d more, see the log.\n", len(rows)-i)
+			break
+		}
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s |\n", cell(row.server), row.ID, row.Created.UTC().Format("2006-01-02 15:04"),
+			gigabytes(row.SizeGB), cell(decision(row.Thinned)))
+	}
+	b.WriteString("\n</details>\n")
+}
+
+func freedSpace(o snapshot.Outcome, gb float64) string {
+	text := fmt.Sprintf("%.2f GB", gb)
+	if p := price(o, gb); p != "" {
+		text += " (" + p + " a month, net / gross)"
+	}
+	return text
+}
+
+func boolean(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // result words a status for the table.

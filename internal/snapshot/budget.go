@@ -170,10 +170,10 @@ func (b *budget) blinds(now time.Time, p prospect) bool {
 // create keeps a place for a create that is being sent.
 func (b *budget) create() { b.reserved++ }
 
-// answered gives the place back, or spends it when the create was refused for now.
-func (b *budget) answered(now time.Time, notNow bool) {
+// answered gives the place back, or spends it when the request was not accepted.
+func (b *budget) answered(now time.Time, failed bool) {
 	b.reserved--
-	if notNow {
+	if failed {
 		b.spent = append(b.spent, expense{at: now, create: true})
 	}
 }

@@ -52,6 +52,8 @@ const (
 	opPowerOn
 	opMark // correct the label of a snapshot whose server is on again
 	opProtect
+	opListSeries // all snapshots of some servers in this run's series
+	opDelete
 	opRecord // no request to Hetzner: note which servers may be off
 )
 
@@ -101,6 +103,8 @@ type fleet struct {
 	haltedBy     Reason         // what happened to another server, "" when the record can't be written
 	haltedErr    *hetzner.Error // and what was answered
 	recorded     []Recorded     // as it was noted last
+
+	thinErr *hetzner.Error // why the last listing for thinning out failed
 
 	events   []Event   // since the last call of drain
 	lastNews time.Time // when the last event happened
@@ -196,6 +200,10 @@ func (f *fleet) apply(a answer, now time.Time) {
 		f.noted(failure, now)
 	case opProtect:
 		f.protected(a, failure, now)
+	case opDelete:
+		f.deleted(a, failure, now)
+	case opListSeries:
+		f.seriesListed(a, failure, now)
 	case opListServers, opServer, opActions, opServerActions, opListImages, opPrice:
 		f.looked(a, failure, now)
 	}
@@ -211,6 +219,7 @@ func (f *fleet) plan(now time.Time) (requests []request, wake time.Time) {
 	}
 	requests = append(f.powerRequests(now), f.creates(now)...)
 	requests = append(requests, f.protects(now)...)
+	requests = append(requests, f.deletions(now)...)
 	requests = append(requests, f.lookRequests(now)...)
 	requests = append(requests, f.creates(now)...) // a look that has gone can make room for one more
 	return requests, f.wake(now)
@@ -240,6 +249,9 @@ func (f *fleet) abort(now time.Time) {
 		}
 		if t.power == rising {
 			f.owe(t, now)
+		}
+		if t.thinning != noThinning {
+			t.thinning = thinned
 		}
 	}
 }
@@ -321,12 +333,7 @@ func (f *fleet) flying() int {
 // created takes in the answer to a create. This is where exactly-once begins: only a refusal that Hetzner has put in
 // its own words leads to another create without a proof.
 func (f *fleet) created(a answer, failure *hetzner.Error, now time.Time) {
-	verdict := hetzner.Lost
-	if failure != nil {
-		verdict = failure.Verdict
-	}
-	notNow := failure != nil && (verdict == hetzner.NotNow || verdict == hetzner.NotSent)
-	f.budget.answered(now, notNow)
+	f.budget.answered(now, failure != nil) // a lost answer may have been a refusal
 	t := f.target(a.server)
 	if t == nil || t.snapshot != asked {
 		return // the run was cancelled and did not wait any longer
@@ -351,9 +358,7 @@ func (f *fleet) refused(t *target, failure *hetzner.Error, now time.Time) {
 		}
 		f.refuse(t, news, now)
 	case hetzner.Full:
-		t.result.Err = failure
-		f.finish(t, Failed, LimitExceeded, now) // nothing in this run frees room
-		f.halt(LimitExceeded, failure)
+		f.fill(t, failure, now)
 	case hetzner.Refused:
 		t.result.Err = failure
 		reason := Refused
@@ -555,8 +560,10 @@ func (f *fleet) pictured(t *target, image *hetzner.Image, began, now time.Time) 
 
 // expire ends what has taken too long, and everything when the run is over.
 func (f *fleet) expire(now time.Time) {
+	f.findRoom(now)
 	for _, t := range f.targets {
 		f.expirePower(t, now)
+		f.expireThinning(t, now)
 		switch {
 		case t.snapshot == finished:
 		case f.halted && f.mustStop(t) && t.snapshot <= full && f.cancelled.IsZero() && f.token == nil:
@@ -648,6 +655,9 @@ func (f *fleet) finish(t *target, status Status, reason Reason, now time.Time) {
 	if r.LeftBefore && status != Cancelled {
 		r.powerOnFailed()
 	}
+	if !f.settings.Retention.Empty() && (status == Available || status == Planned) && !f.ending() {
+		f.prune(t, false, now)
+	}
 	if t.powerDone() {
 		f.complete(t, now)
 		return
@@ -679,6 +689,7 @@ func (f *fleet) wake(now time.Time) time.Time {
 		sooner(f.deadline(t))
 		sooner(t.protection.again)
 		f.wakePower(t, now, sooner)
+		f.wakeThinning(t, sooner)
 	}
 	if !f.cancelled.IsZero() {
 		sooner(f.cancelled.Add(cancelAsked))

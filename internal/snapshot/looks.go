@@ -61,6 +61,14 @@ type looks struct {
 		covers   []*target
 		listing  *hetzner.Listing[hetzner.Image] // nil between two listings
 	}
+	thin struct {
+		under    bool
+		began    time.Time
+		next     time.Time // when the last page came
+		selector string
+		covers   []*target
+		listing  *hetzner.Listing[hetzner.Image] // nil between two listings
+	}
 	holders struct {
 		under bool
 		last  time.Time
@@ -83,7 +91,7 @@ type candidate struct {
 // candidates returns the looks that are of use and not under way.
 func (f *fleet) candidates() []candidate {
 	var cs []candidate
-	for _, look := range []func() (candidate, bool){f.serverLook, f.actionLook, f.imageLook, f.holderLook, f.priceLook} {
+	for _, look := range []func() (candidate, bool){f.serverLook, f.actionLook, f.imageLook, f.thinLook, f.holderLook, f.priceLook} {
 		if c, ok := look(); ok {
 			cs = append(cs, c)
 		}

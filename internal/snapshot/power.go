@@ -41,7 +41,7 @@ const (
 	down                        // it was seen off
 	rising                      // it must be switched on, and be seen running after that
 	restored                    // it was seen running again
-	lingering                   // its guest ignored the shutdown, so far
+	lingering                   // it runs, but a shutdown that was asked for may still take effect
 	owed                        // it could not be seen running again: final
 )
 
@@ -56,7 +56,9 @@ type Recorded struct {
 type cutPower struct {
 	since  time.Time // when the state began: a look that began before says nothing about it
 	raised time.Time // when it began to be switched on
-	until  time.Time // how long a lingering guest is watched
+	until  time.Time // how long a lingering server is watched
+	lost   time.Time // when the last answer to a shutdown or power-off was lost
+	left   bool      // the run is over: a lingering server is left to the post step
 	// Until when a guest that was not seen off yet may still shut down.
 	goesDown time.Time
 	under    Op        // the request under way, 0 for none
@@ -99,7 +101,9 @@ func (t *target) powerDone() bool {
 		return true
 	case restored:
 		return !t.toMark()
-	case checking, recording, stopping, down, rising, lingering:
+	case lingering:
+		return t.cut.left
+	case checking, recording, stopping, down, rising:
 	}
 	return false
 }
@@ -150,8 +154,11 @@ func (f *fleet) turns(now time.Time) {
 		return
 	}
 	for _, t := range f.queue(f.mustStop) {
-		if f.unavailable() >= f.settings.MaxUnavailable || f.flying() >= f.settings.MaxParallel || f.someFull() {
+		if f.unavailable() >= f.settings.MaxUnavailable || f.flying() >= f.settings.MaxParallel {
 			return
+		}
+		if f.someFull() && !t.prune.room {
+			continue // it would be off for nothing
 		}
 		t.setPower(checking, now)
 		if t.cut.turns == turnsMost {
@@ -314,13 +321,15 @@ func (f *fleet) powered(a answer, failure *hetzner.Error, now time.Time) {
 	if failure != nil {
 		verdict = failure.Verdict
 	}
-	notNow := failure != nil && (verdict == hetzner.NotNow || verdict == hetzner.NotSent)
-	f.budget.answered(now, notNow)
+	f.budget.answered(now, failure != nil) // a lost answer may have been a refusal
 	t := f.target(a.server)
 	if t == nil || t.cut.under != a.op {
 		return
 	}
 	t.cut.under = 0
+	if verdict == hetzner.Lost && failure != nil && (a.op == opShutdown || a.op == opPowerOff) {
+		t.cut.lost = now
+	}
 	switch a.op { //nolint:exhaustive // the other ops are no power requests
 	case opShutdown:
 		f.shutDown(t, failure, now)
@@ -341,7 +350,7 @@ func (f *fleet) powered(a answer, failure *hetzner.Error, now time.Time) {
 		default:
 			t.cut.again = now.Add(retryAfter(t.cut.marks))
 		}
-		if t.done() {
+		if t.snapshot == finished && t.powerDone() {
 			f.complete(t, now)
 		}
 	}
@@ -509,7 +518,10 @@ func (f *fleet) restore(t *target, now time.Time) {
 	t.power, t.cut.told, t.cut.cut, t.cut.err, t.cut.tries, t.cut.again = restored, false, false, nil, 0, time.Time{}
 	f.lastRestored = now
 	f.tellOf(t, Event{Kind: EventRunning, Took: t.cut.outage.total}, now)
-	if t.done() {
+	if late := t.cut.lost.Add(effectLimit); !t.cut.lost.IsZero() && late.After(now) {
+		f.linger(t, late, now)
+	}
+	if t.snapshot == finished && t.powerDone() {
 		f.complete(t, now)
 	}
 }
@@ -527,7 +539,7 @@ func (f *fleet) owe(t *target, now time.Time) {
 		r.powerOnFailed()
 		f.halt(PowerOnFailed, t.cut.err)
 	}
-	if t.done() {
+	if t.snapshot == finished && t.powerDone() {
 		f.complete(t, now)
 	}
 }
@@ -547,6 +559,12 @@ func (f *fleet) gone(t *target, now time.Time) {
 	if t.snapshot == finished {
 		f.complete(t, now)
 	}
+}
+
+// linger watches a server that runs, and may be shut down yet by what this run has asked for.
+func (f *fleet) linger(t *target, until, now time.Time) {
+	t.setPower(lingering, now)
+	t.cut.until, t.cut.goesDown, t.cut.seen = until, until, false
 }
 
 // expirePower ends what has taken too long in a target's power region.
@@ -571,7 +589,7 @@ func (f *fleet) expirePower(t *target, now time.Time) {
 			}
 			f.raise(t, now)
 		} else {
-			t.power, t.cut.since, t.cut.until = lingering, now, now.Add(lingerFor)
+			f.linger(t, now.Add(lingerFor), now)
 			t.cut.outage = stopwatch{}
 		}
 		f.finish(t, Failed, ShutdownTimeout, now)
@@ -591,8 +609,10 @@ func (f *fleet) expirePower(t *target, now time.Time) {
 			f.raise(t, now) // nobody could see it
 			return
 		}
-		t.setPower(untouched, now)
-		f.complete(t, now)
+		t.power = restored
+		if t.snapshot == finished && t.powerDone() {
+			f.complete(t, now)
+		}
 	case untouched, checking, recording, restored, owed:
 	}
 }
@@ -642,10 +662,23 @@ func (f *fleet) windPower(t *target, now time.Time) {
 		} else {
 			f.owe(t, now)
 		}
-	case lingering, restored: // what the post step finds off, it switches on
-		t.power, t.cut.pending = untouched, false
+	case lingering:
+		f.leave(t, now)
+	case restored:
+		t.cut.pending = false
 	case untouched, owed:
 	}
+}
+
+// leave leaves a lingering server to the post step. One whose guest would not shut down is told as such; any other
+// may be off without a word.
+func (f *fleet) leave(t *target, now time.Time) {
+	if t.result.Reason == ShutdownTimeout {
+		t.cut.left = true
+		f.complete(t, now)
+		return
+	}
+	f.owe(t, now)
 }
 
 // powerless ends a power region whose token is refused: whatever is off stays off.
@@ -653,8 +686,10 @@ func (f *fleet) powerless(t *target, now time.Time) {
 	switch t.power {
 	case checking, recording:
 		t.setPower(untouched, now)
-	case restored, lingering:
-		t.power, t.cut.pending = untouched, false
+	case restored:
+		t.cut.pending = false
+	case lingering:
+		f.leave(t, now)
 	case stopping, down, rising:
 		switch {
 		case t.snapshot == asked:

@@ -193,6 +193,10 @@ func (s *shell) ask(ctx context.Context, r request) answer {
 		a.quota, a.err = s.api.SetLabels(ctx, r.imageID, r.image.Labels)
 	case opProtect:
 		a.action, a.quota, a.err = s.api.Protect(ctx, r.imageID)
+	case opListSeries:
+		a.images, a.quota, a.err = s.api.ImagePage(ctx, r.selector, r.page)
+	case opDelete:
+		a.quota, a.err = s.api.DeleteImage(ctx, r.imageID)
 	case opRecord: // the loop does that itself
 	}
 	return a

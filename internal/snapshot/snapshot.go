@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/retention"
 )
 
 // Policy says what to do about a circumstance that the user has an opinion on.
@@ -57,6 +58,8 @@ type Settings struct {
 	powerOn time.Duration // how long a server is tried to be switched on; 0 for the usual limit
 
 	Series           string
+	Retention        retention.Policy
+	RunFamily        string   // what the label values of all attempts of this workflow run begin with
 	Run              string   // label value that names this attempt of this workflow run
 	EarlierRuns      []string // the same of earlier attempts whose snapshots are taken over; nil for none
 	Repository       string   // as a label value, "" where there is none
@@ -180,6 +183,8 @@ type Result struct {
 	Reused, Protected bool
 	Stops             bool // planned: the server would be switched off
 
+	Thinned []Thinned // what became of the server's snapshots in this series, the newest first
+
 	LeftOff     bool   // this action has switched the server off, and could not see it running again
 	LeftBefore  bool   // it was an earlier run that did
 	PowerAction int64  // the last power-on that was accepted, 0 for none
@@ -236,6 +241,11 @@ const (
 	EventPowerRefused                      // it can't be switched on for now: Err
 	EventRunning                           // it is running again, after Took
 	EventLeftBefore                        // an earlier run has left it off
+	EventFull                              // the project has no room for the snapshot: Err
+	EventThinning                          // what becomes of the server's snapshots is decided: Thinned
+	EventDeleted                           // a snapshot was deleted: ImageID
+	EventNotDeleted                        // a snapshot could not be deleted: ImageID, Err
+	EventNotThinned                        // no complete listing came, so nothing is deleted: Err
 	EventEnded                             // Result is final but for the server's power
 	EventFinished                          // Result is final
 	EventProgress                          // nothing new for a while: Progress
@@ -255,6 +265,7 @@ type Event struct {
 	ImageID  int64
 	ActionID int64
 	Reason   Reason
+	Thinned  []Thinned
 	Result   *Result
 	Again    bool // of an end: it was told before, without the server's power
 	Took     time.Duration

@@ -38,11 +38,6 @@ const (
 	good                 // a look has just shown the server unlocked
 )
 
-// The states of thinning out. Nothing is thinned out yet.
-const (
-	noThinning thinningState = iota
-)
-
 // target is one server on its way to its snapshot.
 type target struct {
 	server   hetzner.Server
@@ -52,6 +47,7 @@ type target struct {
 	result   Result
 
 	cut      cutPower
+	prune    pruning
 	lookedAt time.Time // beginning of the last look that showed the server
 	meddled  bool      // somebody else switched it on while it should have been off
 	ended    time.Time // when the snapshot's result was final
@@ -97,7 +93,7 @@ type target struct {
 
 // done reports whether all three regions are final.
 func (t *target) done() bool {
-	return t.snapshot == finished && t.powerDone() && t.thinning == noThinning
+	return t.snapshot == finished && t.powerDone() && (t.thinning == noThinning || t.thinning == thinned)
 }
 
 // inFlight reports whether the target takes one of the places for snapshots in flight. A server that is switched off
