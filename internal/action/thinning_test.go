@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,4 +117,54 @@ func TestClockOfTheRunnerDecidesNothing(t *testing.T) {
 	if now, later := deleted(0), deleted(10*365*24*time.Hour); now != later || now == "[]" {
 		t.Errorf("deleted %s, ten years later %s", now, later)
 	}
+}
+
+// The recipes in the documentation show what a run leaves behind; -update rewrites them.
+func TestRecipes(t *testing.T) {
+	const file = "../../docs/retention.md"
+	text := read(t, file)
+	for _, recipe := range []struct {
+		name   string
+		inputs map[string]string
+		every  time.Duration
+		runs   int
+		says   string
+	}{
+		{"last", map[string]string{"series": "nightly", "keep-last": "3"}, 24 * time.Hour, 30, "After 30 nights"},
+		{
+			"gfs", map[string]string{"series": "nightly", "keep-daily": "7", "keep-weekly": "4", "keep-monthly": "12"},
+			24 * time.Hour, 500, "After 500 nights",
+		},
+		{"deploy", map[string]string{"series": "pre-deploy-shop", "keep-within": "48h"}, 7 * time.Hour, 40, "After 40 deploys, one every seven hours,"},
+	} {
+		var left []string
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC).Sub(time.Now()))
+			w := newWorld(t, hcloudsim.Options{Seed: 1})
+			w.check = func(rt http.RoundTripper) http.RoundTripper { return rt }
+			w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 30 * time.Second}})
+			w.inputs = recipe.inputs
+			w.inputs["servers"], w.inputs["summary"] = "db-1", "false"
+			for i := range recipe.runs {
+				start := time.Now()
+				w.env["GITHUB_RUN_ID"] = strconv.Itoa(1000 + i)
+				if r := w.run(t); r.code != 0 {
+					t.Fatalf("%s, run %d: exit %d\n%s", recipe.name, i, r.code, r.log)
+				}
+				time.Sleep(recipe.every - time.Since(start))
+			}
+			for _, image := range w.cloud.Images() {
+				left = append(left, image.Created.UTC().Format("2006-01-02 15:04"))
+			}
+		})
+		begin := fmt.Sprintf("<!-- recipe %s -->\n", recipe.name)
+		before, rest, ok := strings.Cut(text, begin)
+		_, after, closed := strings.Cut(rest, "<!-- /recipe -->")
+		if !ok || !closed {
+			t.Fatalf("%s has no place for the recipe %q", file, recipe.name)
+		}
+		text = before + begin + fmt.Sprintf("%s %d snapshots are left:\n\n    %s\n\n", recipe.says, len(left), strings.Join(left, "\n    ")) +
+			"<!-- /recipe -->" + after
+	}
+	golden(t, file, text)
 }
