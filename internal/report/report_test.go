@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/report"
+	"github.com/org/hsnap-action/internal/retention"
+	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -86,13 +90,18 @@ func FuzzLog(f *testing.F) {
 			{Kind: snapshot.EventSelected, Servers: []hetzner.Server{server}}, {Kind: snapshot.EventHeld, Name: text, Holder: &holder},
 			{Kind: snapshot.EventLocked, Name: text, Err: failure}, {Kind: snapshot.EventWarning, Name: text},
 			{Kind: snapshot.EventProgress, Progress: snapshot.Progress{Holders: []hetzner.Action{holder}}}, {Kind: snapshot.EventFinished, Name: text, Result: &result},
+			{Kind: snapshot.EventEnded, Name: text, Result: &result}, {Kind: snapshot.EventLeftBefore, Name: text},
+			{Kind: snapshot.EventPowerRefused, Name: text, Err: failure}, {Kind: snapshot.EventFull, Name: text, Err: failure},
+			{Kind: snapshot.EventThinning, Name: text, Thinned: []snapshot.Thinned{{}}},
+			{Kind: snapshot.EventNotDeleted, Name: text, Err: failure}, {Kind: snapshot.EventNotThinned, Name: text, Err: failure},
 		} {
 			r.Event(e)
 		}
 		r.Error(text)
 		for line := range strings.SplitSeq(strings.ReplaceAll(log.String(), "\r", "\n"), "\n") {
 			command := strings.TrimSpace(line)
-			ours := strings.HasPrefix(command, "::error") || strings.HasPrefix(command, "::warning::")
+			ours := strings.HasPrefix(command, "::error") || strings.HasPrefix(command, "::warning::") ||
+				strings.HasPrefix(command, "::group::") || command == "::endgroup::"
 			if strings.HasPrefix(command, "::") && !ours || strings.Contains(line, "##[") {
 				t.Errorf("%q came out as the command %q", text, line)
 			}
@@ -101,4 +110,87 @@ func FuzzLog(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzFiles holds what is written for the runner against its rules: a file of outputs is lines of name=value, or
+// name<<delimiter with lines up to the delimiter, and the last one of a name counts; a summary is Markdown.
+func FuzzFiles(f *testing.F) {
+	for _, seed := range []string{
+		"db-1", "a\nimage-id=1", "a\r\nresult=success", "_GitHubActionsFileCommandDelimeter_", "x\n_GitHubActionsFileCommandDelimeter_\nresult<<x\nsuccess\nx",
+		"a | b", "<script>", "`x`", "a\u2028result=success", "\x00\xff", "u8jzPde0IgxLd6Gnc", "\u202edb",
+	} {
+		f.Add(seed)
+	}
+	const token = "u8jzPde0IgxLd6Gnc"
+	f.Fuzz(func(t *testing.T, text string) {
+		dir := t.TempDir()
+		var log bytes.Buffer
+		r := report.New(report.Options{Out: &log, Getenv: github(dir), Mask: secret.New(token)})
+		failure := &hetzner.Error{Code: text, Message: text, Correlation: text}
+		o := snapshot.Outcome{Price: hetzner.Price{Currency: text, Net: 1, Gross: 1}}
+		for i, status := range []snapshot.Status{snapshot.Available, snapshot.Failed, snapshot.Cancelled} {
+			result := snapshot.Result{
+				Name: fmt.Sprint(text, i), Server: hetzner.Server{ID: int64(i + 1), Name: text, Volumes: []int64{1}}, Status: status, Err: failure,
+				Description: text, Request: text, MaySlip: true, SizeGB: 1, ImageID: 7, Holder: &hetzner.Action{Command: text},
+				LeftOff: status == snapshot.Cancelled,
+				Thinned: []snapshot.Thinned{{Decision: retention.Decision{ID: 3, Reason: text}}},
+			}
+			o.Results = append(o.Results, result)
+			r.Event(snapshot.Event{Kind: snapshot.EventHeld, Name: result.Name, Holder: result.Holder, At: time.Unix(1, 0)})
+			r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result, At: time.Unix(9, 0)})
+		}
+		if err := r.Deliver(o, report.TallyOf(o), report.OutputsTo{Summary: true}); err != nil {
+			t.Fatal(err)
+		}
+		outputs := map[string]string{}
+		lines := strings.Split(strings.TrimSuffix(fileOf(t, dir, "output"), "\n"), "\n")
+		for i := 0; i < len(lines); i++ {
+			name, delimiter, multi := strings.Cut(lines[i], "<<")
+			if !multi || i+2 >= len(lines) || lines[i+2] != delimiter {
+				t.Fatalf("output %q is not one line", lines[i])
+			}
+			if _, twice := outputs[name]; twice {
+				t.Fatalf("%s is written twice", name)
+			}
+			outputs[name] = lines[i+1]
+			i += 2
+		}
+		if len(outputs) != len(config.Outputs()) {
+			t.Errorf("%d outputs, want %d", len(outputs), len(config.Outputs()))
+		}
+		if outputs["result"] != "cancelled" && outputs["result"] != "partial" {
+			t.Errorf("the result is %q", outputs["result"])
+		}
+		for _, name := range []string{"images", "image-ids", "snapshots", "failed-servers", "servers-left-off", "deleted-image-ids"} {
+			if !json.Valid([]byte(outputs[name])) {
+				t.Errorf("%s is no JSON: %q", name, outputs[name])
+			}
+		}
+		summary := fileOf(t, dir, "summary")
+		for line := range strings.Lines(summary) {
+			if strings.HasPrefix(line, "| ") && strings.Count(line, "|") != 8 && strings.Count(line, "|") != 6 {
+				t.Errorf("a row of %d cells: %q", strings.Count(line, "|")-1, line)
+			}
+		}
+		for _, tag := range []string{"<br>", "<details>", "<details open>", "</details>", "<summary>", "</summary>"} {
+			summary = strings.ReplaceAll(summary, tag, "")
+		}
+		if strings.Contains(summary, "<") {
+			t.Errorf("the summary holds HTML of others: %q", summary)
+		}
+		for i := range len(token) - 5 {
+			if strings.Contains(log.String()+summary+fmt.Sprint(outputs), token[i:i+6]) {
+				t.Errorf("the token is shown in part: %q", token[i:i+6])
+			}
+		}
+	})
+}
+
+func fileOf(t *testing.T, dir, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
