@@ -139,7 +139,7 @@ func TestRecipes(t *testing.T) {
 	} {
 		var left []string
 		synctest.Test(t, func(t *testing.T) {
-			time.Sleep(time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC).Sub(time.Now()))
+			time.Sleep(time.Until(time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)))
 			w := newWorld(t, hcloudsim.Options{Seed: 1})
 			w.check = func(rt http.RoundTripper) http.RoundTripper { return rt }
 			w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 30 * time.Second}})

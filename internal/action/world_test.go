@@ -214,14 +214,14 @@ type server struct {
 	Reused          bool    `json:"reused"`
 }
 
-func (r ran) snapshots(t *testing.T) []server {
+func (r ran) snapshots(t reporter) []server {
 	t.Helper()
 	var list []server
 	decode(t, r.outputs["snapshots"], &list)
 	return list
 }
 
-func decode(t *testing.T, text string, v any) {
+func decode(t reporter, text string, v any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), v); err != nil {
 		t.Fatalf("%q is not JSON: %v", text, err)

@@ -275,6 +275,15 @@ func (c *Cloud) DeleteImage(id int64) {
 	c.update(func(p *project) { delete(p.images, id) })
 }
 
+// ProtectImage sets delete protection on an image. Unknown IDs are ignored.
+func (c *Cloud) ProtectImage(id int64) {
+	c.update(func(p *project) {
+		if img := p.images[id]; img != nil {
+			img.Protected = true
+		}
+	})
+}
+
 // Images returns the images, sorted by ID.
 func (c *Cloud) Images() []Image {
 	var all []Image
