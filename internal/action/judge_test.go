@@ -227,7 +227,11 @@ func judgePower(t reporter, w *world, p plan, r ran) {
 	decode(t, r.outputs["servers-left-off"], &left)
 	warned := map[string]bool{}
 	for _, s := range r.snapshots(t) {
-		warned[s.Name] = s.Reason == "shutdown_timeout" // the guest may go down later: the message says so
+		if s.Reason == "shutdown_timeout" && s.ServerID != nil {
+			// The guest may go down after the minute in which it is watched: the message says so.
+			late := p.guest[*s.ServerID] - p.stopTimeout
+			warned[s.Name] = late > 50*time.Second || r.code == 130 || r.code == 3 || strings.Contains(w.history(), "lose-answer-late")
+		}
 	}
 	for _, s := range w.cloud.Servers() {
 		off := s.Status != "running" && s.Status != "starting"

@@ -24,10 +24,12 @@ type plan struct {
 	shutdown        string
 	keep            int // keep-last; 0: nothing may be deleted
 	old             map[int64]hcloudsim.Image
-	taken           map[int64]bool // images that another actor deletes
-	shielded        map[int64]bool // images that another actor protects
-	running         map[int64]bool // servers that ran at first, and that nobody else switches off or deletes
-	run             string         // the label of this attempt
+	taken           map[int64]bool          // images that another actor deletes
+	shielded        map[int64]bool          // images that another actor protects
+	running         map[int64]bool          // servers that ran at first, and that nobody else switches off or deletes
+	guest           map[int64]time.Duration // how long each guest takes to shut down, negative for never
+	stopTimeout     time.Duration
+	run             string // the label of this attempt
 	dry             bool
 }
 
@@ -48,7 +50,7 @@ func build(t *testing.T, seed uint64, mercy mercy) (*world, plan) {
 		return low + time.Duration(dice.Int64N(int64(high-low)))
 	}
 	p := plan{
-		seed: seed, failing: map[int64]bool{}, running: map[int64]bool{},
+		seed: seed, guest: map[int64]time.Duration{}, failing: map[int64]bool{}, running: map[int64]bool{},
 		old: map[int64]hcloudsim.Image{}, taken: map[int64]bool{}, shielded: map[int64]bool{}, shutdown: "never", servers: 1 + dice.IntN(6), wait: dice.IntN(5) > 0,
 		lockTimeout:     within(20*time.Second, 10*time.Minute).Round(time.Second),
 		snapshotTimeout: within(90*time.Second, 10*time.Minute).Round(time.Second),
@@ -127,6 +129,7 @@ func build(t *testing.T, seed uint64, mercy mercy) (*world, plan) {
 		})
 		p.failing[id] = behaviour.FailCode != ""
 		p.running[id] = status == "running"
+		p.guest[id] = guest.ShutdownAfter
 		switch dice.IntN(20) {
 		case 0:
 			p.running[id] = false
@@ -208,7 +211,8 @@ func build(t *testing.T, seed uint64, mercy mercy) (*world, plan) {
 	}
 	if p.shutdown != "never" {
 		w.inputs["shutdown"] = p.shutdown
-		w.inputs["shutdown-timeout"] = within(10*time.Second, time.Minute).Round(time.Second).String()
+		p.stopTimeout = within(10*time.Second, time.Minute).Round(time.Second)
+		w.inputs["shutdown-timeout"] = p.stopTimeout.String()
 		w.inputs["max-unavailable"] = strconv.Itoa(1 + dice.IntN(3))
 		w.inputs["settle-time"] = []string{"0s", "10s"}[dice.IntN(2)]
 	}

@@ -18,6 +18,8 @@ const (
 	// lingerFor is how long a guest is watched that did not shut down in time: it may still, and nobody else would
 	// switch it on again.
 	lingerFor = time.Minute
+	// lastSeen is how old the look may be that shows such a guest running at the end of that time.
+	lastSeen = 15 * time.Second
 	// risingSlow is how long an accepted power-on may take to show in the server's status.
 	risingSlow = 10 * time.Second
 	// powerOnLimit is how long after its snapshot's end a server is tried to be switched on.
@@ -605,8 +607,8 @@ func (f *fleet) expirePower(t *target, now time.Time) {
 		}
 		f.owe(t, now)
 	case lingering:
-		if t.lookedAt.IsZero() {
-			f.raise(t, now) // nobody could see it
+		if t.lookedAt.Before(t.cut.until.Add(-lastSeen)) {
+			f.raise(t, now) // nobody can say that it still runs
 			return
 		}
 		t.power = restored
