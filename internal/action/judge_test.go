@@ -244,6 +244,12 @@ func judgePower(t reporter, w *world, p plan, r ran) {
 			t.Errorf("%s is said to be left off and was never touched", s.Name)
 		}
 	}
+	for _, s := range w.cloud.Servers() {
+		path := fmt.Sprintf("/servers/%d/actions/", s.ID)
+		if strings.Contains(w.history(), path+"poweron") && !strings.Contains(w.history(), path+"shutdown") {
+			t.Errorf("%s was switched on, and this run has not switched it off", s.Name)
+		}
+	}
 	if len(left) > 0 && r.code == 0 {
 		t.Errorf("%v are left off, and the run succeeds", left)
 	}

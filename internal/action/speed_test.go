@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,6 +210,55 @@ func asTest(b *testing.B, f func(t *testing.T)) {
 	if !testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: b.Name(), F: f}}) {
 		b.Fatal("the measurement failed")
 	}
+}
+
+// BenchmarkLoad counts what a large run takes: goroutines at once, live memory (the simulated API's included), and
+// requests.
+func BenchmarkLoad(b *testing.B) {
+	var goroutines, heap, requests int
+	for b.Loop() {
+		asTest(b, func(t *testing.T) {
+			t.Helper()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, hcloudsim.Options{Seed: 1})
+				for i := range 500 {
+					w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("web-%03d", i), Snapshot: hcloudsim.SnapshotBehaviour{Duration: time.Minute}})
+				}
+				w.inputs = map[string]string{"servers": "*", "max-parallel": "100"}
+				var sample sampler
+				w.check = func(rt http.RoundTripper) http.RoundTripper { sample.next = rt; return &sample }
+				if r := w.run(t); r.code != 0 {
+					t.Fatalf("exit %d", r.code)
+				}
+				goroutines, heap, requests = sample.goroutines, sample.heap, len(w.cloud.History())
+			})
+		})
+	}
+	b.ReportMetric(float64(goroutines), "goroutines-max")
+	b.ReportMetric(float64(heap)/(1<<20), "MB-live-max")
+	b.ReportMetric(float64(requests), "requests")
+	b.ReportMetric(0, "ns/op")
+}
+
+// sampler notes how much is in use whenever a request is sent.
+type sampler struct {
+	next             http.RoundTripper
+	mu               sync.Mutex
+	goroutines, heap int
+	n                int
+}
+
+func (s *sampler) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	s.goroutines = max(s.goroutines, runtime.NumGoroutine())
+	if s.n++; s.n%100 == 0 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		s.heap = max(s.heap, int(m.HeapAlloc)) //nolint:gosec // far below the limit
+	}
+	s.mu.Unlock()
+	return s.next.RoundTrip(r)
 }
 
 // TestSpeed holds the promises: the maxima and the budget in every project, the medians over all of them, since those

@@ -2,7 +2,7 @@
 //
 // The project has a database server with an attached volume, a server that is being resized and stays locked for some
 // seconds, and a web server whose create loses its answer. With -serve ADDR it only serves the simulated API, for
-// other clients to be tried against.
+// other clients to be tried against, with -servers N more servers in it.
 package main
 
 import (
@@ -26,10 +26,11 @@ import (
 
 func main() {
 	serve := flag.String("serve", "", "only serve the simulated API on this address, as 127.0.0.1:8080")
+	more := flag.Int("servers", 0, "so many servers more in the project that is served, named fleet-000 and so on")
 	flag.Parse()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	code, err := run(*serve, signals)
+	code, err := run(*serve, *more, signals)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		code = 1
@@ -37,7 +38,7 @@ func main() {
 	os.Exit(code)
 }
 
-func run(serve string, signals <-chan os.Signal) (int, error) {
+func run(serve string, more int, signals <-chan os.Signal) (int, error) {
 	address := "127.0.0.1:0"
 	if serve != "" {
 		address = serve
@@ -47,6 +48,9 @@ func run(serve string, signals <-chan os.Signal) (int, error) {
 		return 1, fmt.Errorf("serve the simulated API: %w", err)
 	}
 	cloud := project(serve == "")
+	for i := range more {
+		cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("fleet-%03d", i), Snapshot: hcloudsim.SnapshotBehaviour{Duration: 10 * time.Second}})
+	}
 	server := &http.Server{Handler: cloud, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
