@@ -80,6 +80,23 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
+// TestRegressions runs the seeds again that have failed once, each with what it had found.
+func TestRegressions(t *testing.T) {
+	for seed, found := range map[uint64]string{
+		235516: "an image was protected while its deletion's answer was lost, went all the same, and nobody told",
+		251220: "the same, after another deletion that was lost",
+		212704: "a guest went down between the last look and the end of the watch over it",
+	} {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			result := try(t, seed, mercy{})
+			for _, finding := range result.findings {
+				t.Errorf("%s; it had found once: %s", finding, found)
+			}
+		})
+	}
+}
+
 // The same seed gives the same run, to the nanosecond, however many processors there are.
 func TestDeterminism(t *testing.T) {
 	history := func(seed uint64) (lines []string) {

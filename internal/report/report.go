@@ -213,9 +213,13 @@ func (r *Report) Event(e snapshot.Event) {
 	case snapshot.EventThinning:
 		r.thinning(e)
 	case snapshot.EventNotDeleted:
+		if e.Err.Verdict == hetzner.Lost {
+			r.Warn(fmt.Sprintf("%s: image %d may be deleted or not, since the answer was lost: %s", e.Name, e.ImageID, e.Err))
+			return
+		}
 		r.Warn(fmt.Sprintf("%s: image %d could not be deleted: %s", e.Name, e.ImageID, e.Err))
 	case snapshot.EventNotThinned:
-		r.Warn(fmt.Sprintf("%s: no old snapshot is deleted, since no complete list of them came: %s", e.Name, e.Err))
+		r.Warn(fmt.Sprintf("%s: no more old snapshots are deleted, since no complete list of them came: %s", e.Name, e.Err))
 	case snapshot.EventEnded:
 		r.ended(*e.Result)
 	case snapshot.EventFinished:

@@ -251,7 +251,7 @@ func (f *fleet) abort(now time.Time) {
 			f.owe(t, now)
 		}
 		if t.thinning != noThinning {
-			t.thinning = thinned
+			f.endThinning(t, now)
 		}
 	}
 }

@@ -206,7 +206,7 @@ func (f *fleet) serverLook() (candidate, bool) {
 	}
 	return candidate{due: first.serverDue, send: func(now time.Time) request {
 		look.under = true
-		first.serverDue = now.Add(f.serverInterval(first))
+		first.serverDue = f.nextServerLook(first, now)
 		return request{op: opServer, server: first.server.ID}
 	}}, true
 }
@@ -247,17 +247,25 @@ func (f *fleet) listServers(now time.Time) request {
 		look.listing, look.began = &hetzner.Listing[hetzner.Server]{}, now
 		for _, t := range f.targets {
 			if t.serverWatched() && !t.unlisted {
-				t.serverDue = now.Add(f.serverInterval(t))
+				t.serverDue = f.nextServerLook(t, now)
 			}
 		}
 	}
 	return request{op: opListServers, selector: f.settings.LabelSelector, page: look.listing.Next()}
 }
 
-func (f *fleet) serverInterval(t *target) time.Duration {
-	if t.snapshot == locked && t.holder != nil && !t.powerWatched() && f.holdersByAction() {
-		return serverFallback * time.Duration(f.serverCost())
+// nextServerLook returns when a target's server is to be looked at after now.
+func (f *fleet) nextServerLook(t *target, now time.Time) time.Time {
+	switch {
+	case t.snapshot == locked && t.holder != nil && !t.powerWatched() && f.holdersByAction():
+		return now.Add(serverFallback * time.Duration(f.serverCost()))
+	case t.power == lingering && t.cut.until.After(now): // the look that ends the lingering is due when that does
+		return earliest(now.Add(f.serverInterval()), t.cut.until)
 	}
+	return now.Add(f.serverInterval())
+}
+
+func (f *fleet) serverInterval() time.Duration {
 	return serverEvery + lookGap*time.Duration(f.serverCost()-1)
 }
 

@@ -18,7 +18,7 @@ const (
 	// lingerFor is how long a guest is watched that did not shut down in time: it may still, and nobody else would
 	// switch it on again.
 	lingerFor = time.Minute
-	// lastSeen is how old the look may be that shows such a guest running at the end of that time.
+	// lastSeen is how long a look may take to come that shows such a guest running after that time.
 	lastSeen = 15 * time.Second
 	// risingSlow is how long an accepted power-on may take to show in the server's status.
 	risingSlow = 10 * time.Second
@@ -607,8 +607,10 @@ func (f *fleet) expirePower(t *target, now time.Time) {
 		}
 		f.owe(t, now)
 	case lingering:
-		if t.lookedAt.Before(t.cut.until.Add(-lastSeen)) {
-			f.raise(t, now) // nobody can say that it still runs
+		if t.lookedAt.Before(t.cut.until) {
+			if !now.Before(deadline.Add(lastSeen)) {
+				f.raise(t, now) // nobody can say that it still runs
+			}
 			return
 		}
 		t.power = restored
@@ -711,6 +713,9 @@ func (f *fleet) wakePower(t *target, now time.Time, sooner func(time.Time)) {
 	sooner(deadline)
 	if t.power == stopping && f.settings.Shutdown == Force && !deadline.IsZero() {
 		sooner(deadline.Add(max(f.settings.ShutdownTimeout, lingerFor)))
+	}
+	if t.power == lingering {
+		sooner(deadline.Add(lastSeen))
 	}
 	sooner(t.cut.again)
 	if f.powerOp(t, now) != 0 {

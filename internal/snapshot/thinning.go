@@ -168,7 +168,7 @@ func (f *fleet) thin(t *target, all []hetzner.Image, at, now time.Time) {
 		return // the listing does not show the new snapshot; it is not the whole truth
 	}
 
-	f.settleDeletions(t, all, now)
+	lost := f.settleDeletions(t, all, now)
 	t.prune.queue = nil
 	gone := slices.DeleteFunc(t.result.Thinned, func(d Thinned) bool { return !d.Deleted })
 	t.result.Thinned = nil
@@ -177,12 +177,13 @@ func (f *fleet) thin(t *target, all []hetzner.Image, at, now time.Time) {
 			continue
 		}
 		t.result.Thinned = append(t.result.Thinned, Thinned{Decision: d, SizeGB: sizes[d.ID]})
-		switch {
-		case d.Keep:
-		case t.prune.tries[d.ID] < deleteTries:
+		if !d.Keep && t.prune.tries[d.ID] < deleteTries {
 			t.prune.queue = append(t.prune.queue, d.ID)
-		default: // every answer was lost; it may go yet
-			f.tellOf(t, Event{Kind: EventNotDeleted, ImageID: d.ID, Err: t.prune.err}, now)
+		}
+	}
+	for _, id := range lost {
+		if !slices.Contains(t.prune.queue, id) { // tried often enough, or somebody has protected it since
+			f.tellOf(t, Event{Kind: EventNotDeleted, ImageID: id, Err: t.prune.err}, now)
 		}
 	}
 	first := len(t.prune.tries) == 0
@@ -199,14 +200,32 @@ func (f *fleet) thin(t *target, all []hetzner.Image, at, now time.Time) {
 	f.pruned(t)
 }
 
-// settleDeletions takes from a complete listing what became of the deletions whose answers were lost.
-func (f *fleet) settleDeletions(t *target, all []hetzner.Image, now time.Time) {
+// settleDeletions takes from a complete listing what became of the deletions whose answers were lost. It returns the
+// images that are still there, and may go yet.
+func (f *fleet) settleDeletions(t *target, all []hetzner.Image, now time.Time) (lost []int64) {
 	for _, id := range t.prune.asked {
-		if !slices.ContainsFunc(all, func(i hetzner.Image) bool { return i.ID == id }) {
+		if slices.ContainsFunc(all, func(i hetzner.Image) bool { return i.ID == id }) {
+			lost = append(lost, id)
+		} else {
 			f.noteDeleted(t, id, now)
 		}
 	}
 	t.prune.asked = nil
+	return lost
+}
+
+// endThinning ends a thinning for good. Of a deletion that was sent, and whose outcome no listing has shown, it tells.
+func (f *fleet) endThinning(t *target, now time.Time) {
+	p := &t.prune
+	if p.under != 0 {
+		p.asked = append(p.asked, p.under)
+		p.err = &hetzner.Error{Message: "no answer came before the end"}
+	}
+	for _, id := range p.asked {
+		f.tellOf(t, Event{Kind: EventNotDeleted, ImageID: id, Err: p.err}, now)
+	}
+	p.queue, p.under, p.asked = nil, 0, nil
+	t.thinning = thinned
 }
 
 // noteDeleted notes that an image is gone, which makes room for one snapshot.
@@ -361,19 +380,21 @@ func (f *fleet) expireThinning(t *target, now time.Time) {
 	switch t.thinning {
 	case listing:
 		if over {
-			t.thinning = thinned
+			f.endThinning(t, now)
 			return
 		}
 		if now.Before(t.prune.began.Add(thinLimit)) {
 			return
 		}
 		f.tellOf(t, Event{Kind: EventNotThinned, Err: f.thinErr}, now)
-		t.prune.queue = nil
-		t.thinning = deleting
-		f.pruned(t)
+		before := t.prune.before
+		f.endThinning(t, now)
+		if before {
+			t.thinning, t.prune.barren = noThinning, true
+		}
 	case deleting:
 		if over {
-			t.thinning = thinned
+			f.endThinning(t, now)
 		}
 	case noThinning, thinned:
 	}
