@@ -85,6 +85,9 @@ func TestRegressions(t *testing.T) {
 	for seed, found := range map[uint64]string{
 		235516: "an image was protected while its deletion's answer was lost, went all the same, and nobody told",
 		251220: "the same, after another deletion that was lost",
+		403317: "an image was told not to be deleted after a refusal, while an earlier try that was lost deleted it",
+		479078: "the same, told nothing at all",
+		493501: "a server whose turn to be switched off had come waited an hour for the look before it",
 		212704: "a guest went down between the last look and the end of the watch over it",
 	} {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {

@@ -155,6 +155,8 @@ func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
 			f.saw(t, a.found, a.began, now)
 		} else if t != nil && failure.Code == hetzner.CodeNotFound {
 			f.sawNone(t, failure, a.began, now)
+		} else {
+			f.keptWaiting(failure, now)
 		}
 	case opActions:
 		f.looks.actions.under = false
@@ -286,12 +288,14 @@ func (f *fleet) serversListed(a answer, failure *hetzner.Error, now time.Time) {
 	look.under = false
 	if failure != nil {
 		look.listing = nil
+		f.keptWaiting(failure, now)
 		return
 	}
 	whole, err := listing.Add(a.servers)
 	look.next = now
 	if err != nil {
 		look.listing = nil
+		f.keptWaiting(hetzner.AsError(err), now)
 	}
 	if !whole {
 		return

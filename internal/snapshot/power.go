@@ -468,6 +468,17 @@ func (f *fleet) check(t *target, server hetzner.Server, now time.Time) {
 	}
 }
 
+// keptWaiting counts the time in which Hetzner does not show a server whose turn has come: it is Hetzner that keeps it
+// waiting then, as with a lock.
+func (f *fleet) keptWaiting(failure *hetzner.Error, now time.Time) {
+	for _, t := range f.targets {
+		if t.power == checking {
+			t.lock.start(now)
+			t.refusal = failure
+		}
+	}
+}
+
 // sawRising takes in a look at a server that must be switched on again.
 func (f *fleet) sawRising(t *target, server hetzner.Server, now time.Time) {
 	accepted := !t.cut.asked.IsZero()

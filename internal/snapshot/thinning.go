@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,18 +49,18 @@ type pruning struct {
 	barren bool      // there is nothing to be deleted before the new snapshot exists
 	room   bool      // a deletion has made room for this target's next create
 
-	queue []int64       // images to delete, the oldest first
-	under int64         // the image whose deletion is under way
-	again time.Time     // no deletion before
-	tries map[int64]int // deletions that were refused for now, or lost
-	asked []int64       // images whose deletion was lost: a listing must tell
-	err   *hetzner.Error
+	queue []int64                  // images to delete, the oldest first
+	under int64                    // the image whose deletion is under way
+	again time.Time                // no deletion before
+	tries map[int64]int            // deletions that were refused for now, or lost
+	lost  map[int64]*hetzner.Error // images whose deletion was lost, and that nobody has seen gone since
 }
 
 // prune begins to thin a server's snapshots out.
 func (f *fleet) prune(t *target, before bool, now time.Time) {
 	t.thinning = listing
-	t.prune = pruning{began: now, since: now, due: now, before: before, barren: t.prune.barren, tries: map[int64]int{}}
+	t.prune = pruning{began: now, since: now, due: now, before: before, barren: t.prune.barren}
+	t.prune.tries, t.prune.lost = map[int64]int{}, map[int64]*hetzner.Error{}
 }
 
 // thinLook lists all snapshots of some servers in this run's series.
@@ -168,7 +169,7 @@ func (f *fleet) thin(t *target, all []hetzner.Image, at, now time.Time) {
 		return // the listing does not show the new snapshot; it is not the whole truth
 	}
 
-	lost := f.settleDeletions(t, all, now)
+	f.settleDeletions(t, all, now)
 	t.prune.queue = nil
 	gone := slices.DeleteFunc(t.result.Thinned, func(d Thinned) bool { return !d.Deleted })
 	t.result.Thinned = nil
@@ -179,11 +180,6 @@ func (f *fleet) thin(t *target, all []hetzner.Image, at, now time.Time) {
 		t.result.Thinned = append(t.result.Thinned, Thinned{Decision: d, SizeGB: sizes[d.ID]})
 		if !d.Keep && t.prune.tries[d.ID] < deleteTries {
 			t.prune.queue = append(t.prune.queue, d.ID)
-		}
-	}
-	for _, id := range lost {
-		if !slices.Contains(t.prune.queue, id) { // tried often enough, or somebody has protected it since
-			f.tellOf(t, Event{Kind: EventNotDeleted, ImageID: id, Err: t.prune.err}, now)
 		}
 	}
 	first := len(t.prune.tries) == 0
@@ -197,35 +193,16 @@ func (f *fleet) thin(t *target, all []hetzner.Image, at, now time.Time) {
 		t.prune.queue = nil
 	}
 	t.thinning = deleting
-	f.pruned(t)
+	f.pruned(t, now)
 }
 
-// settleDeletions takes from a complete listing what became of the deletions whose answers were lost. It returns the
-// images that are still there, and may go yet.
-func (f *fleet) settleDeletions(t *target, all []hetzner.Image, now time.Time) (lost []int64) {
-	for _, id := range t.prune.asked {
-		if slices.ContainsFunc(all, func(i hetzner.Image) bool { return i.ID == id }) {
-			lost = append(lost, id)
-		} else {
+// settleDeletions takes from a complete listing which deletions have happened although their answers were lost.
+func (f *fleet) settleDeletions(t *target, all []hetzner.Image, now time.Time) {
+	for _, id := range slices.Sorted(maps.Keys(t.prune.lost)) {
+		if !slices.ContainsFunc(all, func(i hetzner.Image) bool { return i.ID == id }) {
 			f.noteDeleted(t, id, now)
 		}
 	}
-	t.prune.asked = nil
-	return lost
-}
-
-// endThinning ends a thinning for good. Of a deletion that was sent, and whose outcome no listing has shown, it tells.
-func (f *fleet) endThinning(t *target, now time.Time) {
-	p := &t.prune
-	if p.under != 0 {
-		p.asked = append(p.asked, p.under)
-		p.err = &hetzner.Error{Message: "no answer came before the end"}
-	}
-	for _, id := range p.asked {
-		f.tellOf(t, Event{Kind: EventNotDeleted, ImageID: id, Err: p.err}, now)
-	}
-	p.queue, p.under, p.asked = nil, 0, nil
-	t.thinning = thinned
 }
 
 // noteDeleted notes that an image is gone, which makes room for one snapshot.
@@ -235,20 +212,35 @@ func (f *fleet) noteDeleted(t *target, id int64, now time.Time) {
 			t.result.Thinned[i].Deleted = true
 		}
 	}
+	delete(t.prune.lost, id)
 	f.tellOf(t, Event{Kind: EventDeleted, ImageID: id}, now)
 	f.freed(now)
 }
 
 // pruned ends the thinning when nothing is left to delete. One that made room is over for now: the real one follows
 // the new snapshot.
-func (f *fleet) pruned(t *target) {
-	switch {
-	case t.thinning != deleting || len(t.prune.queue) > 0 || t.prune.under != 0:
-	case t.prune.before:
-		t.thinning, t.prune.barren = noThinning, true
-	default:
-		t.thinning = thinned
+func (f *fleet) pruned(t *target, now time.Time) {
+	if t.thinning != deleting || len(t.prune.queue) > 0 || t.prune.under != 0 {
+		return
 	}
+	before := t.prune.before
+	f.endThinning(t, now)
+	if before {
+		t.thinning, t.prune.barren = noThinning, true
+	}
+}
+
+// endThinning ends a thinning for good, and tells of the deletions whose outcome nobody has seen.
+func (f *fleet) endThinning(t *target, now time.Time) {
+	p := &t.prune
+	if p.under != 0 {
+		p.lost[p.under] = &hetzner.Error{Message: "no answer came before the end"}
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.lost)) {
+		f.tellOf(t, Event{Kind: EventNotDeleted, ImageID: id, Err: p.lost[id]}, now)
+	}
+	p.queue, p.under, p.lost = nil, 0, nil
+	t.thinning = thinned
 }
 
 // deletions returns the deletions to send now.
@@ -290,8 +282,7 @@ func (f *fleet) deleted(a answer, failure *hetzner.Error, now time.Time) {
 	case t.thinning != deleting: // the run is over
 	case failure.Verdict == hetzner.Lost:
 		p.tries[a.imageID]++
-		p.err = failure
-		p.asked = append(p.asked, a.imageID)
+		p.lost[a.imageID] = failure
 		p.queue, p.since, p.due = nil, now, now
 		t.thinning = listing
 	case failure.Verdict == hetzner.NotNow || failure.Verdict == hetzner.NotSent:
@@ -300,11 +291,18 @@ func (f *fleet) deleted(a answer, failure *hetzner.Error, now time.Time) {
 			p.queue = slices.Insert(p.queue, 0, a.imageID)
 			return
 		}
-		f.tellOf(t, Event{Kind: EventNotDeleted, ImageID: a.imageID, Err: failure}, now)
+		f.notDeleted(t, a.imageID, failure, now)
 	default:
-		f.tellOf(t, Event{Kind: EventNotDeleted, ImageID: a.imageID, Err: failure}, now)
+		f.notDeleted(t, a.imageID, failure, now)
 	}
-	f.pruned(t)
+	f.pruned(t, now)
+}
+
+// notDeleted tells that an image stays; unless an earlier try was lost, which tells of itself in the end.
+func (f *fleet) notDeleted(t *target, id int64, failure *hetzner.Error, now time.Time) {
+	if t.prune.lost[id] == nil {
+		f.tellOf(t, Event{Kind: EventNotDeleted, ImageID: id, Err: failure}, now)
+	}
 }
 
 // freed lets the server be asked for again that waits for room the longest: one deletion, one try.
@@ -387,11 +385,9 @@ func (f *fleet) expireThinning(t *target, now time.Time) {
 			return
 		}
 		f.tellOf(t, Event{Kind: EventNotThinned, Err: f.thinErr}, now)
-		before := t.prune.before
-		f.endThinning(t, now)
-		if before {
-			t.thinning, t.prune.barren = noThinning, true
-		}
+		t.prune.queue = nil
+		t.thinning = deleting
+		f.pruned(t, now)
 	case deleting:
 		if over {
 			f.endThinning(t, now)
