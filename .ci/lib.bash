@@ -28,3 +28,19 @@ serve() {
   [ -n "$endpoint" ] || die "the simulated API did not start: $(cat "$work/api.log")"
   token=$(sed -n 's/.*HCLOUD_TOKEN=//p' "$work/api.log")
 }
+
+# serve_tls serves the same to containers with a network of their own, over TLS: tls_endpoint, with the certificate in
+# the file given.
+serve_tls() {
+  local address port=
+  address=$(docker network inspect bridge -f '{{(index .IPAM.Config 0).Gateway}}')
+  go build -o "$work/tls" ./.ci/tls
+  "$work/tls" "$address" "$endpoint" "$1" >"$work/tls.log" 2>&1 &
+  for _ in $(seq 100); do
+    port=$(head -n 1 "$work/tls.log")
+    [ -z "$port" ] || break
+    sleep 0.1
+  done
+  [[ $port =~ ^[0-9]+$ ]] || die "TLS is not served: $(cat "$work/tls.log")"
+  tls_endpoint=https://$address:$port/v1
+}
