@@ -26,7 +26,7 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/ /usr/local/bin/
 ENTRYPOINT ["/usr/local/bin/hsnap-action"]
 
-FROM scratch
+FROM scratch AS final
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/ /
 ENTRYPOINT ["/hsnap-action"]

@@ -44,3 +44,24 @@ serve_tls() {
   [[ $port =~ ^[0-9]+$ ]] || die "TLS is not served: $(cat "$work/tls.log")"
   tls_endpoint=https://$address:$port/v1
 }
+
+# crane talks to registries.
+crane() { "$work/bin/crane" "$@"; }
+install_crane() {
+  GOBIN=$work/bin go install github.com/google/go-containerregistry/cmd/crane@v0.22.1 >"$work/log" 2>&1 ||
+    die "crane can't be installed: $(cat "$work/log")"
+}
+
+# registry serves an empty registry on this machine's loopback, and sets registry to its address.
+registry() {
+  local log
+  log=$(mktemp -p "$work")
+  "$work/bin/crane" registry serve --address 127.0.0.1:0 >"$log" 2>&1 &
+  registry=
+  for _ in $(seq 100); do
+    registry=$(sed -n 's/.*serving on port \([0-9]*\).*/127.0.0.1:\1/p' "$log")
+    [ -z "$registry" ] || break
+    sleep 0.1
+  done
+  [ -n "$registry" ] || die "the registry does not start: $(cat "$log")"
+}
