@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,6 +37,10 @@ func TestDocs(t *testing.T) {
 	readme := filepath.Join(root, "README.md")
 	hold(t, readme, block(t, readme, "<!-- inputs -->", "<!-- /inputs -->", readmeInputs(inputs)))
 	hold(t, readme, block(t, readme, "<!-- outputs -->", "<!-- /outputs -->", readmeOutputs(outputs)))
+
+	component := filepath.Join(root, "templates", "snapshot.yml")
+	hold(t, component, block(t, component, "# inputs", "# /inputs", componentInputs(inputs)))
+	hold(t, component, block(t, component, "# variables", "# /variables", componentVariables(inputs)))
 
 	hold(t, "help.txt", help(inputs, outputs))
 }
@@ -191,6 +196,37 @@ func manifestOutputs(outputs []config.Output) string {
 	var b strings.Builder
 	for _, out := range outputs {
 		manifestEntry(&b, out.Name, out.Prose)
+	}
+	return b.String()
+}
+
+// notInComponent are the inputs that make no sense in GitLab's component: its token comes from a variable, it has no job
+// summary, and the file of its outputs is a matter between it and GitLab.
+var notInComponent = []string{"hcloud-token", "summary", "output-file"}
+
+func componentInputs(inputs []inputDoc) string {
+	var b strings.Builder
+	for _, in := range inputs {
+		if slices.Contains(notInComponent, in.name) {
+			continue
+		}
+		fmt.Fprintf(&b, "    %s:\n      description: >-\n", in.name)
+		wrap(&b, in.prose, "        ", 100)
+		value := in.value
+		if !in.inManifest {
+			value = ""
+		}
+		fmt.Fprintf(&b, "      default: %q\n", value)
+	}
+	return b.String()
+}
+
+func componentVariables(inputs []inputDoc) string {
+	var b strings.Builder
+	for _, in := range inputs {
+		if !slices.Contains(notInComponent, in.name) {
+			fmt.Fprintf(&b, "    HSNAP_%s: '$[[ inputs.%s ]]'\n", strings.ToUpper(strings.ReplaceAll(in.name, "-", "_")), in.name)
+		}
 	}
 	return b.String()
 }
