@@ -77,6 +77,9 @@ func phase(e snapshot.Event) (name, tag string) {
 	case snapshot.EventOff:
 		return "off", "crit"
 	case snapshot.EventEnded:
+		if e.Result.Reason == snapshot.ShutdownTimeout {
+			return "making sure that it runs", "crit"
+		}
 		return "switching on", "crit"
 	case snapshot.EventAccepted, snapshot.EventAdopted:
 		return "snapshot", "active"
