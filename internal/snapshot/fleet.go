@@ -270,7 +270,7 @@ func (f *fleet) creates(now time.Time) []request {
 			break
 		}
 		f.budget.create()
-		t.snapshot = asked
+		t.snapshot, t.sent = asked, now
 		t.result.PowerState = power(t.server.Status)
 		if t.refusals == 0 {
 			f.tellOf(t, Event{Kind: EventAsked}, now)
@@ -377,7 +377,7 @@ func (t *target) exists(image int64, now time.Time) {
 	t.lock.stop(now)
 	t.missing.stop(now)
 	t.snapshot, t.accepted, t.result.ImageID = creating, now, image
-	t.unseen, t.progress, t.foreseen, t.fooled = 0, 0, time.Time{}, false
+	t.unseen, t.progress, t.foresight = 0, 0, foresight{from: t.sent, to: now}
 }
 
 // accept takes in that a create was accepted.

@@ -12,18 +12,12 @@ import (
 // How often each kind of look is due. Together they ask for a little more than the budget when everything happens at
 // once, and the earliest due goes first; the medians that the user is promised follow from half of each.
 const (
-	serverEvery  = 3500 * time.Millisecond
+	serverEvery  = 3100 * time.Millisecond
 	actionEvery  = 3700 * time.Millisecond
 	actionBeside = 5100 * time.Millisecond // instead, while servers are watched too; most ends are foreseen anyway
+	actionYield  = 700 * time.Millisecond  // an end is foreseen, or can wait; nothing but a look tells of an unlocked server
 	imageEvery   = 3 * time.Second
 	lostEvery    = 5 * time.Second
-
-	// What an action's percentage foretells moves its next look within these bounds. The upper one keeps the promise
-	// to notice every end within 10 s, whatever the percentage is worth.
-	foresightLate  = 500 * time.Millisecond
-	foresightError = 5 * time.Second
-	foresightLeast = 3 * time.Second
-	foresightMost  = 7 * time.Second
 
 	// A lock whose holder is known can be watched by either. Where the actions are the cheaper look, the servers are
 	// a fallback, which costs this much for each request that it takes; where the servers are, the actions are only
@@ -33,7 +27,7 @@ const (
 
 	// Who holds a lock is told, but nothing waits for it: when the other looks leave no room, one server after the
 	// other has its turn, and one that showed no holder gives way for long.
-	holderTurn  = 30 * time.Second
+	holderTurn  = 45 * time.Second
 	holderAgain = 2 * time.Minute
 
 	// priceTries is how often the price list is asked for before the report does without.
@@ -399,7 +393,7 @@ func (f *fleet) actionLook() (candidate, bool) {
 			}
 		}
 		return request{op: opActions, ids: ids}
-	}}, true
+	}, yield: actionYield}, true
 }
 
 // actionID returns the action to watch for a target: its own, or that of its lock's holder; 0 for none.
@@ -429,27 +423,12 @@ func (f *fleet) actionsSeen(a answer, now time.Time) {
 			f.unlock(t, now) // the lock may outlive its action; the create's answer will tell
 		case a.actions[i].Running():
 			t.progress, t.unseen = a.actions[i].Progress, 0
-			f.foresee(t, now)
+			t.foresight.saw(t.progress, a.began, now)
+			t.actionDue = t.foresight.next(now, f.actionInterval(t))
 		default:
 			f.ended(t, a.actions[i], now)
 		}
 	}
-}
-
-// foresee puts the next look at an action to where its percentage says that it will end: later than usual while that
-// is far off, sooner when it is near. A percentage that has once promised too much is not believed again.
-func (f *fleet) foresee(t *target, now time.Time) {
-	if !t.foreseen.IsZero() && now.After(t.foreseen.Add(foresightError)) {
-		t.fooled = true
-	}
-	if t.fooled || t.progress <= 0 || t.progress > 100 {
-		return
-	}
-	left := now.Sub(t.accepted) * time.Duration(100-t.progress) / time.Duration(t.progress)
-	if t.foreseen.IsZero() || now.Add(left).Before(t.foreseen) {
-		t.foreseen = now.Add(left)
-	}
-	t.actionDue = now.Add(min(max(left+foresightLate, foresightLeast), foresightMost))
 }
 
 // actionMissing takes in that Hetzner does not know an action that it named. If that lasts, the image must tell.

@@ -69,14 +69,14 @@ type target struct {
 	absentAt [2]time.Time // beginnings of the complete image listings that prove a lost create's absence
 	provenAt time.Time    // when the second of them was complete: a look at the server must begin after it
 
+	sent         time.Time // when its last create was sent
 	accepted     time.Time
 	imageCreated time.Time // of an adopted image, by Hetzner's clock
 	seeking      bool      // an adopted image's action has yet to be sought
 	seeks        int       // searches for it that failed
 	unseen       int       // looks in a row that lacked what they looked for: its action, then its image
 	progress     int       // percent, of its own action
-	foreseen     time.Time // the earliest end that the percentage has promised
-	fooled       bool      // the action outlasted that
+	foresight    foresight // of its end
 
 	protection protection
 
