@@ -38,8 +38,8 @@ type entry struct {
 
 func entryOf(r snapshot.Result) entry {
 	return entry{
-		ServerID: known(r.Server.ID), ServerName: r.Name, Status: string(r.Status), Reason: string(r.Reason),
-		Message: clean(message(r)), ImageID: known(r.ImageID), ActionID: known(r.ActionID), Description: r.Description,
+		ServerID: known(r.Server.ID), ServerName: clean(r.Name), Status: string(r.Status), Reason: string(r.Reason),
+		Message: clean(message(r)), ImageID: known(r.ImageID), ActionID: known(r.ActionID), Description: clean(r.Description),
 		SizeGB: known(r.SizeGB), LockWaitSeconds: seconds(r.LockWait), DurationSeconds: known(seconds(r.Duration)),
 		DowntimeSeconds: known(seconds(r.Downtime)), PowerState: known(r.PowerState), Protected: r.Protected, Reused: r.Reused, VolumesNotIncluded: append([]int64{}, r.Server.Volumes...),
 	}
@@ -111,12 +111,12 @@ func outputs(o snapshot.Outcome, t Tally) []output {
 			selected++
 		}
 		if r.Usable() {
-			images[r.Name] = r.ImageID
+			images[clean(r.Name)] = r.ImageID
 			imageIDs = append(imageIDs, r.ImageID)
 			only = strconv.FormatInt(r.ImageID, 10)
 		}
 		if r.Status == snapshot.Failed {
-			failed = append(failed, r.Name)
+			failed = append(failed, clean(r.Name))
 		}
 		for _, d := range r.Thinned {
 			if d.Deleted {
@@ -124,7 +124,7 @@ func outputs(o snapshot.Outcome, t Tally) []output {
 			}
 		}
 		if r.LeftOff {
-			left = append(left, r.Name)
+			left = append(left, clean(r.Name))
 		}
 	}
 	if selected != 1 {
@@ -145,12 +145,16 @@ func outputs(o snapshot.Outcome, t Tally) []output {
 	}
 }
 
+// compact returns v as one line of JSON. The strings in it have to be clean, so that JSON needs no escape made of
+// letters: six characters of the token that begin in one would be hidden, and the escape broken.
 func compact(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		panic(fmt.Sprintf("report: an output can't be JSON: %v", err)) // all are made of strings and numbers
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // OutputsTo says where the outputs go.

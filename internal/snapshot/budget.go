@@ -160,7 +160,7 @@ func (b *budget) powerAt(now time.Time, last bool) (at time.Time, ok bool) {
 // in time or, for a create that may well be refused, whether the places would run out.
 func (b *budget) blinds(now time.Time, p prospect) bool {
 	longest := createStretch * budgetMost / time.Duration(b.most())
-	next, some := b.free(b.most() - lastSpare - 1)
+	next, some := b.free(b.most() - lastSpare - createSpare - 1) // of a look, once the create has its place
 	if p == poor {
 		return !some || next.After(b.last.Add(longest)) || b.stretch(now, 1) > longest
 	}
