@@ -15,10 +15,10 @@ clean_up() {
   rm -rf "$work"
 }
 
-# serve starts the simulated API on this machine's loopback, and sets endpoint and token.
+# serve starts the simulated API on this machine's loopback with the flags given, and sets endpoint and token.
 serve() {
   go build -o "$work/demo" ./internal/demo
-  "$work/demo" -serve 127.0.0.1:0 >"$work/api.log" 2>&1 &
+  "$work/demo" -serve 127.0.0.1:0 "$@" >"$work/api.log" 2>&1 &
   endpoint=
   for _ in $(seq 100); do
     endpoint=$(sed -n 's/.*HCLOUD_ENDPOINT=//p' "$work/api.log")

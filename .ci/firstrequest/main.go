@@ -1,5 +1,5 @@
 // Firstrequest prints how many milliseconds pass from the start of a program to its first request, the median and the
-// best of some runs, and fails when even the best is above the limit.
+// best of some runs, and the memory that it took; and fails when even the best is above the limit.
 //
 //	go run ./.ci/firstrequest PROGRAM
 //
@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -32,6 +33,7 @@ func main() {
 	defer api.Close()
 
 	var took []time.Duration
+	var memory int64 // KiB
 	for range runs {
 		program := exec.Command(os.Args[1])
 		program.Env = []string{"HSNAP_SERVERS=db-1", "HCLOUD_TOKEN=first-request", "HCLOUD_ENDPOINT=" + api.URL + "/v1"}
@@ -39,6 +41,9 @@ func main() {
 		if err := program.Run(); program.ProcessState == nil {
 			fmt.Fprintln(os.Stderr, "firstrequest:", err)
 			os.Exit(1)
+		}
+		if usage, ok := program.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			memory = max(memory, usage.Maxrss)
 		}
 		select {
 		case at := <-arrived:
@@ -52,7 +57,8 @@ func main() {
 		}
 	}
 	slices.Sort(took)
-	fmt.Printf("first request after %d ms (median of %d; best %d ms)\n", took[runs/2].Milliseconds(), runs, took[0].Milliseconds())
+	fmt.Printf("first request after %d ms (median of %d; best %d ms), at most %.1f MB resident\n",
+		took[runs/2].Milliseconds(), runs, took[0].Milliseconds(), float64(memory)/1024)
 	if took[0] > limit {
 		fmt.Fprintf(os.Stderr, "firstrequest: above the limit of %s\n", limit)
 		os.Exit(1)

@@ -24,6 +24,9 @@ type fleetCase struct {
 	command         string // of the locks' actions; "" for locks that show none
 	others          int    // servers of the project that are not selected
 	parallel        int
+	snapshot        time.Duration // how long each snapshot takes; zero for 1 to 5 minutes
+	spread          time.Duration // by how much more at most
+	progress        hcloudsim.ProgressShape
 }
 
 func (c fleetCase) String() string {
@@ -43,9 +46,23 @@ type measured struct {
 	took    time.Duration
 	extra   int // requests beside looks
 	resent  int // creates sent again
+	limited int // requests that Hetzner refused because there were too many
+	made    int // snapshots
 }
 
-func measure(t *testing.T, c fleetCase, seed uint64) measured {
+// way is a way to make the snapshots of a project's servers web-*.
+type way func(t *testing.T, w *world, c fleetCase)
+
+// byAction is this action's.
+func byAction(t *testing.T, w *world, c fleetCase) {
+	t.Helper()
+	w.inputs["servers"], w.inputs["max-parallel"] = "web-*", fmt.Sprint(cmp.Or(c.parallel, 10))
+	if r := w.run(t); r.code != 0 {
+		t.Fatalf("exit %d\n%s", r.code, r.log)
+	}
+}
+
+func measure(t *testing.T, c fleetCase, seed uint64, work way) measured {
 	t.Helper()
 	w := newWorld(t, hcloudsim.Options{Seed: seed})
 	w.sample(t)
@@ -54,8 +71,12 @@ func measure(t *testing.T, c fleetCase, seed uint64) measured {
 	unlocked := map[string]time.Time{} // create path -> end of the lock
 	for i := range c.servers {
 		id := w.cloud.AddServer(hcloudsim.Server{
-			Name:     fmt.Sprintf("web-%03d", i),
-			Snapshot: hcloudsim.SnapshotBehaviour{Duration: time.Minute + time.Duration(dice.Int64N(int64(4*time.Minute)))},
+			Name: fmt.Sprintf("web-%03d", i),
+			Snapshot: hcloudsim.SnapshotBehaviour{
+				Duration: cmp.Or(c.snapshot, time.Minute+time.Duration(dice.Int64N(int64(4*time.Minute)))) +
+					time.Duration(dice.Int64N(int64(c.spread)+1)),
+				Progress: c.progress,
+			},
 		})
 		if i < c.locked {
 			length := 10*time.Second + time.Duration(dice.Int64N(int64(10*time.Minute)))
@@ -66,18 +87,16 @@ func measure(t *testing.T, c fleetCase, seed uint64) measured {
 	for i := range c.others {
 		w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("other-%03d", i)})
 	}
-	w.inputs["servers"], w.inputs["max-parallel"] = "web-*", fmt.Sprint(cmp.Or(c.parallel, 10))
-	r := w.run(t)
-	if r.code != 0 {
-		t.Fatalf("exit %d\n%s", r.code, r.log)
-	}
+	work(t, w, c)
 
-	m := measured{took: r.took}
+	m := measured{took: time.Since(start)}
 	ends := map[string]time.Time{} // action -> its end
-	actions := map[string]int64{}
-	for _, s := range r.snapshots(t) {
-		actions[fmt.Sprintf("/servers/%d/actions/create_image", *s.ServerID)] = *s.ActionID
+	for _, x := range w.cloud.Actions() {
+		if x.Command == "create_image" {
+			ends[fmt.Sprint(x.ID)] = x.Ends
+		}
 	}
+	m.made = len(ends)
 	var looks []time.Time
 	pages := (c.servers + c.others + hetzner.PerPage - 1) / hetzner.PerPage
 	for i, x := range w.cloud.History() {
@@ -86,25 +105,25 @@ func measure(t *testing.T, c fleetCase, seed uint64) measured {
 			m.extra++
 		case x.Method == http.MethodGet:
 			looks = append(looks, x.At)
+			if x.Status == http.StatusTooManyRequests {
+				m.limited++
+			}
 		case x.Status == http.StatusCreated:
 			m.extra++
 			if end, ok := unlocked[x.Path]; ok {
 				m.asked = append(m.asked, x.At.Sub(end))
 			}
-			ends[fmt.Sprint(actions[x.Path])] = time.Time{}
+		case x.Method == http.MethodPost && x.Status == http.StatusTooManyRequests:
+			m.limited++
+			looks = append(looks, x.At)
 		default: // refused: counts as a look, and the create sent again beside them
 			looks = append(looks, x.At)
 			m.extra++
 			m.resent++
 		}
 	}
-	for _, x := range w.cloud.Actions() {
-		if _, ok := ends[fmt.Sprint(x.ID)]; ok {
-			ends[fmt.Sprint(x.ID)] = x.Ends
-		}
-	}
 	for _, x := range w.cloud.History() {
-		if x.Path != "/actions" {
+		if x.Path != "/actions" || x.Status != http.StatusOK {
 			continue
 		}
 		for pair := range strings.SplitSeq(x.Query, "&") {
@@ -115,18 +134,12 @@ func measure(t *testing.T, c fleetCase, seed uint64) measured {
 			}
 		}
 	}
-	if len(ends) > 0 {
-		t.Errorf("%d ends were never noticed", len(ends))
-	}
 	m.looks = len(looks)
-	for i := range looks {
-		n := 0
-		for _, at := range looks[i:] {
-			if at.Sub(looks[i]) <= time.Minute {
-				n++
-			}
+	for first, i := 0, 0; i < len(looks); i++ {
+		for looks[i].Sub(looks[first]) > time.Minute {
+			first++
 		}
-		m.most = max(m.most, n)
+		m.most = max(m.most, i-first+1)
 	}
 	return m
 }
@@ -171,7 +184,10 @@ func measureAll(t *testing.T, c fleetCase, seeds uint64) measured {
 	var all measured
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
-			m := measure(t, c, seed+1)
+			m := measure(t, c, seed+1, byAction)
+			if len(m.noticed) != m.made {
+				t.Errorf("%d ends of %d were noticed", len(m.noticed), m.made)
+			}
 			all.asked, all.noticed = append(all.asked, m.asked...), append(all.noticed, m.noticed...)
 			all.looks, all.most, all.extra = max(all.looks, m.looks), max(all.most, m.most), max(all.extra, m.extra)
 			all.resent, all.took = max(all.resent, m.resent), max(all.took, m.took)

@@ -32,6 +32,10 @@ const (
 	// lookGap spreads the looks evenly; lookBurst of them may be sent at once after a pause.
 	lookGap   = 2300 * time.Millisecond
 	lookBurst = 2
+	// A look whose moment is foreseen may go out of its turn, keenGap after the one before, as long as the places that
+	// are left then last for a look every keenStretch.
+	keenGap     = 900 * time.Millisecond
+	keenStretch = 2600 * time.Millisecond
 )
 
 // budget keeps the rule above. Its zero value is a full budget.
@@ -108,6 +112,16 @@ func (b *budget) lookAt(now time.Time) (at time.Time, ok bool) {
 	return latest(at, latest(b.level.Add(-(lookBurst-1)*b.gap()), b.last.Add(b.stretch(now, 0)))), ok
 }
 
+// keenAt returns when the next look may be sent if its moment is foreseen. Long waits whose ends are foreseen take few
+// looks; what they save is spent when many of them end.
+func (b *budget) keenAt(now time.Time) (at time.Time, ok bool) {
+	at, ok = b.lookAt(now)
+	if soon, free := b.free(b.most() - lastSpare - createSpare); free && b.stretch(now, 1) <= keenStretch {
+		return earliest(at, latest(soon, b.last.Add(keenGap))), true
+	}
+	return at, ok
+}
+
 // idle reports whether the looks that somebody waits for leave room for others.
 func (b *budget) idle() bool { return len(b.spent)+b.reserved < b.most()*idleShare/100 }
 
@@ -117,7 +131,7 @@ func (b *budget) look(now time.Time) {
 	if b.level.Before(now) {
 		b.level = now
 	}
-	b.level = b.level.Add(b.gap())
+	b.level = earliest(b.level.Add(b.gap()), now.Add(lookBurst*b.gap()))
 }
 
 // lastLook reports whether the budget still holds the look that is kept for a cancelled run.

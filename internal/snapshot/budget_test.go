@@ -24,7 +24,11 @@ func FuzzBudget(f *testing.F) {
 				b.create()
 				flying = append(flying, p)
 			}
-			if at, ok := b.lookAt(now); ok && !at.After(now) {
+			lookAt := b.lookAt
+			if dice.IntN(4) == 0 {
+				lookAt = b.keenAt
+			}
+			if at, ok := lookAt(now); ok && !at.After(now) {
 				b.look(now)
 				counted, looks = append(counted, now), append(looks, now)
 			}

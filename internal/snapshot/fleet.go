@@ -709,10 +709,8 @@ func (f *fleet) wake(now time.Time) time.Time {
 			}
 		}
 	}
-	if due, ok := f.nextLook(); ok {
-		if at, ok := f.budget.lookAt(now); ok {
-			sooner(latest(due, at))
-		}
+	if at, ok := f.nextLook(now); ok {
+		sooner(at)
 	}
 	return wake
 }

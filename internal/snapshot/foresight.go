@@ -47,3 +47,8 @@ func (s *foresight) next(now time.Time, usual time.Duration) time.Time {
 	looks := max(1, (left+foresightMost-1)/foresightMost)
 	return now.Add(max(left/looks, foresightLeast))
 }
+
+// ripe reports whether the end is foreseen and may have come at the given time.
+func (s *foresight) ripe(at time.Time) bool {
+	return !s.fooled && !s.most.IsZero() && !s.least.After(at)
+}

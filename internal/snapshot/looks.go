@@ -80,6 +80,7 @@ type candidate struct {
 	due   time.Time
 	send  func(now time.Time) request
 	yield time.Duration // by how much it lets others go first
+	keen  bool          // its moment is foreseen, and nobody waits for an unlocked server, which nothing foretells
 }
 
 // candidates returns the looks that are of use and not under way.
@@ -95,6 +96,7 @@ func (f *fleet) candidates() []candidate {
 
 // next returns the look to send now: of those that are due the one that is overdue most, less what it yields.
 func (f *fleet) next(now time.Time) (candidate, bool) {
+	f.budget.prune(now) // some looks are candidates only while the budget is idle
 	due := slices.DeleteFunc(f.candidates(), func(c candidate) bool { return c.due.After(now) })
 	if len(due) == 0 {
 		return candidate{}, false
@@ -112,9 +114,8 @@ func (f *fleet) lookRequests(now time.Time) []request {
 	}
 	var requests []request
 	for {
-		at, ok := f.budget.lookAt(now)
 		c, some := f.next(now)
-		if !ok || at.After(now) || !some {
+		if at, ok := f.lookAt(now, c); !some || !ok || at.After(now) {
 			return requests
 		}
 		r := c.send(now)
@@ -124,17 +125,33 @@ func (f *fleet) lookRequests(now time.Time) []request {
 	}
 }
 
-// nextLook returns when the next look is due.
-func (f *fleet) nextLook() (at time.Time, ok bool) {
+// lookAt returns when the budget allows a look.
+func (f *fleet) lookAt(now time.Time, c candidate) (at time.Time, ok bool) {
+	if c.keen {
+		return f.budget.keenAt(now)
+	}
+	return f.budget.lookAt(now)
+}
+
+// nextLook returns when the next look may go, or when a keen one may come first.
+func (f *fleet) nextLook(now time.Time) (next time.Time, some bool) {
 	if f.ending() {
 		return time.Time{}, false
 	}
-	for _, c := range f.candidates() {
-		if !ok || c.due.Before(at) {
-			at, ok = c.due, true
+	sooner := func(at time.Time, ok bool) {
+		if ok && at.After(now) && (!some || at.Before(next)) {
+			next, some = at, true
 		}
 	}
-	return at, ok
+	usual, ok := f.budget.lookAt(now)
+	for _, c := range f.candidates() {
+		sooner(latest(c.due, usual), ok)
+		sooner(c.due, c.keen)
+	}
+	if c, due := f.next(now); due && c.keen {
+		sooner(f.budget.keenAt(now))
+	}
+	return next, some
 }
 
 // looked takes in the answer to a look. A look that failed changes nothing: it is due again at its usual time.
@@ -376,7 +393,9 @@ func (f *fleet) actionLook() (candidate, bool) {
 		return candidate{}, false
 	}
 	slices.SortStableFunc(watched, func(a, b *target) int { return a.actionDue.Compare(b.actionDue) })
-	return candidate{due: watched[0].actionDue, send: func(now time.Time) request {
+	first := watched[0]
+	keen := first.snapshot == creating && first.foresight.ripe(first.actionDue) && f.watchCount(true) == 0
+	return candidate{due: first.actionDue, keen: keen, send: func(now time.Time) request {
 		f.looks.actions.under = true
 		own, holder := f.actionInterval(&target{snapshot: creating}), f.actionInterval(&target{snapshot: locked})
 		var ids []int64
