@@ -18,6 +18,7 @@ clean_up() {
 # serve starts the simulated API on this machine's loopback with the flags given, and sets endpoint and token.
 serve() {
   go build -o "$work/demo" ./internal/demo
+  : >"$work/api.log"
   "$work/demo" -serve 127.0.0.1:0 "$@" >"$work/api.log" 2>&1 &
   endpoint=
   for _ in $(seq 100); do
@@ -34,7 +35,10 @@ serve() {
 serve_tls() {
   local address port=
   address=$(docker network inspect bridge -f '{{(index .IPAM.Config 0).Gateway}}')
+  # Some engines name the gateway only once it has been set by hand.
+  [ -n "$address" ] || address=$(ip -4 -o addr show docker0 | awk '{ sub("/.*", "", $4); print $4; exit }')
   go build -o "$work/tls" ./.ci/tls
+  : >"$work/tls.log"
   "$work/tls" "$address" "$endpoint" "$1" >"$work/tls.log" 2>&1 &
   for _ in $(seq 100); do
     port=$(head -n 1 "$work/tls.log")
