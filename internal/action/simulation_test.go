@@ -87,6 +87,7 @@ func TestRegressions(t *testing.T) {
 		251220: "the same, after another deletion that was lost",
 		403317: "an image was told not to be deleted after a refusal, while an earlier try that was lost deleted it",
 		479078: "the same, told nothing at all",
+		849768: "a shutdown whose answer was lost took effect late, and the guest went down a good while after that",
 		493501: "a server whose turn to be switched off had come waited an hour for the look before it",
 		212704: "a guest went down between the last look and the end of the watch over it",
 	} {

@@ -92,6 +92,9 @@ func cause(r snapshot.Result) string {
 		if r.Server.ID != 0 {
 			return "the server does not exist any more"
 		}
+		if isPattern(r.Name) {
+			return "no server in this project matches"
+		}
 		return "no server in this project goes by that"
 	case snapshot.Locked:
 		return "the server is locked" + by(r.Holder) + ", and if-locked says not to wait"
@@ -171,8 +174,18 @@ func advice(r snapshot.Result) string {
 	}
 	switch r.Reason {
 	case snapshot.NotFound:
+		if isPattern(r.Name) {
+			return "check the pattern or selector, and that the token belongs to the servers' project"
+		}
 		return "check the name, and that the token belongs to the server's project"
 	case snapshot.LockTimeout:
+		switch {
+		case r.Err != nil && r.Err.Code == "rate_limit_exceeded":
+			return "other programs use up the requests that Hetzner grants the project; find out which, or run it at another time"
+		case r.Err != nil && r.Holder == nil:
+			return "run it again later, or set a longer lock-timeout; Hetzner shows nothing that holds the server, so if that lasts, " +
+				"look for maintenance at https://status.hetzner.com, or give the last value in the brackets to Hetzner's support"
+		}
 		return "run it again later, or set a longer lock-timeout"
 	case snapshot.SnapshotTimeout:
 		return "a large disk can need a longer snapshot-timeout"
@@ -203,10 +216,15 @@ func advice(r snapshot.Result) string {
 		return "GITHUB_STATE must name a file that can be written"
 	case snapshot.ShutdownSelf:
 		return "exclude it, or run this from another machine"
-	case snapshot.Locked, snapshot.RunCancelled, snapshot.PowerOnFailed:
+	case snapshot.Locked:
+		return "run it again when the lock is gone, or let if-locked be wait"
+	case snapshot.RunCancelled, snapshot.PowerOnFailed:
 	}
 	return ""
 }
+
+// isPattern reports whether what was asked for is a glob or a label selector: Hetzner's server names hold none of these.
+func isPattern(name string) bool { return strings.ContainsAny(name, "*?[]!=(),") }
 
 func size(r snapshot.Result) string {
 	if r.SizeGB == 0 {

@@ -47,7 +47,7 @@ func headline(o snapshot.Outcome, t Tally) string {
 }
 
 func failures(b *strings.Builder, o snapshot.Outcome) {
-	n := 0
+	n, last := 0, ""
 	for _, r := range o.Results {
 		if r.Status != snapshot.Failed && !r.LeftOff {
 			continue
@@ -64,9 +64,14 @@ func failures(b *strings.Builder, o snapshot.Outcome) {
 		for _, detail := range a.details {
 			fmt.Fprintf(b, "<br>%s.", cell(detail))
 		}
-		if a.next != "" {
+		switch {
+		case a.next == "" || a.next == last: // a hundred servers that fail alike need the advice once
+		case strings.HasPrefix(a.next, "hcloud "):
+			fmt.Fprintf(b, "<br>*What to try:* <code>%s</code>", cell(a.next))
+		default:
 			fmt.Fprintf(b, "<br>*What to try:* %s.", cell(a.next))
 		}
+		last = a.next
 		b.WriteString("\n")
 	}
 	if n > failuresMost {

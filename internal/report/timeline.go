@@ -40,7 +40,8 @@ type timeline struct {
 // note ends a server's phase and begins the next one, where the event is the beginning of one.
 func (l *timeline) note(e snapshot.Event) {
 	name, tag := phase(e)
-	if name == "" && e.Kind != snapshot.EventFinished && e.Kind != snapshot.EventUnlocked {
+	ends := e.Kind == snapshot.EventFinished || e.Kind == snapshot.EventUnlocked || e.Kind == snapshot.EventRunning
+	if name == "" && !ends {
 		return
 	}
 	if l.tracks == nil {
@@ -55,6 +56,8 @@ func (l *timeline) note(e snapshot.Event) {
 		if last := &t.spans[n-1]; name == last.name || e.Kind == snapshot.EventHeld {
 			last.name = cmp.Or(name, last.name) // the same phase, of which more is known now
 			return
+		} else if e.Kind == snapshot.EventRunning && last.name != phaseOn {
+			return // what its snapshot is at goes on
 		}
 		t.spans[n-1].end = e.At
 	}
@@ -63,28 +66,39 @@ func (l *timeline) note(e snapshot.Event) {
 	}
 }
 
+// How Mermaid draws the phases: waiting in grey, work on the snapshot in blue, and with a red frame while the server is
+// down. The phase in which a snapshot failed is all red.
+const (
+	tagWaits  = "done"
+	tagWorks  = "active"
+	tagDown   = "crit, done"
+	tagFailed = "crit"
+)
+
+const phaseOn = "switching on"
+
 // phase names the phase that an event begins; "" for none.
 func phase(e snapshot.Event) (name, tag string) {
 	switch e.Kind { //nolint:exhaustive // the others begin no phase
 	case snapshot.EventLocked:
-		return "locked", "crit"
+		return "locked", tagWaits
 	case snapshot.EventHeld:
-		return "locked by " + e.Holder.Command, "crit"
+		return "locked by " + e.Holder.Command, tagWaits
 	case snapshot.EventLost:
-		return "answer lost", "crit"
+		return "answer lost", tagWaits
 	case snapshot.EventStopping:
-		return "shutting down", "crit"
+		return "shutting down", tagDown
 	case snapshot.EventOff:
-		return "off", "crit"
+		return "off", tagDown
 	case snapshot.EventEnded:
 		if e.Result.Reason == snapshot.ShutdownTimeout {
-			return "making sure that it runs", "crit"
+			return "making sure that it runs", tagWaits
 		}
-		return "switching on", "crit"
+		return phaseOn, tagDown
 	case snapshot.EventAccepted, snapshot.EventAdopted:
-		return "snapshot", "active"
+		return "snapshot", tagWorks
 	case snapshot.EventCopied:
-		return "becoming available", "done"
+		return "becoming available", tagWorks
 	}
 	return "", ""
 }
@@ -118,7 +132,10 @@ func (l *timeline) mermaid(results []snapshot.Result) string {
 	b.WriteString("```mermaid\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n")
 	for _, row := range rows[:min(len(rows), timelineMost)] {
 		fmt.Fprintf(&b, "  section %s\n", plain(row.name))
-		for _, s := range row.spans {
+		for i, s := range row.spans {
+			if row.failed && i == len(row.spans)-1 {
+				s.tag = tagFailed
+			}
 			end := s.end
 			if end.Sub(s.start) < spanLeast {
 				end = s.start.Add(spanLeast)

@@ -59,7 +59,7 @@ type cutPower struct {
 	since  time.Time // when the state began: a look that began before says nothing about it
 	raised time.Time // when it began to be switched on
 	until  time.Time // how long a lingering server is watched
-	lost   time.Time // when the last answer to a shutdown or power-off was lost
+	late   time.Time // until when a shutdown or power-off whose answer was lost may still put it down
 	left   bool      // the run is over: a lingering server is left to the post step
 	// Until when a guest that was not seen off yet may still shut down.
 	goesDown time.Time
@@ -330,7 +330,11 @@ func (f *fleet) powered(a answer, failure *hetzner.Error, now time.Time) {
 	}
 	t.cut.under = 0
 	if verdict == hetzner.Lost && failure != nil && (a.op == opShutdown || a.op == opPowerOff) {
-		t.cut.lost = now
+		late := now.Add(effectLimit)
+		if a.op == opShutdown {
+			late = late.Add(lingerFor) // the guest takes its time then
+		}
+		t.cut.late = latest(t.cut.late, late)
 	}
 	switch a.op { //nolint:exhaustive // the other ops are no power requests
 	case opShutdown:
@@ -531,8 +535,8 @@ func (f *fleet) restore(t *target, now time.Time) {
 	t.power, t.cut.told, t.cut.cut, t.cut.err, t.cut.tries, t.cut.again = restored, false, false, nil, 0, time.Time{}
 	f.lastRestored = now
 	f.tellOf(t, Event{Kind: EventRunning, Took: t.cut.outage.total}, now)
-	if late := t.cut.lost.Add(effectLimit); !t.cut.lost.IsZero() && late.After(now) {
-		f.linger(t, late, now)
+	if t.cut.late.After(now) {
+		f.linger(t, t.cut.late, now)
 	}
 	if t.snapshot == finished && t.powerDone() {
 		f.complete(t, now)
