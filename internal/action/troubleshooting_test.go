@@ -28,7 +28,7 @@ func TestTroubleshooting(t *testing.T) {
 			shown = regexp.MustCompile(pattern)
 		}
 		var lines strings.Builder
-		for line := range strings.Lines(read(t, filepath.Join("testdata/scenarios", m[1], "log.txt"))) {
+		for line := range strings.Lines(read(t, filepath.Join("testdata", "scenarios", m[1], "log.txt"))) {
 			if shown.MatchString(line) {
 				lines.WriteString(asRead(line))
 			}
