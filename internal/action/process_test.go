@@ -1,0 +1,90 @@
+package action_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/org/hsnap-action/internal/action"
+	"github.com/org/hsnap-action/internal/hcloudsim"
+)
+
+func TestCommandLine(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"/hsnap-action", "--help"}, 0, "Exit codes:"},
+		{[]string{"/hsnap-action", "-h"}, 0, "Exit codes:"},
+		{[]string{"/hsnap-action", "--version"}, 0, "hsnap-action v1.2.3"},
+		{[]string{"/hsnap-action", "db-1"}, 2, `unknown argument "db-1"`},
+		{[]string{"/hsnap-action", "--help", "servers"}, 2, `unknown argument "--help"`},
+	} {
+		var out strings.Builder
+		p := action.Process{Args: test.args, Version: "v1.2.3", Out: &out, Env: []string{"HCLOUD_TOKEN=" + hcloudsim.DefaultToken}}
+		if code := p.Main(t.Context()); code != test.code || !strings.Contains(out.String(), test.says) {
+			t.Errorf("%q: exit %d, want %d with %q\n%s", test.args, code, test.code, test.says, out.String())
+		}
+	}
+}
+
+// A next step that can't read the image IDs must not go on as if all were well.
+func TestOutputsThatCannotBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hcloudsim.Options{Seed: 1})
+		w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
+		w.inputs["servers"] = "db-1"
+		w.env["GITHUB_OUTPUT"] = filepath.Join(w.dir, "no", "such", "directory")
+		if r := w.run(t); r.code != 1 || !strings.Contains(r.log, "::error::") || len(w.cloud.Images()) != 1 {
+			t.Errorf("exit %d with %d images, want 1 with one and an error\n%s", r.code, len(w.cloud.Images()), r.log)
+		}
+	})
+}
+
+// Runs that nobody names must not be taken for one, or the second would adopt the first one's snapshot.
+func TestRunsWithoutAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hcloudsim.Options{Seed: 1})
+		w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
+		w.inputs["servers"], w.inputs["on-rerun"] = "db-1", "reuse"
+		for _, run := range []struct{ id, attempt string }{{"", ""}, {"", ""}, {"17", "first"}} {
+			w.env["GITHUB_RUN_ID"], w.env["GITHUB_RUN_ATTEMPT"] = run.id, run.attempt
+			w.seed++
+			if r := w.run(t); r.code != 0 {
+				t.Fatalf("exit %d\n%s", r.code, r.log)
+			}
+			time.Sleep(time.Minute)
+		}
+		seen := map[string]bool{}
+		for _, image := range w.cloud.Images() {
+			seen[image.Labels["hsnap/run"]] = true
+		}
+		if len(seen) != 3 || !seen["17"] {
+			t.Errorf("the runs are labelled %v, want three names and one of them 17", seen)
+		}
+	})
+}
+
+func TestPostStepWithoutSense(t *testing.T) {
+	for _, test := range []struct {
+		state, servers string
+		code           int
+		says           string
+	}{
+		{"", "db-1", 0, ""},
+		{"db-1,-5,0,@17,5e3", "db-1", 0, ""}, // nobody's servers
+		{"1000001", "", 2, "servers"},        // whatever made the step work is gone
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, hcloudsim.Options{Seed: 1})
+			w.inputs["servers"] = test.servers
+			r := w.post(t, ran{state: map[string]string{"off": test.state}})
+			if r.code != test.code || !strings.Contains(r.log, test.says) || len(w.cloud.History()) != 0 {
+				t.Errorf("%q: exit %d after %d requests, want %d and none\n%s", test.state, r.code, len(w.cloud.History()), test.code, r.log)
+			}
+		})
+	}
+}
