@@ -1,7 +1,6 @@
 package action_test
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -33,12 +32,7 @@ func oneByOne(t *testing.T, w *world, _ fleetCase) {
 
 func byLibrary(t *testing.T, w *world, parallel int) {
 	t.Helper()
-	client := hcloud.NewClient(hcloud.WithToken(hcloudsim.DefaultToken), hcloud.WithEndpoint("http://127.0.0.1/v1"),
-		hcloud.WithHTTPClient(&http.Client{Transport: w.cloud.Transport()}))
-	servers, err := client.Server.AllWithOpts(t.Context(), hcloud.ServerListOpts{ListOpts: hcloud.ListOpts{PerPage: 50}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	client, servers := byClient(t, w)
 	places := make(chan struct{}, parallel)
 	for i, server := range servers {
 		places <- struct{}{}
@@ -61,6 +55,18 @@ func byLibrary(t *testing.T, w *world, parallel int) {
 	for range parallel {
 		places <- struct{}{}
 	}
+}
+
+// byClient returns the library's client and the project's servers as it lists them.
+func byClient(t *testing.T, w *world, options ...hcloud.ClientOption) (*hcloud.Client, []*hcloud.Server) {
+	t.Helper()
+	client := hcloud.NewClient(append(options, hcloud.WithToken(hcloudsim.DefaultToken), hcloud.WithEndpoint("http://127.0.0.1/v1"),
+		hcloud.WithHTTPClient(&http.Client{Transport: w.cloud.Transport()}))...)
+	servers, err := client.Server.AllWithOpts(t.Context(), hcloud.ServerListOpts{ListOpts: hcloud.ListOpts{PerPage: 50}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client, servers
 }
 
 // once measures one run of a project.
@@ -95,7 +101,7 @@ func TestPerformance(t *testing.T) {
 		before, rest, ok := strings.Cut(page, begin)
 		_, after, ok2 := strings.Cut(rest, end)
 		if !ok || !ok2 {
-			t.Fatal(errors.New("no markers for " + name))
+			t.Fatal("no markers for " + name)
 		}
 		page = before + begin + table(t) + end + after
 	}
@@ -190,12 +196,7 @@ func percentageTable(t *testing.T) string {
 // atPauses asks for all snapshots and looks at them every 3.7 s, 25 at once, whatever their percentages say.
 func atPauses(t *testing.T, w *world, _ fleetCase) {
 	t.Helper()
-	client := hcloud.NewClient(hcloud.WithToken(hcloudsim.DefaultToken), hcloud.WithEndpoint("http://127.0.0.1/v1"),
-		hcloud.WithHTTPClient(&http.Client{Transport: w.cloud.Transport()}), hcloud.WithPollOpts(hcloud.PollOpts{BackoffFunc: hcloud.ConstantBackoff(3700 * time.Millisecond)}))
-	servers, err := client.Server.AllWithOpts(t.Context(), hcloud.ServerListOpts{ListOpts: hcloud.ListOpts{PerPage: 50}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	client, servers := byClient(t, w, hcloud.WithPollOpts(hcloud.PollOpts{BackoffFunc: hcloud.ConstantBackoff(3700 * time.Millisecond)}))
 	actions := make([]*hcloud.Action, len(servers))
 	done := make(chan error, len(servers))
 	for i, server := range servers {

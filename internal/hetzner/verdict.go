@@ -74,6 +74,9 @@ const CodeLocked = string(hcloud.ErrorCodeLocked)
 // CodeNotFound is Hetzner's code for a resource that does not exist.
 const CodeNotFound = string(hcloud.ErrorCodeNotFound)
 
+// CodeRateLimit is Hetzner's code for a project whose requests are used up.
+const CodeRateLimit = string(hcloud.ErrorCodeRateLimitExceeded)
+
 // verdict is the whole rule of what a failed change means. Only an error body of Hetzner's own with a status below
 // 500 proves that nothing was done; a gateway's page, a 5xx and a broken connection prove nothing.
 func verdict(status int, code hcloud.ErrorCode, sent bool) Verdict {

@@ -180,7 +180,7 @@ func advice(r snapshot.Result) string {
 		return "check the name, and that the token belongs to the server's project"
 	case snapshot.LockTimeout:
 		switch {
-		case r.Err != nil && r.Err.Code == "rate_limit_exceeded":
+		case r.Err != nil && r.Err.Code == hetzner.CodeRateLimit:
 			return "other programs use up the requests that Hetzner grants the project; find out which, or run it at another time"
 		case r.Err != nil && r.Holder == nil:
 			return "run it again later, or set a longer lock-timeout; Hetzner shows nothing that holds the server, so if that lasts, " +

@@ -131,6 +131,7 @@ func (b *budget) look(now time.Time) {
 	if b.level.Before(now) {
 		b.level = now
 	}
+	// A burst of keen looks must not keep the others waiting for all that it has taken: stretch sees to that.
 	b.level = earliest(b.level.Add(b.gap()), now.Add(lookBurst*b.gap()))
 }
 
