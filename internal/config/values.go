@@ -80,7 +80,7 @@ func (c *Count) EnvDecode(value string) error {
 	const most = 100_000 // more than any account can hold
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || n < 1 || n > most {
-		return refuse(value, "is not accepted: give a whole number, 1 or more")
+		return refuse(value, "is not accepted: give a whole number from 1 to 100000")
 	}
 	*c = Count(n)
 	return nil
@@ -157,6 +157,9 @@ func parseDuration(value string) (time.Duration, error) {
 	}
 	var sum time.Duration
 	rest, negative := strings.CutPrefix(value, "-")
+	if rest == "" {
+		return 0, refuse(value, "is no duration: give numbers with the units s, m, h, d or w, as 90s, 1h30m or 7d")
+	}
 	for rest != "" {
 		number := rest[:len(rest)-len(strings.TrimLeft(rest, digits))]
 		rest = rest[len(number):]

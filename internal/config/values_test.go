@@ -103,7 +103,7 @@ func TestMaxParallel(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
-	const mistake = "give a whole number, 1 or more"
+	const mistake = "give a whole number from 1 to 100000"
 	check(t, "MAX_UNAVAILABLE", func(c config.Config) config.Count { return c.MaxUnavailable }, []value[config.Count]{
 		{given: "1", want: 1},
 		{given: "365", want: 365},
@@ -121,6 +121,7 @@ func TestPause(t *testing.T) {
 		{given: "90s", want: config.Pause(90 * time.Second)},
 		{given: "-1s", mistake: "or 0s for none"},
 		{given: "0", mistake: "has no unit"},
+		{given: "-", mistake: "is no duration"},
 	})
 }
 
@@ -174,7 +175,7 @@ func TestDuration(t *testing.T) {
 		{given: "0s", mistake: zero},
 		{given: "0d", mistake: zero},
 		{given: "-5m", mistake: zero},
-		{given: "-", mistake: zero},
+		{given: "-", mistake: no},
 		{given: "0.1ns", mistake: zero},
 		{given: "1h30", mistake: no},
 		{given: "+5m", mistake: no},

@@ -49,7 +49,7 @@ func headline(o snapshot.Outcome, t Tally) string {
 func failures(b *strings.Builder, o snapshot.Outcome) {
 	n, last := 0, ""
 	for _, r := range o.Results {
-		if r.Status != snapshot.Failed && !r.LeftOff {
+		if r.Status != snapshot.Failed && !r.LeftOff && !r.MaySlip {
 			continue
 		}
 		if n++; n > failuresMost {
