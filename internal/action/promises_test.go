@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -264,4 +265,133 @@ func TestOutputsAfterWrongInputs(t *testing.T) {
 			t.Errorf("exit %d, outputs %v", r.code, r.outputs)
 		}
 	})
+}
+
+// tries returns when each create of a server arrived, counted from the first request of the run.
+func (w *world) tries(server int64) []time.Duration {
+	var at []time.Duration
+	for _, x := range w.cloud.History() {
+		if x.Path == fmt.Sprintf("/servers/%d/actions/create_image", server) {
+			at = append(at, x.At.Sub(w.cloud.History()[0].At))
+		}
+	}
+	return at
+}
+
+// A few servers that refuse without a visible lock are each tried again after 5, 10, then every 20 s: the looks that
+// nobody needs meanwhile are enough for that.
+func TestFewRefusersAreTriedInTime(t *testing.T) {
+	for _, refusers := range []int{1, 2} {
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+			var servers []int64
+			for i := range refusers {
+				servers = append(servers, w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("a-%d", i)}))
+				w.cloud.Lock(servers[i], hcloudsim.Lock{Hidden: true})
+			}
+			w.inputs["servers"], w.inputs["lock-timeout"] = "*", "2m"
+			r := w.run(t)
+			for _, id := range servers {
+				want := []time.Duration{0, 5 * time.Second, 15 * time.Second, 35 * time.Second, 55 * time.Second, 75 * time.Second}
+				got := w.tries(id)
+				for i, slack := range []time.Duration{1, 1, 1, 1, 8, 8} { // seconds: later on looks may have taken the place
+					if i >= len(got) || got[i]-want[i] > slack*time.Second {
+						t.Errorf("%d refuse, server %d was tried at %s, want about %s", refusers, id, got, want)
+						break
+					}
+				}
+			}
+			judgeLooks(t, w, r)
+		})
+	}
+}
+
+// However many servers refuse, none waits longer than lock-timeout: what they wait for is Hetzner, also while the budget
+// spaces their tries out.
+func TestLockTimeoutBoundsManyRefusers(t *testing.T) {
+	for _, refusers := range []int{1, 10, 50} {
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+			w.sample(t)
+			for i := range refusers {
+				w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("a-%02d", i)})
+			}
+			w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.ErrorJSON, Method: http.MethodPost, Status: 403, Code: "maintenance", Message: "maintenance"})
+			w.inputs["servers"], w.inputs["max-parallel"], w.inputs["lock-timeout"] = "*", "100", "5m"
+			r := w.run(t)
+			first := time.Minute * time.Duration(refusers/15) // until the last has been asked for the first time
+			if r.code != 1 || r.took > first+6*time.Minute || r.outputs["failed-count"] != fmt.Sprint(refusers) {
+				t.Errorf("%d refuse: exit %d after %s, %s failed", refusers, r.code, r.took, r.outputs["failed-count"])
+			}
+			judgeLooks(t, w, r)
+		})
+	}
+}
+
+// Creates that Hetzner refuses for good are none of the requests that the budget counts, and delay nobody.
+func TestFinalRefusalsDelayNobody(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		for i := range 40 {
+			w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("a-%02d", i)})
+		}
+		last := w.cloud.AddServer(hcloudsim.Server{Name: "z"})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.ErrorJSON, Method: http.MethodPost, Status: 422, Code: "invalid_input", Message: "no", Times: 40})
+		w.inputs["servers"], w.inputs["max-parallel"] = "*", "100"
+		w.run(t)
+		if at := w.tries(last); len(at) != 1 || at[0] > 20*time.Second {
+			t.Errorf("the one that is accepted was asked for at %s", at)
+		}
+	})
+}
+
+// A server that is off for its snapshot has its place: it is asked for again although others wait for one.
+func TestServerThatIsOffHasItsPlace(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		a := w.cloud.AddServer(hcloudsim.Server{Name: "a"})
+		w.cloud.AddServer(hcloudsim.Server{Name: "b", Status: "off"})
+		w.cloud.AddServer(hcloudsim.Server{Name: "c", Status: "off"})
+		w.cloud.Inject(hcloudsim.Fault{
+			Kind: hcloudsim.ErrorJSON, Status: 409, Code: "conflict", Message: "conflict", Times: 1, Path: fmt.Sprintf("/servers/%d/actions/create_image", a),
+		})
+		w.inputs["servers"], w.inputs["max-parallel"], w.inputs["shutdown"] = "*", "1", "graceful"
+		r := w.run(t)
+		if got := w.tries(a); r.code != 0 || len(got) != 2 || got[1]-got[0] > 8*time.Second {
+			t.Errorf("exit %d, a was asked for at %s\n%s", r.code, got, r.log)
+		}
+	})
+}
+
+// A cancelled run asks for the power of each server before it asks for any again.
+func TestCancelAsksForEachServersPower(t *testing.T) {
+	for _, cancelled := range []time.Duration{35 * time.Second, time.Minute, 2*time.Minute + time.Second} {
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) { cancelAsks(t, w, cancelled) })
+	}
+}
+
+func cancelAsks(t *testing.T, w *world, cancelled time.Duration) {
+	t.Helper()
+	const servers = 10
+	for i := range servers {
+		id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("a-%d", i), Snapshot: hcloudsim.SnapshotBehaviour{
+			Duration: 10 * time.Minute, LockFor: -1,
+		}})
+		if i < servers/2 {
+			w.cloud.Lock(id, hcloudsim.Lock{From: 15 * time.Second, Hidden: true})
+		}
+	}
+	w.cloud.Inject(hcloudsim.Fault{ // none comes back before the cancel
+		Kind: hcloudsim.ErrorJSON, Status: 409, Code: "conflict", Message: "conflict", Path: "/servers/*/actions/poweron", For: 2 * time.Minute,
+	})
+	w.inputs["servers"], w.inputs["shutdown"], w.inputs["max-unavailable"], w.inputs["settle-time"] = "*", "graceful", "10", "0s"
+	w.signals = []signalAt{{cancelled, syscall.SIGINT}}
+	start := time.Now()
+	r := w.run(t)
+	asked := map[string]bool{}
+	for _, x := range w.cloud.History() {
+		if strings.HasSuffix(x.Path, "/poweron") && x.At.Sub(start) >= cancelled {
+			asked[x.Path] = true
+		}
+	}
+	if len(asked) != servers || r.code != 130 {
+		t.Errorf("cancelled after %s: exit %d, %d of %d servers were asked for", cancelled, r.code, len(asked), servers)
+	}
+	judgeLooks(t, w, r)
 }

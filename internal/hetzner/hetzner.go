@@ -148,11 +148,11 @@ func (c *Client) Actions(ctx context.Context, ids []int64) ([]Action, Quota, err
 	return convert(body.Actions, actionFrom), answer.quota, err
 }
 
-// ServerActions returns the newest actions of a server, at most one page of them: the running ones, or all.
-func (c *Client) ServerActions(ctx context.Context, server int64, running bool) ([]Action, Quota, error) {
+// ServerActions returns the newest actions of a server, at most one page of them: those with a status, or all for "".
+func (c *Client) ServerActions(ctx context.Context, server int64, status string) ([]Action, Quota, error) {
 	query := url.Values{"sort": {"id:desc"}, "per_page": {strconv.Itoa(PerPage)}}
-	if running {
-		query.Set("status", "running")
+	if status != "" {
+		query.Set("status", status)
 	}
 	body, answer, err := get[schema.ActionListResponse](ctx, c, path("servers", server, "actions"), query)
 	if err == nil && (body.Actions == nil || answer.pagination == nil) {

@@ -191,11 +191,14 @@ func TestTimeouts(t *testing.T) {
 func TestLooksTakeNoHalfAnswers(t *testing.T) {
 	ctx := context.Background()
 	looks := map[string]func(*hetzner.Client) error{
-		"server":         func(c *hetzner.Client) error { _, _, err := c.Server(ctx, 42); return err },
-		"servers":        func(c *hetzner.Client) error { _, _, err := c.ServerPage(ctx, "", 1); return err },
-		"images":         func(c *hetzner.Client) error { _, _, err := c.ImagePage(ctx, "", 1); return err },
-		"actions":        func(c *hetzner.Client) error { _, _, err := c.Actions(ctx, []int64{1}); return err },
-		"server actions": func(c *hetzner.Client) error { _, _, err := c.ServerActions(ctx, 42, true); return err },
+		"server":  func(c *hetzner.Client) error { _, _, err := c.Server(ctx, 42); return err },
+		"servers": func(c *hetzner.Client) error { _, _, err := c.ServerPage(ctx, "", 1); return err },
+		"images":  func(c *hetzner.Client) error { _, _, err := c.ImagePage(ctx, "", 1); return err },
+		"actions": func(c *hetzner.Client) error { _, _, err := c.Actions(ctx, []int64{1}); return err },
+		"server actions": func(c *hetzner.Client) error {
+			_, _, err := c.ServerActions(ctx, 42, hetzner.ActionRunning)
+			return err
+		},
 	}
 	for name, look := range looks {
 		for _, answer := range []answering{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 )
 
@@ -39,17 +40,23 @@ func (i Image) Available() bool { return i.Status == "available" }
 type Action struct {
 	ID                      int64
 	Command                 string
-	Status                  string // "running", "success", "error"
-	Progress                int    // percent
-	Started                 time.Time
+	Status                  string    // [ActionRunning], [ActionSucceeded] or "error"
+	Progress                int       // percent
+	Started, Finished       time.Time // in whole seconds by Hetzner's clock; Finished is zero while it runs
 	ErrorCode, ErrorMessage string
 }
 
+// The statuses of an action that somebody asks for.
+const (
+	ActionRunning   = string(hcloud.ActionStatusRunning)
+	ActionSucceeded = string(hcloud.ActionStatusSuccess)
+)
+
 // Running reports whether the action has not ended yet.
-func (a Action) Running() bool { return a.Status == "running" }
+func (a Action) Running() bool { return a.Status == ActionRunning }
 
 // Succeeded reports whether the action ended well. Whatever is neither running nor a success is a failure.
-func (a Action) Succeeded() bool { return a.Status == "success" }
+func (a Action) Succeeded() bool { return a.Status == ActionSucceeded }
 
 func (s Server) resourceID() int64 { return s.ID }
 func (i Image) resourceID() int64  { return i.ID }
@@ -82,6 +89,9 @@ func imageFrom(i schema.Image) Image {
 
 func actionFrom(a schema.Action) Action {
 	action := Action{ID: a.ID, Command: a.Command, Status: a.Status, Progress: a.Progress, Started: a.Started}
+	if a.Finished != nil {
+		action.Finished = *a.Finished
+	}
 	if a.Error != nil {
 		action.ErrorCode, action.ErrorMessage = a.Error.Code, a.Error.Message
 	}

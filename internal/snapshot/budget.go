@@ -24,6 +24,10 @@ const (
 	poorShare = 20
 	fairShare = 50
 	goodShare = 70
+	// poorStretch is how far apart looks may come to lie for creates that may well be refused, beyond their share.
+	poorStretch = 3 * time.Second
+	// keepShare is how much of the budget, in percent, is kept at most for the power of servers that are off.
+	keepShare = 34
 	// createStretch is the longest pause between two looks that a create may cause, so that a burst of them can't use
 	// up the minute's places and leave none for looks.
 	createStretch = 5 * time.Second
@@ -42,6 +46,7 @@ const (
 type budget struct {
 	spent    []expense // within the window, oldest first
 	reserved int       // creates whose answer is not known yet
+	kept     int       // servers that are off: when the run is cancelled, each is asked for at once
 	low      bool      // the project's own limit is nearly used up: take half
 	level    time.Time // the time at which the looks sent so far are paid for, at one a gap
 	last     time.Time // when the last look was sent
@@ -59,6 +64,10 @@ func (b *budget) most() int {
 	}
 	return budgetMost
 }
+
+// spare returns how many places are kept for the end of a cancelled run: for its last look, and for the power of servers
+// that are off.
+func (b *budget) spare() int { return lastSpare + min(b.kept, b.most()*keepShare/100) }
 
 // prune forgets what has left the window.
 func (b *budget) prune(now time.Time) {
@@ -98,7 +107,7 @@ func (b *budget) free(most int) (at time.Time, ok bool) {
 // extra, nor those that become free as expenses leave the window.
 func (b *budget) stretch(now time.Time, extra int) time.Duration {
 	var gap time.Duration
-	free := b.most() - lastSpare - len(b.spent) - b.reserved - extra
+	free := b.most() - b.spare() - len(b.spent) - b.reserved - extra
 	for i, e := range b.spent {
 		gap = max(gap, e.at.Add(budgetWindow).Sub(now)/time.Duration(max(free+i+1, 1)))
 	}
@@ -108,7 +117,7 @@ func (b *budget) stretch(now time.Time, extra int) time.Duration {
 // lookAt returns when the next look may be sent; ok is false while only the answer to a create can tell.
 func (b *budget) lookAt(now time.Time) (at time.Time, ok bool) {
 	b.prune(now)
-	at, ok = b.free(b.most() - lastSpare - createSpare)
+	at, ok = b.free(b.most() - b.spare() - createSpare)
 	return latest(at, latest(b.level.Add(-(lookBurst-1)*b.gap()), b.last.Add(b.stretch(now, 0)))), ok
 }
 
@@ -116,7 +125,7 @@ func (b *budget) lookAt(now time.Time) (at time.Time, ok bool) {
 // looks; what they save is spent when many of them end.
 func (b *budget) keenAt(now time.Time) (at time.Time, ok bool) {
 	at, ok = b.lookAt(now)
-	if soon, free := b.free(b.most() - lastSpare - createSpare); free && b.stretch(now, 1) <= keenStretch {
+	if soon, free := b.free(b.most() - b.spare() - createSpare); free && b.stretch(now, 1) <= keenStretch {
 		return earliest(at, latest(soon, b.last.Add(keenGap))), true
 	}
 	return at, ok
@@ -150,7 +159,7 @@ func (b *budget) createAt(now time.Time, p prospect) (at time.Time, ok bool) {
 	if b.blinds(now, p) {
 		at = latest(at, now.Add(lookGap)) // by then a look has gone, or a place is free
 	}
-	if b.creates() < b.most()*share/100 {
+	if b.creates() < b.most()*share/100 || p == poor && b.stretch(now, 1) <= poorStretch {
 		return at, ok
 	}
 	for _, e := range b.spent {
@@ -161,14 +170,20 @@ func (b *budget) createAt(now time.Time, p prospect) (at time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// powerAt returns when a power request may be sent: with no share of its own, since a server may be off. Last lets it
-// take the place that is kept for the end of a cancelled run.
-func (b *budget) powerAt(now time.Time, last bool) (at time.Time, ok bool) {
+// powerAt returns when a power request may be sent: with no share of its own, since a server may be off, but for one that
+// was refused before.
+func (b *budget) powerAt(now time.Time, again bool) (at time.Time, ok bool) {
 	b.prune(now)
-	if last {
-		return b.free(budgetMost)
+	if again {
+		return b.free(b.most() - b.spare())
 	}
 	return b.free(b.most() - lastSpare)
+}
+
+// lastPowerAt is the same for a cancelled run, which may take all places that are left.
+func (b *budget) lastPowerAt(now time.Time) (at time.Time, ok bool) {
+	b.prune(now)
+	return b.free(budgetMost)
 }
 
 // blinds reports whether one more create would keep the looks from going on: whether none could follow the last one

@@ -65,7 +65,7 @@ type request struct {
 	ids      []int64 // of actions
 	selector string
 	page     int
-	running  bool // of a server's actions, only those
+	status   string // of a server's actions; "" for all
 	image    hetzner.NewImage
 	imageID  int64 // the image that op is about; in the answer to a create, the new one
 	off      []Recorded
@@ -103,8 +103,6 @@ type fleet struct {
 	haltedBy     Reason         // what happened to another server, "" when the record can't be written
 	haltedErr    *hetzner.Error // and what was answered
 	recorded     []Recorded     // as it was noted last
-
-	thinErr *hetzner.Error // why the last listing for thinning out failed
 
 	events   []Event   // since the last call of drain
 	lastNews time.Time // when the last event happened
@@ -155,6 +153,7 @@ func (f *fleet) begin(t *target, found findings, now time.Time) {
 	case ok:
 		t.result.Reused, t.result.ImageID = true, image.ID
 		t.result.Description, t.result.SizeGB, t.result.Request = image.Description, image.SizeGB, ""
+		t.result.Protected = image.Protected
 		f.finish(t, Available, "", now)
 		return
 	case len(t.server.Volumes) > 0 && f.settings.IfVolumes == Fail:
@@ -214,6 +213,7 @@ func (f *fleet) plan(now time.Time) (requests []request, wake time.Time) {
 	f.expire(now)
 	f.progress(now)
 	f.turns(now)
+	f.budget.kept = f.unavailable()
 	if r, ok := f.record(); ok {
 		return []request{r}, now // before anything that it is about
 	}
@@ -234,12 +234,16 @@ func (f *fleet) done() bool {
 func (f *fleet) cancel(now time.Time) {
 	if f.cancelled.IsZero() {
 		f.cancelled = now
+		for _, t := range f.targets {
+			t.cut.tries, t.cut.again = 0, time.Time{} // what is off gets one more try at once
+		}
 		f.tell(Event{Kind: EventCancelled}, now)
 	}
 }
 
 // abort ends the run at once.
 func (f *fleet) abort(now time.Time) {
+	f.cancelled = now.Add(-cancelLimit) // no answer is waited for any more
 	for _, t := range f.targets {
 		if t.snapshot != finished {
 			f.finish(t, Cancelled, RunCancelled, now)
@@ -266,7 +270,10 @@ func (f *fleet) creates(now time.Time) []request {
 	}
 	var requests []request
 	for _, t := range f.queue(f.askable) {
-		if at, ok := f.budget.createAt(now, t.prospect); !ok || at.After(now) || !f.place(t) {
+		if !f.place(t) {
+			continue // one that has its place already may come later
+		}
+		if at, ok := f.budget.createAt(now, t.prospect); !ok || at.After(now) {
 			break
 		}
 		f.budget.create()
@@ -333,7 +340,7 @@ func (f *fleet) flying() int {
 // created takes in the answer to a create. This is where exactly-once begins: only a refusal that Hetzner has put in
 // its own words leads to another create without a proof.
 func (f *fleet) created(a answer, failure *hetzner.Error, now time.Time) {
-	f.budget.answered(now, failure != nil) // a lost answer may have been a refusal
+	f.budget.answered(now, charged(failure))
 	t := f.target(a.server)
 	if t == nil || t.snapshot != asked {
 		return // the run was cancelled and did not wait any longer
@@ -344,6 +351,20 @@ func (f *fleet) created(a answer, failure *hetzner.Error, now time.Time) {
 	}
 	t.snapshot = waiting // answered; what follows decides for what
 	f.refused(t, failure, now)
+}
+
+// charged reports whether the answer to a create or a power request takes a place in the budget of looks: "not now" does,
+// and a lost answer may have been that. A final refusal doesn't, so that it keeps no other server waiting.
+func charged(failure *hetzner.Error) bool {
+	if failure == nil {
+		return false
+	}
+	switch failure.Verdict {
+	case hetzner.NotNow, hetzner.NotSent, hetzner.Lost:
+		return true
+	case hetzner.Full, hetzner.Refused, hetzner.TokenRefused:
+	}
+	return false
 }
 
 // refused takes in that a create, or the shutdown that was to make way for it, was not accepted.
@@ -498,7 +519,7 @@ func (f *fleet) ended(t *target, action hetzner.Action, now time.Time) {
 		return
 	}
 	t.result.Action = &action
-	if action.ErrorCode != hetzner.CodeLocked && !strings.Contains(action.ErrorMessage, "is locked") {
+	if action.ErrorCode != hetzner.CodeLocked && !strings.Contains(strings.ToLower(action.ErrorMessage), "is locked") {
 		f.finish(t, Failed, ActionFailed, now)
 		return
 	}
@@ -528,6 +549,7 @@ func (f *fleet) pictured(t *target, image *hetzner.Image, began, now time.Time) 
 	case clearing:
 		if image == nil {
 			t.accepted = time.Time{}
+			t.refusal = &hetzner.Error{Code: t.result.Action.ErrorCode, Message: t.result.Action.ErrorMessage, Verdict: hetzner.NotNow}
 			t.result.ImageID, t.result.ActionID, t.result.Action = 0, 0, nil
 			f.refuse(t, true, now)
 		}
@@ -579,9 +601,21 @@ func (f *fleet) expire(now time.Time) {
 		case !f.deadline(t).IsZero() && !now.Before(f.deadline(t)):
 			f.timeout(t, now)
 		case t.snapshot == locked && !t.shown && !t.retryAt.After(now):
-			t.lock.stop(now) // from here on it waits for a place of ours, not for Hetzner
 			t.snapshot, t.queued = waiting, now
 		}
+		f.clock(t, now)
+	}
+}
+
+// clock lets the time count in which a target that Hetzner has refused waits to be asked for again, also where the budget
+// is what it waits for; but not the wait for a free place, or for its turn to be switched off, which are ours.
+func (f *fleet) clock(t *target, now time.Time) {
+	switch {
+	case t.snapshot != waiting || t.refusals == 0 || t.power == checking:
+	case f.askable(t) && f.place(t):
+		t.lock.start(now)
+	default:
+		t.lock.stop(now)
 	}
 }
 
@@ -599,12 +633,8 @@ func (f *fleet) wind(t *target, now time.Time) {
 // deadline returns when a target's time is up; the zero time while nothing presses.
 func (f *fleet) deadline(t *target) time.Time {
 	switch t.snapshot {
-	case locked, clearing:
+	case waiting, locked, clearing:
 		return t.lock.reaches(f.settings.LockTimeout)
-	case waiting:
-		if t.power == checking { // neither running nor off, and it does not come to an end
-			return t.lock.reaches(f.settings.LockTimeout)
-		}
 	case lost:
 		return t.lostAt.Add(max(f.settings.LockTimeout, lostLimit))
 	case creating, confirming, protecting:
@@ -639,7 +669,11 @@ func (f *fleet) finish(t *target, status Status, reason Reason, now time.Time) {
 	// An unanswered create may take effect after the end of the run; the report must say so. An action that failed
 	// may leave its image behind, but that one has an ID.
 	r.MaySlip = t.snapshot == asked || t.snapshot == lost
-	r.Status, r.Reason = status, reason
+	if r.Reason == PowerOnFailed { // the louder of the two
+		r.SnapshotStatus, r.SnapshotReason = status, reason
+	} else {
+		r.Status, r.Reason = status, reason
+	}
 	r.LockWait = t.lock.total - t.missing.total
 	if !t.accepted.IsZero() {
 		r.Duration = now.Sub(t.accepted)
@@ -702,11 +736,10 @@ func (f *fleet) wake(now time.Time) time.Time {
 		}
 	}
 	sooner(f.settled())
-	if f.flying() < f.settings.MaxParallel || slices.ContainsFunc(f.targets, func(t *target) bool { return t.power == down }) {
-		if queue := f.queue(f.askable); len(queue) > 0 {
-			if at, ok := f.budget.createAt(now, queue[0].prospect); ok {
-				sooner(at)
-			}
+	if queue := f.queue(f.askable); slices.ContainsFunc(queue, f.place) {
+		next := queue[slices.IndexFunc(queue, f.place)]
+		if at, ok := f.budget.createAt(now, next.prospect); ok {
+			sooner(at)
 		}
 	}
 	if at, ok := f.nextLook(now); ok {

@@ -589,7 +589,11 @@ func (f *fleet) holderLook() (candidate, bool) {
 			look.last, first.holderSought = now, true
 			first.holderDue = now.Add(holderAgain)
 		}
-		return request{op: opServerActions, server: first.server.ID, running: !first.seeking}
+		status := hetzner.ActionRunning
+		if first.seeking {
+			status = ""
+		}
+		return request{op: opServerActions, server: first.server.ID, status: status}
 	}}, true
 }
 

@@ -1,7 +1,9 @@
 package snapshot
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -30,6 +32,8 @@ const (
 	turnsMost = 2
 	// markTries is how often the label that tells later runs of a server left off is tried to be corrected.
 	markTries = 3
+	// risingMost is how many servers may be tried to be switched on at the usual pauses; those of more are longer.
+	risingMost = 3
 	// cancelAgain is the pause between two power-ons of a cancelled run.
 	cancelAgain = 1200 * time.Millisecond
 )
@@ -68,7 +72,8 @@ type cutPower struct {
 	seen     bool      // and was seen off since
 	turns    int       // how often the server was switched off
 	cut      bool      // its power was cut, or may have been
-	ready    bool      // a look shows it in a state in which it can be switched on
+	ready    bool      // it is off, as far as anybody knows: a power-on makes sense
+	barred   bool      // the last look showed a lock, so that a power-on may well be refused
 	asked    time.Time // when the accepted power-on was answered, zero without one
 	tries    int       // requests in a row that came to nothing
 	again    time.Time // no request before
@@ -162,13 +167,12 @@ func (f *fleet) turns(now time.Time) {
 		if f.someFull() && !t.prune.room {
 			continue // it would be off for nothing
 		}
-		t.setPower(checking, now)
 		if t.cut.turns == turnsMost {
 			t.result.Err = t.refusal
-			t.setPower(untouched, now)
 			f.finish(t, Failed, LockTimeout, now)
 			continue
 		}
+		t.setPower(checking, now)
 		if !t.server.Locked && t.server.Status == statusRunning && now.Sub(t.lookedAt) <= freshLook {
 			f.enrol(t, now)
 		}
@@ -179,6 +183,17 @@ func (f *fleet) turns(now time.Time) {
 func (f *fleet) enrol(t *target, now time.Time) {
 	t.setPower(recording, now)
 	t.cut.seen, t.cut.goesDown = false, now.Add(f.settings.ShutdownTimeout+lingerFor)
+}
+
+// count returns how many servers are in a power state.
+func (f *fleet) count(state powerState) int {
+	n := 0
+	for _, t := range f.targets {
+		if t.power == state {
+			n++
+		}
+	}
+	return n
 }
 
 func (f *fleet) someFull() bool {
@@ -254,12 +269,14 @@ func (f *fleet) noted(failure *hetzner.Error, now time.Time) {
 // which tell of it.
 func (f *fleet) powerRequests(now time.Time) []request {
 	var requests []request
-	for _, t := range f.targets {
+	// Each server once before any again: when a run is cancelled there may be no place in the budget for both.
+	turn := slices.SortedStableFunc(slices.Values(f.targets), func(a, b *target) int { return cmp.Compare(a.cut.tries, b.cut.tries) })
+	for _, t := range turn {
 		op := f.powerOp(t, now)
 		if op == 0 {
 			continue
 		}
-		if at, ok := f.budget.powerAt(now, !f.cancelled.IsZero()); !ok || at.After(now) {
+		if at, ok := f.powerAt(t, now); !ok || at.After(now) {
 			break
 		}
 		f.budget.create()
@@ -275,10 +292,7 @@ func (f *fleet) powerRequests(now time.Time) []request {
 			f.tellOf(t, Event{Kind: EventCut}, now)
 		case opMark:
 			t.cut.marks++
-			labels := make(map[string]string, len(t.cut.labels))
-			for key, value := range t.cut.labels {
-				labels[key] = value
-			}
+			labels := maps.Clone(t.cut.labels)
 			labels[LabelPower] = powerBack
 			r.image, r.imageID = hetzner.NewImage{Labels: labels}, t.result.ImageID
 		}
@@ -314,6 +328,14 @@ func (f *fleet) powerOp(t *target, now time.Time) Op {
 	return 0
 }
 
+// powerAt returns when the budget allows the request that a target's power needs.
+func (f *fleet) powerAt(t *target, now time.Time) (at time.Time, ok bool) {
+	if !f.cancelled.IsZero() {
+		return f.budget.lastPowerAt(now)
+	}
+	return f.budget.powerAt(now, t.cut.tries > 0)
+}
+
 // stopDeadline returns when a guest's time to shut down is over.
 func (f *fleet) stopDeadline(t *target) time.Time { return t.cut.since.Add(f.settings.ShutdownTimeout) }
 
@@ -323,7 +345,7 @@ func (f *fleet) powered(a answer, failure *hetzner.Error, now time.Time) {
 	if failure != nil {
 		verdict = failure.Verdict
 	}
-	f.budget.answered(now, failure != nil) // a lost answer may have been a refusal
+	f.budget.answered(now, charged(failure))
 	t := f.target(a.server)
 	if t == nil || t.cut.under != a.op {
 		return
@@ -376,10 +398,12 @@ func (f *fleet) shutDown(t *target, failure *hetzner.Error, now time.Time) {
 	}
 }
 
-// raise begins to switch a server on again.
+// raise begins to switch a server on again. One that was seen off is asked for at once, whatever its lock: the flag is a
+// hint, and only the answer tells whether Hetzner takes the request. For any other a look has to come first.
 func (f *fleet) raise(t *target, now time.Time) {
+	t.cut.ready = t.power == down
 	t.setPower(rising, now)
-	t.cut.raised, t.cut.ready, t.cut.asked, t.cut.tries, t.cut.again = now, false, time.Time{}, 0, time.Time{}
+	t.cut.raised, t.cut.barred, t.cut.asked, t.cut.tries, t.cut.again = now, false, time.Time{}, 0, time.Time{}
 }
 
 // switchedOn takes in the answer to a power-on. Only an answer with an action is one; then a look must show the
@@ -398,7 +422,7 @@ func (f *fleet) switchedOn(t *target, failure *hetzner.Error, now time.Time) {
 	case failure.Code == hetzner.CodeNotFound:
 		f.gone(t, now)
 	default:
-		t.cut.ready = failure.Verdict != hetzner.Lost && !f.cancelled.IsZero()
+		t.cut.ready = failure.Verdict != hetzner.Lost || !f.cancelled.IsZero() // else a look must tell what came of it
 		f.powerAgain(t, failure, now)
 	}
 }
@@ -411,8 +435,8 @@ func (f *fleet) powerAgain(t *target, failure *hetzner.Error, now time.Time) {
 	switch {
 	case !f.cancelled.IsZero():
 		t.cut.again = now.Add(cancelAgain)
-	case failure.Verdict != hetzner.Lost:
-		t.cut.again = now.Add(retryAfter(t.cut.tries))
+	default: // the tries of many servers must leave room for looks, and for one of each when the run is cancelled
+		t.cut.again = now.Add(retryAfter(t.cut.tries) * time.Duration(max(risingMost, f.count(rising))) / risingMost)
 	}
 	if news {
 		f.tellOf(t, Event{Kind: EventPowerRefused, Err: failure}, now)
@@ -442,7 +466,7 @@ func (f *fleet) sawPower(t *target, server hetzner.Server, now time.Time) {
 			t.cut.seen = true
 			t.cut.outage.start(now)
 			f.raise(t, now)
-			t.cut.ready = !server.Locked
+			t.cut.ready, t.cut.barred = true, server.Locked
 		}
 	case rising:
 		f.sawRising(t, server, now)
@@ -472,13 +496,16 @@ func (f *fleet) check(t *target, server hetzner.Server, now time.Time) {
 	}
 }
 
-// keptWaiting counts the time in which Hetzner does not show a server whose turn has come: it is Hetzner that keeps it
-// waiting then, as with a lock.
+// keptWaiting takes in that Hetzner does not show the servers. For one whose turn has come that time counts, as with a
+// lock: it is Hetzner that keeps it waiting. One that must come back is switched on unseen.
 func (f *fleet) keptWaiting(failure *hetzner.Error, now time.Time) {
 	for _, t := range f.targets {
-		if t.power == checking {
+		switch {
+		case t.power == checking:
 			t.lock.start(now)
 			t.refusal = failure
+		case t.power == rising && t.cut.asked.IsZero():
+			t.cut.ready = true // asking does no harm, and nobody can say that it makes no sense
 		}
 	}
 }
@@ -493,7 +520,7 @@ func (f *fleet) sawRising(t *target, server hetzner.Server, now time.Time) {
 			return
 		}
 		f.meddle(t, now)
-		t.cut.ready = !server.Locked // even so: only a power-on of our own and a look after it prove that it stays on
+		t.cut.ready = true // even so: only a power-on of our own and a look after it prove that it stays on
 	case statusOff:
 		if accepted && now.Sub(t.cut.asked) < risingSlow {
 			return
@@ -506,13 +533,14 @@ func (f *fleet) sawRising(t *target, server hetzner.Server, now time.Time) {
 				f.tellOf(t, Event{Kind: EventPowerRefused, ActionID: t.cut.action}, now)
 			}
 		}
-		t.cut.ready = !server.Locked
+		t.cut.ready = true
 	default:
 		t.cut.ready = false // on its way; whither, the next look tells
 	}
-	if server.Locked {
-		t.cut.again = time.Time{} // the look that shows it unlocked is the better sign
+	if t.cut.barred && !server.Locked {
+		t.cut.again = time.Time{} // now it is likely to be accepted
 	}
+	t.cut.barred = server.Locked
 }
 
 // meddle notes that somebody has switched a server on that this run keeps off. A snapshot that is made of it meanwhile
@@ -610,11 +638,9 @@ func (f *fleet) expirePower(t *target, now time.Time) {
 			t.cut.outage = stopwatch{}
 		}
 		f.finish(t, Failed, ShutdownTimeout, now)
-	case down:
-		if t.snapshot != asked {
-			f.tellOf(t, Event{Kind: EventBackFirst}, now)
-			f.raise(t, now)
-		}
+	case down: // also while the answer to a create is on its way
+		f.tellOf(t, Event{Kind: EventBackFirst}, now)
+		f.raise(t, now)
 	case rising:
 		if t.snapshot != finished {
 			t.result.Err = t.refusal
@@ -734,7 +760,7 @@ func (f *fleet) wakePower(t *target, now time.Time, sooner func(time.Time)) {
 	}
 	sooner(t.cut.again)
 	if f.powerOp(t, now) != 0 {
-		if at, ok := f.budget.powerAt(now, !f.cancelled.IsZero()); ok {
+		if at, ok := f.powerAt(t, now); ok {
 			sooner(at)
 		}
 	}

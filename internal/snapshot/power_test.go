@@ -42,7 +42,10 @@ func TestWhatALookDecides(t *testing.T) {
 		{name: "shutting down: still running", power: stopping, told: true, status: statusRunning, want: stopping},
 		{name: "shutting down: on its way", power: stopping, told: true, status: "stopping", want: stopping},
 		{name: "to be switched on: off", power: rising, snapshot: creating, status: statusOff, want: rising, request: opPowerOn},
-		{name: "to be switched on: locked", power: rising, snapshot: creating, status: statusOff, locked: true, want: rising},
+		{
+			name: "to be switched on: locked, which is only a hint", power: rising, snapshot: creating,
+			status: statusOff, locked: true, want: rising, request: opPowerOn,
+		},
 		{name: "to be switched on: on its way", power: rising, snapshot: creating, status: "stopping", want: rising},
 		{
 			name: "to be switched on: somebody else was faster, which proves nothing", power: rising, snapshot: creating,

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -25,16 +26,16 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 
 	outcome := Outcome{DryRun: settings.DryRun}
 	self := s.self(ctx)
-	all, pages, err := s.listServers(ctx)
-	found := findings{pages: pages}
+	all, err := s.listServers(ctx)
+	found := findings{pages: all.Pages()}
 	listed := err == nil
 	if listed && len(settings.EarlierRuns) > 0 {
 		found.reuse, err = s.earlier(ctx)
 	}
-	chosen := choose(settings, all)
+	chosen := choose(settings, all.Items)
 	if err == nil {
 		found.servers = chosen.servers
-		found.off, found.looks, err = s.leftOff(ctx, chosen.servers)
+		found.off, err = s.leftOff(ctx, chosen.servers)
 	}
 	if err != nil {
 		if s.signal != nil {
@@ -45,7 +46,7 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 	}
 
 	outcome.Nothing = len(chosen.servers) == 0 && len(chosen.missing) == 0 && settings.IfNone == Error
-	found.self = <-self
+	found.self, found.looks = <-self, int(s.imageReads.Load())
 	f := newFleet(settings, found, time.Now())
 	s.tell(f)
 	missing := s.notFound(chosen)
@@ -79,6 +80,8 @@ type shell struct {
 	emit     func(Event)
 	answers  chan answer
 	flights  sync.WaitGroup
+
+	imageReads atomic.Int64 // pages of images asked for before the fleet begins
 }
 
 // drive is the one loop: it sends what the fleet plans, and waits for an answer, a signal, or the time that the
@@ -94,20 +97,15 @@ func (s *shell) drive(ctx context.Context, f *fleet) {
 		}
 		requests, wake := f.plan(time.Now())
 		s.tell(f)
+		if len(requests) == 1 && requests[0].op == opRecord { // also before the end: what is on again must not stand there
+			f.apply(answer{request: requests[0], err: s.record(requests[0].off)}, time.Now())
+			continue
+		}
 		if f.done() {
 			return
 		}
-		noted := false
 		for _, r := range requests {
-			if r.op == opRecord {
-				f.apply(answer{request: r, err: s.record(r.off)}, time.Now())
-				noted = true
-				continue
-			}
 			s.send(ctx, r)
-		}
-		if noted {
-			continue
 		}
 		timer.Reset(time.Until(wake))
 		select {
@@ -176,7 +174,7 @@ func (s *shell) ask(ctx context.Context, r request) answer {
 	case opActions:
 		a.actions, a.quota, a.err = s.api.Actions(ctx, r.ids)
 	case opServerActions:
-		a.actions, a.quota, a.err = s.api.ServerActions(ctx, r.server, r.running)
+		a.actions, a.quota, a.err = s.api.ServerActions(ctx, r.server, r.status)
 	case opPrice:
 		a.price, a.quota, a.err = s.api.SnapshotPrice(ctx)
 	case opListImages:
@@ -197,52 +195,48 @@ func (s *shell) ask(ctx context.Context, r request) answer {
 		a.images, a.quota, a.err = s.api.ImagePage(ctx, r.selector, r.page)
 	case opDelete:
 		a.quota, a.err = s.api.DeleteImage(ctx, r.imageID)
-	case opRecord: // the loop does that itself
+	case opRecord: // goes nowhere: the loop does that itself
 	}
 	return a
 }
 
 // listServers reads the servers to choose from, once and completely.
-func (s *shell) listServers(ctx context.Context) ([]hetzner.Server, int, error) {
-	var pages int
-	servers, err := persist(ctx, s, func(ctx context.Context) ([]hetzner.Server, error) {
-		var listing hetzner.Listing[hetzner.Server]
-		err := readAll(&listing, func(page int) (hetzner.Page[hetzner.Server], error) {
-			p, _, err := s.api.ServerPage(ctx, s.settings.LabelSelector, page)
-			return p, err
+func (s *shell) listServers(ctx context.Context) (hetzner.Listing[hetzner.Server], error) {
+	return persist(ctx, s, func(ctx context.Context) (hetzner.Listing[hetzner.Server], error) {
+		return readAll(func(page int) (hetzner.Page[hetzner.Server], hetzner.Quota, error) {
+			return s.api.ServerPage(ctx, s.settings.LabelSelector, page)
 		})
-		pages = listing.Pages()
-		return listing.Items, err
 	})
-	return servers, pages, err
+}
+
+// listImages reads the snapshots that match a label selector, once and completely.
+func (s *shell) listImages(ctx context.Context, selector string) (hetzner.Listing[hetzner.Image], error) {
+	return persist(ctx, s, func(ctx context.Context) (hetzner.Listing[hetzner.Image], error) {
+		return readAll(func(page int) (hetzner.Page[hetzner.Image], hetzner.Quota, error) {
+			s.imageReads.Add(1)
+			return s.api.ImagePage(ctx, selector, page)
+		})
+	})
 }
 
 // earlier returns the newest available snapshot of each server that an earlier attempt of this run has made.
 func (s *shell) earlier(ctx context.Context) (map[int64]hetzner.Image, error) {
-	selector := fmt.Sprintf("%s=%s,%s in (%s)", LabelSeries, s.settings.Series, LabelRun, strings.Join(s.settings.EarlierRuns, ","))
-	images, err := persist(ctx, s, func(ctx context.Context) ([]hetzner.Image, error) {
-		var listing hetzner.Listing[hetzner.Image]
-		err := readAll(&listing, func(page int) (hetzner.Page[hetzner.Image], error) {
-			p, _, err := s.api.ImagePage(ctx, selector, page)
-			return p, err
-		})
-		return listing.Items, err
-	})
+	listing, err := s.listImages(ctx,
+		fmt.Sprintf("%s=%s,%s in (%s)", LabelSeries, s.settings.Series, LabelRun, strings.Join(s.settings.EarlierRuns, ",")))
 	newest := map[int64]hetzner.Image{}
-	for _, image := range images {
-		id := image.CreatedFrom
-		own := image.Available() && id != 0 && image.Labels[LabelServer] == fmt.Sprint(id) &&
-			image.Labels[LabelSeries] == s.settings.Series && slices.Contains(s.settings.EarlierRuns, image.Labels[LabelRun])
-		if own && !image.Created.Before(newest[id].Created) {
-			newest[id] = image
+	for _, image := range listing.Items {
+		own := image.Available() && made(image, image.CreatedFrom, s.settings.Series) &&
+			slices.Contains(s.settings.EarlierRuns, image.Labels[LabelRun])
+		if own && !image.Created.Before(newest[image.CreatedFrom].Created) {
+			newest[image.CreatedFrom] = image
 		}
 	}
 	return newest, err
 }
 
 // leftOff returns which of the servers an earlier run has switched off and never saw running again: they are off, and
-// their newest snapshot says so. It also returns how many requests that took.
-func (s *shell) leftOff(ctx context.Context, servers []hetzner.Server) (map[int64]bool, int, error) {
+// their newest snapshot says so.
+func (s *shell) leftOff(ctx context.Context, servers []hetzner.Server) (map[int64]bool, error) {
 	off := map[int64]bool{}
 	for _, server := range servers {
 		if server.Status == statusOff {
@@ -250,22 +244,13 @@ func (s *shell) leftOff(ctx context.Context, servers []hetzner.Server) (map[int6
 		}
 	}
 	if s.settings.Shutdown == Never || len(off) == 0 {
-		return nil, 0, nil
+		return nil, nil
 	}
-	requests := 0
-	images, err := persist(ctx, s, func(ctx context.Context) ([]hetzner.Image, error) {
-		var listing hetzner.Listing[hetzner.Image]
-		err := readAll(&listing, func(page int) (hetzner.Page[hetzner.Image], error) {
-			requests++
-			p, _, err := s.api.ImagePage(ctx, LabelPower, page)
-			return p, err
-		})
-		return listing.Items, err
-	})
+	listing, err := s.listImages(ctx, LabelPower)
 	newest := map[int64]hetzner.Image{}
-	for _, image := range images {
+	for _, image := range listing.Items {
 		id := image.CreatedFrom
-		if off[id] && image.Labels[LabelServer] == fmt.Sprint(id) && !image.Created.Before(newest[id].Created) {
+		if off[id] && made(image, id, image.Labels[LabelSeries]) && !image.Created.Before(newest[id].Created) {
 			newest[id] = image
 		}
 	}
@@ -273,18 +258,19 @@ func (s *shell) leftOff(ctx context.Context, servers []hetzner.Server) (map[int6
 	for id, image := range newest {
 		left[id] = image.Labels[LabelPower] == powerPending
 	}
-	return left, requests, err
+	return left, err
 }
 
 // readAll reads a listing's pages until it is whole.
-func readAll[T hetzner.Resource](listing *hetzner.Listing[T], read func(page int) (hetzner.Page[T], error)) error {
+func readAll[T hetzner.Resource](read func(page int) (hetzner.Page[T], hetzner.Quota, error)) (hetzner.Listing[T], error) {
+	var listing hetzner.Listing[T]
 	for {
-		page, err := read(listing.Next())
+		page, _, err := read(listing.Next())
 		if err != nil {
-			return err
+			return listing, err
 		}
 		if whole, err := listing.Add(page); whole || err != nil {
-			return err
+			return listing, err
 		}
 	}
 }

@@ -42,12 +42,13 @@ type Thinned struct {
 
 // pruning is what a target knows of its thinning out.
 type pruning struct {
-	began  time.Time // when the thinning began
-	since  time.Time // a listing that began before does not count
-	due    time.Time // when the next listing is due
-	before bool      // it makes room for the new snapshot, which does not exist yet
-	barren bool      // there is nothing to be deleted before the new snapshot exists
-	room   bool      // a deletion has made room for this target's next create
+	began  time.Time      // when its first listing was asked for; zero while it waits for one
+	since  time.Time      // a listing that began before does not count
+	due    time.Time      // when the next listing is due
+	before bool           // it makes room for the new snapshot, which does not exist yet
+	err    *hetzner.Error // why its last listing failed; nil when it came, and lacked the new snapshot
+	barren bool           // there is nothing to be deleted before the new snapshot exists
+	room   bool           // a deletion has made room for this target's next create
 
 	queue []int64                  // images to delete, the oldest first
 	under int64                    // the image whose deletion is under way
@@ -59,7 +60,7 @@ type pruning struct {
 // prune begins to thin a server's snapshots out.
 func (f *fleet) prune(t *target, before bool, now time.Time) {
 	t.thinning = listing
-	t.prune = pruning{began: now, since: now, due: now, before: before, barren: t.prune.barren}
+	t.prune = pruning{since: now, due: now, before: before, barren: t.prune.barren}
 	t.prune.tries, t.prune.lost = map[int64]int{}, map[int64]*hetzner.Error{}
 }
 
@@ -88,6 +89,9 @@ func (f *fleet) thinLook() (candidate, bool) {
 		ids := make([]string, len(look.covers))
 		for i, t := range look.covers {
 			t.prune.due = now.Add(thinAgain)
+			if t.prune.began.IsZero() {
+				t.prune.began = now
+			}
 			ids[i] = strconv.FormatInt(t.server.ID, 10)
 		}
 		look.selector = fmt.Sprintf("%s=%s,%s in (%s)", LabelSeries, f.settings.Series, LabelServer, strings.Join(ids, ","))
@@ -106,19 +110,21 @@ func (f *fleet) seriesListed(a answer, failure *hetzner.Error, now time.Time) {
 	look := &f.looks.thin
 	list := look.listing
 	look.under, look.next = false, now
-	if failure != nil {
-		look.listing, f.thinErr = nil, failure
-		return
+	whole := false
+	if failure == nil {
+		var err error
+		if whole, err = list.Add(a.images); err != nil {
+			failure = hetzner.AsError(err)
+		}
 	}
-	whole, err := list.Add(a.images)
-	if err != nil {
-		look.listing, f.thinErr = nil, hetzner.AsError(err)
-	}
-	if !whole {
+	if !whole && failure == nil {
 		return
 	}
 	look.listing = nil
 	for _, t := range look.covers {
+		if t.prune.err = failure; failure != nil {
+			continue
+		}
 		if t.thinning == listing && !look.began.Before(t.prune.since) {
 			f.thin(t, list.Items, a.images.At, now)
 		}
@@ -128,8 +134,13 @@ func (f *fleet) seriesListed(a answer, failure *hetzner.Error, now time.Time) {
 // ours reports whether an image may be thinned out at all: it is this action's, of this server and this series,
 // available and not protected.
 func (f *fleet) ours(t *target, image hetzner.Image) bool {
-	return image.Type == "snapshot" && image.Available() && !image.Protected && image.CreatedFrom == t.server.ID &&
-		image.Labels[LabelServer] == strconv.FormatInt(t.server.ID, 10) && image.Labels[LabelSeries] == f.settings.Series
+	return image.Type == "snapshot" && image.Available() && !image.Protected && made(image, t.server.ID, f.settings.Series)
+}
+
+// made reports whether this action has made an image of a server in a series: its labels say so, and Hetzner agrees.
+func made(image hetzner.Image, server int64, series string) bool {
+	return server != 0 && image.CreatedFrom == server && image.Labels[LabelServer] == strconv.FormatInt(server, 10) &&
+		image.Labels[LabelSeries] == series
 }
 
 // kin reports whether an image was made by another attempt of the same workflow run.
@@ -155,7 +166,7 @@ func (f *fleet) thin(t *target, all []hetzner.Image, at, now time.Time) {
 		}
 	}
 	switch {
-	case f.settings.DryRun:
+	case f.settings.DryRun && !t.result.Reused:
 		ref = at
 		if ref.IsZero() {
 			ref = now
@@ -186,7 +197,7 @@ func (f *fleet) thin(t *target, all []hetzner.Image, at, now time.Time) {
 	plan := slices.Clone(t.result.Thinned)
 	t.result.Thinned = append(t.result.Thinned, gone...)
 	slices.Reverse(t.prune.queue)
-	if first && (len(plan) > 1 || len(t.prune.queue) > 0) {
+	if first && (len(plan) > 1 || len(t.prune.queue) > 0 || f.settings.DryRun && len(plan) > 0) {
 		f.tellOf(t, Event{Kind: EventThinning, Thinned: plan}, now)
 	}
 	if f.settings.DryRun {
@@ -381,10 +392,10 @@ func (f *fleet) expireThinning(t *target, now time.Time) {
 			f.endThinning(t, now)
 			return
 		}
-		if now.Before(t.prune.began.Add(thinLimit)) {
+		if t.prune.began.IsZero() || now.Before(t.prune.began.Add(thinLimit)) {
 			return
 		}
-		f.tellOf(t, Event{Kind: EventNotThinned, Err: f.thinErr}, now)
+		f.tellOf(t, Event{Kind: EventNotThinned, Err: t.prune.err}, now)
 		t.prune.queue = nil
 		t.thinning = deleting
 		f.pruned(t, now)
@@ -399,7 +410,7 @@ func (f *fleet) expireThinning(t *target, now time.Time) {
 // wakeThinning tells when something is due in a target's thinning region. Listings are looks, and wake by themselves.
 func (f *fleet) wakeThinning(t *target, sooner func(time.Time)) {
 	sooner(t.prune.again)
-	if t.thinning == listing {
+	if t.thinning == listing && !t.prune.began.IsZero() {
 		sooner(t.prune.began.Add(thinLimit))
 	}
 }
