@@ -240,7 +240,7 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 		`labels: "hsnap/a" is reserved: keys under hsnap/ and hetzner.cloud/ can't be set`,
 		`labels: "d e" is no label value: give up to 63 letters, digits, -, _ and ., with a letter or digit at both ends, or nothing`,
 		`series: "a/b" is no name of a series: give up to 63 letters, digits, -, _ and ., with a letter or digit at both ends`,
-		`HCLOUD_ENDPOINT: "http://api.example/v1" would send the token unencrypted: http is accepted for 127.0.0.0/8, ::1 and localhost only, use https`,
+		`HCLOUD_ENDPOINT: "http://api.example/v1" would send the token unencrypted: http is accepted for addresses of this machine only (localhost, 127.0.0.1), use https`,
 		"hcloud-token is missing: set `hcloud-token: ${{ secrets.HCLOUD_TOKEN }}` or the environment variable HCLOUD_TOKEN (a run started from a fork gets no secrets)",
 		`servers is missing: give either servers (names, IDs or globs, as web-*) or label-selector (as env=prod)`,
 	}
@@ -270,7 +270,9 @@ func TestSelectionIsGivenOnce(t *testing.T) {
 }
 
 func TestUnknownInputs(t *testing.T) {
-	const lost = " is no input of hsnap-action: its README and --help list them all"
+	lost := func(name string) string {
+		return " is no input of hsnap-action: the nearest is " + name + ", its README and --help list them all"
+	}
 	near := func(name string) string { return " is no input of hsnap-action: did you mean " + name + "?" }
 	for _, tt := range []struct {
 		name string
@@ -281,14 +283,15 @@ func TestUnknownInputs(t *testing.T) {
 		{"underscores", []string{"GITHUB_ACTIONS=true", "INPUT_LOCK_TIMOUT=1m"}, []string{"lock_timout" + near("lock-timeout")}},
 		{"hyphens and underscores mixed", []string{"GITHUB_ACTIONS=true", "INPUT_IF-NO_SERVERS-FOUND=warn"}, []string{"if-no_servers-found" + near("if-no-servers-found")}},
 		{"a part of a name", []string{"GITHUB_ACTIONS=true", "INPUT_TOKEN=a"}, []string{"token" + near("hcloud-token")}},
-		{"nothing like it", []string{"GITHUB_ACTIONS=true", "INPUT_COLOUR=red"}, []string{"colour" + lost}},
+		{"nothing like it", []string{"GITHUB_ACTIONS=true", "INPUT_COLOUR=red"}, []string{"colour" + lost("servers")}},
+		{"of two the one that begins alike", []string{"GITHUB_ACTIONS=true", "INPUT_KEEP-DAYS=7"}, []string{"keep-days" + lost("keep-daily")}},
 		{"empty", []string{"GITHUB_ACTIONS=true", "INPUT_SERVER="}, []string{"server" + near("servers")}},
-		{"several", []string{"GITHUB_ACTIONS=true", "INPUT_WAITS=a", "INPUT_ZZZZ=1"}, []string{"waits" + near("wait"), "zzzz" + lost}},
+		{"several", []string{"GITHUB_ACTIONS=true", "INPUT_WAITS=a", "INPUT_ZZZZ=1"}, []string{"waits" + near("wait"), "zzzz" + lost("wait")}},
 		{"the runner's own", []string{"GITHUB_ACTIONS=true", "INPUT_ARGS=a", "INPUT_ENTRYPOINT=b"}, nil},
 		{"off GitHub", []string{"INPUT_SERVER=a", "PLUGIN_SERVER=a"}, nil},
 		{"another system's on GitHub", []string{"GITHUB_ACTIONS=true", "PLUGIN_SERVER=a", "HSNAP_IMAGE_IDS=[]"}, nil},
 		{"Woodpecker", []string{"CI=woodpecker", "PLUGIN_SERVER=a", "INPUT_SERVER=a", "PLUGIN_LOCK_TIMEOUT=1m"}, []string{"server" + near("servers")}},
-		{"Woodpecker has no args", []string{"CI=woodpecker", "PLUGIN_ARGS=a"}, []string{"args" + lost}},
+		{"Woodpecker has no args", []string{"CI=woodpecker", "PLUGIN_ARGS=a"}, []string{"args" + lost("wait")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, mistakes(t, env(tt.vars...))); diff != "" {

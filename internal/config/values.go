@@ -157,6 +157,9 @@ func parseDuration(value string) (time.Duration, error) {
 	}
 	var sum time.Duration
 	rest, negative := strings.CutPrefix(value, "-")
+	if !negative {
+		rest = strings.TrimPrefix(rest, "+") // as Go's own
+	}
 	if rest == "" {
 		return 0, refuse(value, "is no duration: give numbers with the units s, m, h, d or w, as 90s, 1h30m or 7d")
 	}
@@ -256,7 +259,7 @@ func (e *Endpoint) EnvDecode(value string) error {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return refuse(value, "is no https URL: "+accepted)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return refuse(value, "would send the token unencrypted: http is accepted for 127.0.0.0/8, ::1 and localhost only, use https")
+		return refuse(value, "would send the token unencrypted: http is accepted for addresses of this machine only (localhost, 127.0.0.1), use https")
 	case strings.ContainsAny(value, "?#"):
 		return refuse(value, "has a query or a fragment: "+accepted)
 	case !strings.HasSuffix(u.Path, "/v1"):

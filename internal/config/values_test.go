@@ -178,7 +178,9 @@ func TestDuration(t *testing.T) {
 		{given: "-", mistake: no},
 		{given: "0.1ns", mistake: zero},
 		{given: "1h30", mistake: no},
-		{given: "+5m", mistake: no},
+		{given: "+5m", want: 5 * time.Minute}, // as Go has it
+		{given: "+", mistake: no},
+		{given: "+-5m", mistake: no},
 		{given: "--5m", mistake: no},
 		{given: "1 h", mistake: no},
 		{given: "1mo", mistake: no},

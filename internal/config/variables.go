@@ -3,6 +3,7 @@ package config
 import (
 	"iter"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -177,35 +178,47 @@ func (vars variables) unknown() (errs InputErrors) {
 			continue
 		}
 		written := asWritten(name)
-		problem := "is no input of hsnap-action: its README and --help list them all"
-		if near := nearest(written); near != "" {
-			problem = "is no input of hsnap-action: did you mean " + near + "?"
+		near, sure := nearest(written)
+		problem := "is no input of hsnap-action: did you mean " + near + "?"
+		if !sure {
+			problem = "is no input of hsnap-action: the nearest is " + near + ", its README and --help list them all"
 		}
 		errs = append(errs, InputError{Name: written, Problem: problem})
 	}
 	return errs
 }
 
-// nearest returns the input whose name is the most like the one given: a few
-// edits away or, failing that, one that contains it. It returns "" if there is
-// none.
-func nearest(name string) string {
+// nearest returns the input whose name is the most like the one given, and
+// whether it can well have been meant: it is a few edits away, or contains the
+// name. Of two that are as near the one with the longer common beginning counts.
+func nearest(name string) (best string, sure bool) {
 	name = strings.ReplaceAll(name, "_", "-")
-	best, least := "", max(2, len(name)/4)+1
+	least, common := math.MaxInt, 0
 	for in := range inputs() {
-		if d := distance(name, in.name()); d < least {
-			best, least = in.name(), d
+		d, same := distance(name, in.name()), commonPrefix(name, in.name())
+		if d < least || d == least && same > common {
+			best, least, common = in.name(), d, same
 		}
 	}
-	if best != "" || len(name) < 4 {
-		return best
+	if least <= max(2, len(name)/4) {
+		return best, true
 	}
 	for in := range inputs() {
-		if strings.Contains(in.name(), name) {
-			return in.name()
+		if len(name) >= 4 && strings.Contains(in.name(), name) {
+			return in.name(), true
 		}
 	}
-	return ""
+	return best, false
+}
+
+// commonPrefix returns how many bytes a and b have in common at their beginning.
+func commonPrefix(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
 }
 
 // distance is the Levenshtein distance: how many bytes have to be added,

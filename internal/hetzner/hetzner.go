@@ -1,8 +1,8 @@
 // Package hetzner is the one place that talks to the Hetzner Cloud API.
 //
-// It sends one request and says what the answer means. It never repeats a request, never waits between two, and
-// never takes half an answer for a whole one: a caller that wants to look again, or to ask again, decides that for
-// itself, knowing what is at stake. Everything that leaves the package as text is free of the API token.
+// It sends one request and says what the answer means. It never repeats one that changes something, never waits
+// between two, and never takes half an answer for a whole one: a caller that wants to look again, or to ask again,
+// decides that for itself, knowing what is at stake. Everything that leaves the package as text is free of the API token.
 package hetzner
 
 import (
@@ -100,17 +100,25 @@ func New(o Options) *Client {
 // look on it would otherwise run into its timeout.
 func NewTransport() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	// Plain HTTP is for addresses of this machine only, and the token must not travel in the clear, through no proxy either.
+	t.Proxy = func(r *http.Request) (*url.URL, error) {
+		if r.URL.Scheme == "http" {
+			return nil, nil //nolint:nilnil // net/http's own way of saying that there is no proxy
+		}
+		return http.ProxyFromEnvironment(r)
+	}
 	t.TLSHandshakeTimeout = 10 * time.Second
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second}
 	return t
 }
 
-// sendOnce keeps net/http from sending a POST again by itself. Over HTTP/2 it does so after a stream error or when
-// the connection is being closed; with a body, if an empty one, and without GetBody it can't, and reports the error.
+// sendOnce keeps net/http from sending a request that changes something again by itself. Over HTTP/2 it does so after a
+// stream error or when the connection is being closed; with a body, if an empty one, and without GetBody it can't, and
+// reports the error.
 type sendOnce struct{ next http.RoundTripper }
 
 func (s sendOnce) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method == http.MethodPost {
+	if r.Method != http.MethodGet {
 		r = r.WithContext(r.Context()) // a shallow copy: the original belongs to the caller
 		r.GetBody = nil
 		if r.Body == nil || r.Body == http.NoBody {
@@ -284,6 +292,8 @@ func (c *Client) failure(x Exchange, err error, sent *sendTrace) *Error {
 	if errors.As(err, &theirs) {
 		e.Code, e.Message = c.mask.Hide(string(theirs.Code)), c.mask.Hide(theirs.Message)
 		e.Message += c.mask.Hide(fieldDetails(theirs.Details))
+	} else if x.Status/100 == 3 {
+		e.Message = fmt.Sprintf("unexpected HTTP status %d, a redirect, which is never followed", x.Status)
 	} else {
 		e.Message = c.mask.Hide(networkMessage(err))
 	}

@@ -124,17 +124,34 @@ func TestCreateIsSentOnceOverHTTP2(t *testing.T) {
 			t.Errorf("the create arrived %d times, want once", arrived.Load())
 		}
 	})
-	t.Run("nor a request without a body", func(t *testing.T) {
-		endpoint, arrived := refusingServer(t)
-		c := hetzner.New(hetzner.Options{Endpoint: endpoint, Token: "token", Transport: trusting(t)})
-		_, _, err := c.PowerOn(t.Context(), 42)
-		if e := asError(t, err); e.Verdict != hetzner.Lost {
-			t.Errorf("verdict %v, want lost: %v", e.Verdict, e)
+	for name, send := range map[string]func(*hetzner.Client) error{
+		"nor a request without a body": func(c *hetzner.Client) error { _, _, err := c.PowerOn(t.Context(), 42); return err },
+		"nor a change of labels":       func(c *hetzner.Client) error { _, err := c.SetLabels(t.Context(), 42, nil); return err },
+		"nor a deletion":               func(c *hetzner.Client) error { _, err := c.DeleteImage(t.Context(), 42); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint, arrived := refusingServer(t)
+			err := send(hetzner.New(hetzner.Options{Endpoint: endpoint, Token: "token", Transport: trusting(t)}))
+			if e := asError(t, err); e.Verdict != hetzner.Lost {
+				t.Errorf("verdict %v, want lost: %v", e.Verdict, e)
+			}
+			if arrived.Load() != 1 {
+				t.Errorf("the request arrived %d times, want once", arrived.Load())
+			}
+		})
+	}
+}
+
+// Plain HTTP goes to this machine only, however its name is written and whatever proxy the environment names.
+func TestPlainHTTPGoesThroughNoProxy(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:9")
+	proxy := hetzner.NewTransport().(*http.Transport).Proxy
+	for _, host := range []string{"LOCALHOST", "localhost", "127.0.0.1", "[::1]"} {
+		u, err := proxy(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/v1/servers", nil))
+		if u != nil || err != nil {
+			t.Errorf("%s: proxy %v, %v", host, u, err)
 		}
-		if arrived.Load() != 1 {
-			t.Errorf("the power-on arrived %d times, want once", arrived.Load())
-		}
-	})
+	}
 }
 
 func TestCreateFollowsNoRedirect(t *testing.T) {
