@@ -208,6 +208,8 @@ func (r *Report) Event(e snapshot.Event) {
 		r.selected(e.Servers)
 	case snapshot.EventWarning:
 		r.Warn(missing(e))
+	case snapshot.EventNothingLeft:
+		r.Warn("every server that was selected is excluded again")
 	case snapshot.EventVolumes:
 		r.Warn(fmt.Sprintf("%s: %s attached, not part of the snapshot: %s", e.Name, count(len(e.Server.Volumes), "volume"), ids(e.Server.Volumes)))
 	case snapshot.EventThinning:

@@ -368,5 +368,8 @@ func (s *shell) notFound(chosen selection) []Result {
 	for _, name := range chosen.unused {
 		warn(name, "") // an exclude
 	}
+	if s.settings.IfNone == Warn && len(chosen.servers)+len(chosen.missing)+len(chosen.empty) == 0 {
+		s.emit(Event{Kind: EventNothingLeft, At: time.Now()})
+	}
 	return results
 }

@@ -223,6 +223,7 @@ type EventKind int
 const (
 	EventSelected     EventKind = iota + 1 // the servers are known: Servers
 	EventWarning                           // something asked for is not there, by Name; the user called it no error: Reason
+	EventNothingLeft                       // all that was selected is excluded again, which the user called no error
 	EventVolumes                           // volumes are attached, which the snapshot will not include
 	EventLocked                            // Hetzner shows a lock, or refused the create for now: Holder, Err
 	EventHeld                              // the lock's holder became known, or changed: Holder
