@@ -147,15 +147,11 @@ type Listing[T Resource] struct {
 	Items []T
 	seen  map[int64]int // resource ID -> its index in Items
 	next  int
-	pages int
 	total int // as the first page counted
 }
 
 // Next returns the number of the page that is missing.
 func (l *Listing[T]) Next() int { return max(l.next, 1) }
-
-// Pages returns how many pages the listing has so far.
-func (l *Listing[T]) Pages() int { return l.pages }
 
 // Add takes the page with the number that [Listing.Next] names, and reports whether the listing is whole. An error
 // means that resources slid away between two pages, or may have: the listing must be begun again.
@@ -179,7 +175,6 @@ func (l *Listing[T]) Add(p Page[T]) (whole bool, err error) {
 		l.seen[id] = len(l.Items)
 		l.Items = append(l.Items, item)
 	}
-	l.pages++
 	if p.Next != 0 {
 		l.next = p.Next
 		return false, nil

@@ -111,7 +111,7 @@ type fleet struct {
 // findings is what was read before the fleet begins.
 type findings struct {
 	servers []hetzner.Server
-	pages   int                     // of the listing of the servers
+	pages   map[int64]int           // by server: the page of the listing that shows it
 	reuse   map[int64]hetzner.Image // by server: the snapshot of an earlier attempt that is taken over
 	off     map[int64]bool          // servers that an earlier run has switched off, and that are still off
 	looks   int                     // requests that it took beside the listing of the servers
@@ -120,13 +120,13 @@ type findings struct {
 
 // newFleet makes a target of each server. Targets that need no snapshot, or can't have one, are finished at once.
 func newFleet(settings Settings, found findings, now time.Time) *fleet {
-	f := &fleet{settings: settings, looks: looks{serverPages: found.pages}, lastNews: now}
+	f := &fleet{settings: settings, lastNews: now}
 	for range found.looks {
 		f.budget.look(now)
 	}
 	f.tell(Event{Kind: EventSelected, Servers: found.servers}, now)
 	for _, server := range found.servers {
-		t := &target{server: server, queued: now, lookedAt: now, prospect: fair, result: Result{
+		t := &target{server: server, page: found.pages[server.ID], queued: now, lookedAt: now, prospect: fair, result: Result{
 			Name: server.Name, Server: server, Request: f.requestValue(),
 			Description: settings.Describe(server, now),
 		}}

@@ -13,6 +13,7 @@ import (
 // once, and the earliest due goes first; the medians that the user is promised follow from half of each.
 const (
 	serverEvery  = 3100 * time.Millisecond
+	serverMore   = 1500 * time.Millisecond // for each further request that it takes to see all watched servers
 	actionEvery  = 3700 * time.Millisecond
 	actionBeside = 5100 * time.Millisecond // instead, while servers are watched too; most ends are foreseen anyway
 	actionYield  = 700 * time.Millisecond  // an end is foreseen, or can wait; nothing but a look tells of an unlocked server
@@ -28,6 +29,7 @@ const (
 	// Who holds a lock is told, but nothing waits for it: when the other looks leave no room, one server after the
 	// other has its turn, and one that showed no holder gives way for long.
 	holderTurn  = 45 * time.Second
+	holderQuick = 6 * time.Second // instead for a lock that is shown, while no snapshot in flight needs looks
 	holderAgain = 2 * time.Minute
 
 	// priceTries is how often the price list is asked for before the report does without.
@@ -41,12 +43,7 @@ const (
 // looks are the kinds of look, of each of which at most one is under way, so that one that hangs delays only
 // its own kind.
 type looks struct {
-	servers struct {
-		under   bool
-		began   time.Time
-		next    time.Time                        // when the last page came
-		listing *hetzner.Listing[hetzner.Server] // nil between two listings
-	}
+	servers struct{ under bool }
 	actions struct{ under bool }
 	images  struct {
 		under    bool
@@ -72,7 +69,6 @@ type looks struct {
 		tries int
 		known hetzner.Price
 	}
-	serverPages int // how many pages the last listing of servers had
 }
 
 // candidate is a look that could be sent.
@@ -162,7 +158,6 @@ func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
 	case opServer:
 		f.looks.servers.under = false
 		if t := f.target(a.server); t != nil && failure == nil {
-			t.unlisted = t.unlisted && f.settings.LabelSelector != "" // it may have lost the label for good
 			f.saw(t, a.found, a.began, now)
 		} else if t != nil && failure.Code == hetzner.CodeNotFound {
 			f.sawNone(t, failure, a.began, now)
@@ -194,16 +189,12 @@ func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
 	}
 }
 
-// serverLook looks at locks, and at the servers of lost creates: at all servers at once, or at one server when fewer
-// are watched than a listing has pages.
+// serverLook looks at locks, at power, and at the servers of lost creates: at a page of the listing that shows several
+// watched servers, or at one server. A page by itself decides about the servers that it shows, and about no other.
 func (f *fleet) serverLook() (candidate, bool) {
 	look := &f.looks.servers
 	if look.under {
 		return candidate{}, false
-	}
-	if look.listing != nil {
-		// A listing of many pages must not keep the other looks waiting page by page.
-		return candidate{due: look.next, send: f.listServers, yield: lookGap}, true
 	}
 	var first *target
 	for _, t := range f.targets {
@@ -211,30 +202,42 @@ func (f *fleet) serverLook() (candidate, bool) {
 			first = t
 		}
 	}
-	switch {
-	case first == nil:
+	if first == nil {
 		return candidate{}, false
-	case f.watchCount(false) >= f.looks.serverPages && !first.unlisted:
-		return candidate{due: first.serverDue, send: f.listServers}, true
 	}
+	covers := f.beside(first)
 	return candidate{due: first.serverDue, send: func(now time.Time) request {
 		look.under = true
-		first.serverDue = f.nextServerLook(first, now)
-		return request{op: opServer, server: first.server.ID}
+		for _, t := range covers {
+			t.serverDue = f.nextServerLook(t, now)
+		}
+		if len(covers) == 1 {
+			return request{op: opServer, server: first.server.ID}
+		}
+		return request{op: opListServers, selector: f.settings.LabelSelector, page: first.page}
 	}}, true
 }
 
-// watchCount returns how many servers are watched; of those whose lock's holder is known only as far as the servers
-// themselves are the look that watches them.
-func (f *fleet) watchCount(all bool) int {
-	byAction := !all && f.holdersByAction()
-	n := 0
+// beside returns the watched servers that are on the same page of the listing as one of them, itself among them.
+func (f *fleet) beside(one *target) []*target {
+	if one.page == 0 {
+		return []*target{one}
+	}
+	var covers []*target
 	for _, t := range f.targets {
-		if t.powerWatched() || t.watched() && (!byAction || t.holder == nil) {
-			n++
+		if t.serverWatched() && t.page == one.page {
+			covers = append(covers, t)
 		}
 	}
-	return n
+	return covers
+}
+
+// watching reports whether any server is watched that only a look at servers can tell of.
+func (f *fleet) watching() bool {
+	byAction := f.holdersByAction()
+	return slices.ContainsFunc(f.targets, func(t *target) bool {
+		return t.powerWatched() || t.watched() && (!byAction || t.holder == nil)
+	})
 }
 
 // holdersByAction reports whether locks whose holders are known are watched through the holders' actions, since that
@@ -246,25 +249,25 @@ func (f *fleet) holdersByAction() bool {
 			known++
 		}
 	}
-	byAction := (known + hetzner.ActionsPerLook - 1) / hetzner.ActionsPerLook
-	return byAction < f.serverCost()
+	return actionCost(known) < f.serverCost()
+}
+
+// actionCost returns how many requests it takes to see so many actions.
+func actionCost(actions int) int {
+	return (actions + hetzner.ActionsPerLook - 1) / hetzner.ActionsPerLook
 }
 
 // serverCost returns how many requests it takes to see all watched servers.
-func (f *fleet) serverCost() int { return min(f.looks.serverPages, f.watchCount(true)) }
-
-func (f *fleet) listServers(now time.Time) request {
-	look := &f.looks.servers
-	look.under = true
-	if look.listing == nil {
-		look.listing, look.began = &hetzner.Listing[hetzner.Server]{}, now
-		for _, t := range f.targets {
-			if t.serverWatched() && !t.unlisted {
-				t.serverDue = f.nextServerLook(t, now)
-			}
+func (f *fleet) serverCost() int {
+	cost, pages := 0, map[int]bool{}
+	for _, t := range f.targets {
+		if !t.serverWatched() || t.page != 0 && pages[t.page] {
+			continue
 		}
+		pages[t.page] = true
+		cost++
 	}
-	return request{op: opListServers, selector: f.settings.LabelSelector, page: look.listing.Next()}
+	return cost
 }
 
 // nextServerLook returns when a target's server is to be looked at after now.
@@ -279,7 +282,7 @@ func (f *fleet) nextServerLook(t *target, now time.Time) time.Time {
 }
 
 func (f *fleet) serverInterval() time.Duration {
-	return serverEvery + lookGap*time.Duration(f.serverCost()-1)
+	return serverEvery + serverMore*time.Duration(max(f.serverCost()-1, 0))
 }
 
 // actionInterval returns how long after a look at a target's action the next one is due.
@@ -287,44 +290,31 @@ func (f *fleet) actionInterval(t *target) time.Duration {
 	switch {
 	case t.snapshot == locked && !f.holdersByAction():
 		return holderProgress
-	case f.watchCount(false) > 0:
+	case f.watching():
 		return actionBeside
 	}
 	return actionEvery
 }
 
+// serversListed takes in one page of the listing of servers.
 func (f *fleet) serversListed(a answer, failure *hetzner.Error, now time.Time) {
-	look := &f.looks.servers
-	listing := look.listing
-	look.under = false
+	f.looks.servers.under = false
 	if failure != nil {
-		look.listing = nil
 		f.keptWaiting(failure, now)
 		return
 	}
-	whole, err := listing.Add(a.servers)
-	look.next = now
-	if err != nil {
-		look.listing = nil
-		f.keptWaiting(hetzner.AsError(err), now)
-	}
-	if !whole {
-		return
-	}
-	look.listing = nil
-	f.looks.serverPages = listing.Pages()
-	byID := make(map[int64]hetzner.Server, len(listing.Items))
-	for _, server := range listing.Items {
+	byID := make(map[int64]hetzner.Server, len(a.servers.Items))
+	for _, server := range a.servers.Items {
 		byID[server.ID] = server
 	}
 	for _, t := range f.targets {
 		server, ok := byID[t.server.ID]
 		switch {
-		case !t.serverWatched():
 		case ok:
-			f.saw(t, server, look.began, now)
-		default: // it may be gone, have lost its label, or have slid over a page's edge
-			t.unlisted, t.serverDue = true, now
+			t.page = a.page
+			f.saw(t, server, a.began, now)
+		case t.page == a.page && t.serverWatched():
+			t.page, t.serverDue = 0, now // it may be gone, have lost its label, or have slid over the page's edge
 		}
 	}
 }
@@ -394,7 +384,7 @@ func (f *fleet) actionLook() (candidate, bool) {
 	}
 	slices.SortStableFunc(watched, func(a, b *target) int { return a.actionDue.Compare(b.actionDue) })
 	first := watched[0]
-	keen := first.snapshot == creating && first.foresight.ripe(first.actionDue) && f.watchCount(true) == 0
+	keen := first.snapshot == creating && first.foresight.ripe(first.actionDue) && f.serverCost() == 0
 	return candidate{due: first.actionDue, keen: keen, send: func(now time.Time) request {
 		f.looks.actions.under = true
 		own, holder := f.actionInterval(&target{snapshot: creating}), f.actionInterval(&target{snapshot: locked})
@@ -561,10 +551,13 @@ func (f *fleet) holderLook() (candidate, bool) {
 		case t.snapshot == creating && t.seeking:
 		case t.snapshot == locked && t.holder == nil:
 			turn := look.last.Add(holderTurn)
+			if f.flying() == 0 && t.shown {
+				turn = look.last.Add(holderQuick)
+			}
 			switch {
 			case t.holderSought:
 				turn = look.last.Add(holderAgain)
-			case f.looks.serverPages > 1:
+			case f.serverCost() > actionCost(f.lockedCount()):
 				turn = look.last.Add(2 * lookGap) // the holder's action is by far the cheaper look, once it is known
 			}
 			if f.budget.idle() && f.budget.level.Before(turn) {
@@ -625,6 +618,16 @@ func (f *fleet) serverActionsSeen(t *target, actions []hetzner.Action, now time.
 			}
 		}
 	}
+}
+
+func (f *fleet) lockedCount() int {
+	n := 0
+	for _, t := range f.targets {
+		if t.snapshot == locked {
+			n++
+		}
+	}
+	return n
 }
 
 // held notes who holds a lock, and tells it when it is news.

@@ -231,7 +231,7 @@ func (f *fleet) record() (request, bool) {
 // newRescue makes a fleet that only switches on what a run, killed since, may have left off.
 func newRescue(settings Settings, left []Recorded, now time.Time) *fleet {
 	settings.powerOn = rescueLimit
-	f := &fleet{settings: settings, looks: looks{serverPages: len(left) + 1}, lastNews: now, recorded: left}
+	f := &fleet{settings: settings, lastNews: now, recorded: left}
 	for _, r := range left {
 		name := fmt.Sprintf("server %d", r.Server)
 		server := hetzner.Server{ID: r.Server, Name: name}

@@ -27,7 +27,10 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 	outcome := Outcome{DryRun: settings.DryRun}
 	self := s.self(ctx)
 	all, err := s.listServers(ctx)
-	found := findings{pages: all.Pages()}
+	found := findings{pages: map[int64]int{}}
+	for i, server := range all.Items {
+		found.pages[server.ID] = i/hetzner.PerPage + 1
+	}
 	listed := err == nil
 	if listed && len(settings.EarlierRuns) > 0 {
 		found.reuse, err = s.earlier(ctx)

@@ -82,7 +82,7 @@ type target struct {
 
 	heldBy       string // the holder's command that was told last
 	holderSought bool   // a look under the server was made for this lock
-	unlisted     bool   // a listing by label does not show the server any more
+	page         int    // of the listing that shows the server; 0 where none does, as far as known
 
 	// When each kind of look at this target is next due. Only the looks that its state calls for are made.
 	serverDue, actionDue, imageDue, holderDue time.Time
