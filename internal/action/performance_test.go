@@ -167,30 +167,62 @@ func percentageTable(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("| the percentage | servers | a snapshot takes | looks | looks every 3.7 s | ended to noticed, s | every 3.7 s |\n|---|---:|---:|---:|---:|---:|---:|\n")
 	for _, shape := range []struct {
-		name string
-		hcloudsim.ProgressShape
-	}{{"in proportion", hcloudsim.Linear}, {"stuck at 0", hcloudsim.Stuck}, {"jumping", hcloudsim.Jumping}} {
+		name   string
+		shape  hcloudsim.ProgressShape
+		nights int
+	}{
+		{"in proportion", hcloudsim.Linear, 0},
+		{"stuck at 0, snapshots of earlier nights", hcloudsim.Stuck, 3},
+		{"jumping, snapshots of earlier nights", hcloudsim.Jumping, 3},
+		{"stuck at 0, the first snapshot ever", hcloudsim.Stuck, 0},
+		{"jumping, the first snapshot ever", hcloudsim.Jumping, 0},
+	} {
 		for _, servers := range []int{1, 10, 25} {
 			for _, snapshot := range []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute} {
-				c := fleetCase{servers: servers, parallel: servers, snapshot: snapshot, spread: 20 * time.Second, progress: shape.ProgressShape}
-				var late, fixedLate []time.Duration
-				var looks, fixed int
-				for seed := range uint64(20) {
-					synctest.Test(t, func(t *testing.T) {
-						m := measure(t, c, seed+1, byAction)
-						late, looks = append(late, m.noticed...), looks+m.looks
-					})
-					synctest.Test(t, func(t *testing.T) {
-						m := measure(t, c, seed+1, atPauses)
-						fixedLate, fixed = append(fixedLate, m.noticed...), fixed+m.looks
-					})
+				c := fleetCase{
+					servers: servers, parallel: servers, snapshot: snapshot, spread: 20 * time.Second, progress: shape.shape, nights: shape.nights,
 				}
-				fmt.Fprintf(&b, "| %s | %d | %s | %d | %d | %s / %s | %s / %s |\n", shape.name, servers, snapshot, looks/20, fixed/20,
+				late, looks := several(t, c, byAction)
+				fixedLate, fixed := several(t, c, atPauses)
+				fmt.Fprintf(&b, "| %s | %d | %s | %d | %d | %s / %s | %s / %s |\n", shape.name, servers, snapshot, looks, fixed,
 					seconds(median(late)), seconds(most(late)), seconds(median(fixedLate)), seconds(most(fixedLate)))
 			}
 		}
 	}
 	return b.String()
+}
+
+// TestForeseenEnds holds what docs/performance.md says of one server whose percentages or whose earlier nights foretell
+// the end: it is noticed within 1 s at the median, with fewer looks than fixed pauses take.
+func TestForeseenEnds(t *testing.T) {
+	for name, c := range map[string]fleetCase{
+		"in proportion": {progress: hcloudsim.Linear},
+		"stuck":         {progress: hcloudsim.Stuck, nights: 3},
+		"jumping":       {progress: hcloudsim.Jumping, nights: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.servers, c.parallel, c.snapshot, c.spread = 1, 1, 5*time.Minute, 20*time.Second
+			late, looks := several(t, c, byAction)
+			_, fixed := several(t, c, atPauses)
+			if median(late) > time.Second || looks >= fixed {
+				t.Errorf("noticed after %s at the median with %d looks, fixed pauses take %d", median(late), looks, fixed)
+			}
+		})
+	}
+}
+
+// several measures a way in several projects. It returns how long each end took to be noticed, and the looks of one
+// project on average.
+func several(t *testing.T, c fleetCase, work way) (late []time.Duration, looks int) {
+	t.Helper()
+	const projects = 20
+	for seed := range uint64(projects) {
+		synctest.Test(t, func(t *testing.T) {
+			m := measure(t, c, seed+1, work)
+			late, looks = append(late, m.noticed...), looks+m.looks
+		})
+	}
+	return late, looks / projects
 }
 
 // atPauses asks for all snapshots and looks at them every 3.7 s, 25 at once, whatever their percentages say.

@@ -39,7 +39,7 @@ const (
 	// A look whose moment is foreseen may go out of its turn, keenGap after the one before, as long as the places that
 	// are left then last for a look every keenStretch.
 	keenGap     = 900 * time.Millisecond
-	keenStretch = 2600 * time.Millisecond
+	keenStretch = 3 * time.Second
 )
 
 // budget keeps the rule above. Its zero value is a full budget.

@@ -398,7 +398,7 @@ func (t *target) exists(image int64, now time.Time) {
 	t.lock.stop(now)
 	t.missing.stop(now)
 	t.snapshot, t.accepted, t.result.ImageID = creating, now, image
-	t.unseen, t.progress, t.foresight = 0, 0, foresight{from: t.sent, to: now}
+	t.unseen, t.progress, t.foresight, t.recalled = 0, 0, foresight{from: t.sent, to: now}, false
 }
 
 // accept takes in that a create was accepted.

@@ -7,10 +7,11 @@ import (
 
 // follow looks at an action as foresight says until a look shows its end. It returns how many looks that took, how
 // long after the end the last one came, and the longest pause between two of them.
-func follow(length, latency time.Duration, percent func(part float64) int) (looks int, late, pause time.Duration) {
+func follow(length, latency time.Duration, percent func(part float64) int, earlier ...time.Duration) (looks int, late, pause time.Duration) {
 	sent := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	began := sent.Add(latency / 2)
 	s := foresight{from: sent, to: sent.Add(latency)}
+	s.recall(earlier)
 	at := s.to.Add(actionEvery)
 	for last := s.to; ; looks++ {
 		pause, last = max(pause, at.Sub(last)), at
@@ -50,5 +51,31 @@ func TestForesight(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Where percentages tell nothing the server's last snapshots do, if the new one takes about as long; and if it doesn't,
+// nothing is lost.
+func TestForesightByEarlierSnapshots(t *testing.T) {
+	for name, percent := range map[string]func(part float64) int{
+		"stuck":   func(float64) int { return 0 },
+		"jumping": func(part float64) int { return [...]int{0, 45, 95}[int(3*part)] },
+	} {
+		for _, length := range []time.Duration{61 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour} {
+			latency := 200 * time.Millisecond
+			fixed := int(length/(actionEvery+latency)) + 2
+			part := func(percent time.Duration) time.Duration { return length * percent / 100 }
+			looks, late, _ := follow(length, latency, percent, part(99), part(101), part(100))
+			if late > recallStep+latency || float64(looks) > 0.8*float64(fixed) {
+				t.Errorf("%s, %s: noticed %s late with %d looks, fixed pauses take %d", name, length, late, looks, fixed)
+			}
+			for _, off := range []time.Duration{50, 90, 110, 300} {
+				looks, late, pause := follow(length, latency, percent, part(off))
+				if late > foresightMost+latency || pause > foresightMost+latency || float64(looks) > 1.25*float64(fixed)+3 {
+					t.Errorf("%s, %s, before %d%%: noticed %s late with %d looks, fixed pauses take %d; the longest pause is %s",
+						name, length, off, late, looks, fixed, pause)
+				}
+			}
+		}
 	}
 }

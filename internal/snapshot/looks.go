@@ -18,6 +18,7 @@ const (
 	actionBeside = 5100 * time.Millisecond // instead, while servers are watched too; most ends are foreseen anyway
 	actionYield  = 700 * time.Millisecond  // an end is foreseen, or can wait; nothing but a look tells of an unlocked server
 	imageEvery   = 3 * time.Second
+	imageBatch   = 8 * time.Second // instead of at once, while more ends are foreseen at any moment: one listing serves many
 	lostEvery    = 5 * time.Second
 
 	// A lock whose holder is known can be watched by either. Where the actions are the cheaper look, the servers are
@@ -32,6 +33,15 @@ const (
 	holderQuick = 6 * time.Second // instead for a lock that is shown, while no snapshot in flight needs looks
 	holderAgain = 2 * time.Minute
 
+	// recallAfter is how long a snapshot's percentages may tell nothing before its server's last snapshots are asked for.
+	// To ask costs a look for each server; where the end is foreseen one look in 8 s is saved. So the snapshots must last
+	// a while yet, and those that have lasted long usually do.
+	recallAfter = 20 * time.Second
+	recallWorth = 8 * time.Second
+
+	// commandCreateImage is Hetzner's name for the action that makes a snapshot.
+	commandCreateImage = "create_image"
+
 	// priceTries is how often the price list is asked for before the report does without.
 	priceTries = 3
 
@@ -44,8 +54,16 @@ const (
 // its own kind.
 type looks struct {
 	servers struct{ under bool }
-	actions struct{ under bool }
-	images  struct {
+	actions struct {
+		under bool
+		last  time.Time
+	}
+	past struct {
+		under  bool
+		last   time.Time
+		barren int // servers in a row that had no snapshot before
+	}
+	images struct {
 		under    bool
 		began    time.Time
 		selector string
@@ -82,7 +100,7 @@ type candidate struct {
 // candidates returns the looks that are of use and not under way.
 func (f *fleet) candidates() []candidate {
 	var cs []candidate
-	for _, look := range []func() (candidate, bool){f.serverLook, f.actionLook, f.imageLook, f.thinLook, f.holderLook, f.priceLook} {
+	for _, look := range []func() (candidate, bool){f.serverLook, f.actionLook, f.imageLook, f.thinLook, f.holderLook, f.pastLook, f.priceLook} {
 		if c, ok := look(); ok {
 			cs = append(cs, c)
 		}
@@ -170,6 +188,10 @@ func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
 			f.actionsSeen(a, now)
 		}
 	case opServerActions:
+		if a.status == hetzner.ActionSucceeded {
+			f.pastSeen(a, failure, now)
+			return
+		}
 		f.looks.holders.under = false
 		if t := f.target(a.server); t != nil && failure == nil {
 			f.serverActionsSeen(t, a.actions, now)
@@ -386,7 +408,7 @@ func (f *fleet) actionLook() (candidate, bool) {
 	first := watched[0]
 	keen := first.snapshot == creating && first.foresight.ripe(first.actionDue) && f.serverCost() == 0
 	return candidate{due: first.actionDue, keen: keen, send: func(now time.Time) request {
-		f.looks.actions.under = true
+		f.looks.actions.under, f.looks.actions.last = true, now
 		own, holder := f.actionInterval(&target{snapshot: creating}), f.actionInterval(&target{snapshot: locked})
 		var ids []int64
 		for _, t := range watched {
@@ -470,7 +492,11 @@ func (f *fleet) imageLook() (candidate, bool) {
 		return candidate{}, false
 	}
 	slices.SortStableFunc(watched, func(a, b *target) int { return a.imageDue.Compare(b.imageDue) })
-	return candidate{due: watched[0].imageDue, send: func(now time.Time) request {
+	due := watched[0].imageDue
+	if watched[0].snapshot == confirming && f.ripe(due) {
+		due = latest(due, look.began.Add(imageBatch))
+	}
+	return candidate{due: due, send: func(now time.Time) request {
 		look.covers = watched[:min(len(watched), lookWidth)]
 		look.listing, look.began, look.selector = &hetzner.Listing[hetzner.Image]{}, now, requestSelector(look.covers)
 		for _, t := range look.covers {
@@ -482,6 +508,11 @@ func (f *fleet) imageLook() (candidate, bool) {
 		}
 		return f.listImages(now)
 	}}, true
+}
+
+// ripe reports whether the end of a snapshot is foreseen that may have come at the given time.
+func (f *fleet) ripe(at time.Time) bool {
+	return slices.ContainsFunc(f.targets, func(t *target) bool { return t.snapshot == creating && t.foresight.ripe(at) })
 }
 
 func (f *fleet) listImages(time.Time) request {
@@ -590,6 +621,66 @@ func (f *fleet) holderLook() (candidate, bool) {
 	}}, true
 }
 
+// pastLook asks how long the last snapshots of a server took, where the percentages of the new one tell nothing. It takes
+// the place of a look at the actions, which it makes up for: looks are few until the end is near.
+func (f *fleet) pastLook() (candidate, bool) {
+	look := &f.looks.past
+	if look.under || !f.budget.idle() || look.last.After(f.looks.actions.last) {
+		return candidate{}, false
+	}
+	var first *target
+	for _, t := range f.targets {
+		// The action of an adopted image was sought under the server before.
+		if t.snapshot == creating && t.foresight.blind() && !t.recalled && t.result.ActionID != 0 && t.imageCreated.IsZero() &&
+			(first == nil || t.accepted.Before(first.accepted)) {
+			first = t
+		}
+	}
+	if first == nil || look.barren == recallMost {
+		return candidate{}, false
+	}
+	others := 0 // that were accepted at about the same time, and will end then
+	for _, t := range f.targets {
+		if t != first && t.accepted.Sub(first.accepted).Abs() < time.Minute {
+			others++
+		}
+	}
+	due := latest(first.accepted.Add(recallAfter+time.Duration(others)*recallWorth), look.last.Add(actionEvery))
+	if f.ripe(due) {
+		return candidate{}, false // that end comes first
+	}
+	return candidate{due: due, send: func(now time.Time) request {
+		look.under, look.last, first.recalled = true, now, true
+		for _, t := range f.targets {
+			if t.snapshot == creating && t.foresight.blind() {
+				t.actionDue = latest(t.actionDue, now.Add(actionEvery))
+			}
+		}
+		return request{op: opServerActions, server: first.server.ID, status: hetzner.ActionSucceeded}
+	}}, true
+}
+
+// pastSeen takes in the actions of a server that have succeeded. Without an answer nothing is foreseen, and nobody asks
+// again.
+func (f *fleet) pastSeen(a answer, failure *hetzner.Error, now time.Time) {
+	f.looks.past.under = false
+	t := f.target(a.server)
+	if failure != nil || t == nil || t.snapshot != creating {
+		return
+	}
+	var took []time.Duration
+	for _, action := range a.actions { // the newest come first
+		if action.Command == commandCreateImage && action.Succeeded() && action.Finished.After(action.Started) {
+			took = append(took, action.Finished.Sub(action.Started))
+		}
+	}
+	if f.looks.past.barren++; len(took) > 0 {
+		f.looks.past.barren = 0
+	}
+	t.foresight.recall(took)
+	t.actionDue = earliest(t.actionDue, t.foresight.next(now, actionEvery))
+}
+
 // priceLook asks for the price of snapshots, once, in passing: while one is being made and no other look waits. The
 // run never waits for it.
 func (f *fleet) priceLook() (candidate, bool) {
@@ -650,7 +741,7 @@ func (f *fleet) sought(t *target, actions []hetzner.Action, now time.Time) {
 	t.seeking = false
 	apart := func(a hetzner.Action) time.Duration { return a.Started.Sub(t.imageCreated).Abs() }
 	actions = slices.DeleteFunc(slices.Clone(actions), func(a hetzner.Action) bool {
-		return a.Command != "create_image" || apart(a) > effectLimit
+		return a.Command != commandCreateImage || apart(a) > effectLimit
 	})
 	if len(actions) > 0 {
 		action := slices.MinFunc(actions, func(a, b hetzner.Action) int { return int(apart(a) - apart(b)) })

@@ -77,6 +77,7 @@ type target struct {
 	unseen       int       // looks in a row that lacked what they looked for: its action, then its image
 	progress     int       // percent, of its own action
 	foresight    foresight // of its end
+	recalled     bool      // it was asked how long the server's last snapshots took
 
 	protection protection
 
