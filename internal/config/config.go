@@ -153,8 +153,10 @@ type Config struct {
 	// Whether to switch each running server off around its snapshot, for a
 	// consistent disk: `never`; `graceful`, by asking its guest to shut down; or
 	// `force`, which cuts the power when the guest does not shut down in time.
-	// It is switched on again as soon as its snapshot has begun. Defaults to
-	// `never`.
+	// It is switched on again as soon as Hetzner takes the request, which is
+	// asked for at once and again and again; while Hetzner locks the server for
+	// the snapshot it takes none, so expect the server to be off for as long as
+	// its snapshot takes. Defaults to `never`.
 	Shutdown ShutdownPolicy `env:"SHUTDOWN,default=never"`
 
 	// How long a graceful shutdown may take, and how long a server that is off
