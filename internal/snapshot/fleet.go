@@ -19,6 +19,8 @@ const (
 	absenceGap = 5 * time.Second
 	// lostLimit is the least time that a lost create is sought for, however short the lock timeout is.
 	lostLimit = 5 * time.Minute
+	// namingLimit is how long it may take to learn who holds a lock that is not waited for.
+	namingLimit = 10 * time.Second
 	// vanishedAfter is how many complete listings in a row must lack an accepted image before it counts as gone.
 	vanishedAfter = 3
 	// progressEvery is how long nothing new may happen before the state of the whole is told.
@@ -98,6 +100,7 @@ type fleet struct {
 	lastSeen   bool      // and has been answered
 	token      *hetzner.Error
 
+	raiseFor     time.Duration  // how long after its snapshot's end a server is tried to be switched on
 	lastRestored time.Time      // when a server was last seen running again
 	halted       bool           // no further server is switched off
 	haltedBy     Reason         // what happened to another server, "" when the record can't be written
@@ -120,7 +123,7 @@ type findings struct {
 
 // newFleet makes a target of each server. Targets that need no snapshot, or can't have one, are finished at once.
 func newFleet(settings Settings, found findings, now time.Time) *fleet {
-	f := &fleet{settings: settings, lastNews: now}
+	f := &fleet{settings: settings, raiseFor: powerOnLimit, lastNews: now}
 	for range found.looks {
 		f.budget.look(now)
 	}
@@ -166,11 +169,10 @@ func (f *fleet) begin(t *target, found findings, now time.Time) {
 		f.tellOf(t, Event{Kind: EventVolumes}, now)
 	}
 	switch {
-	case t.server.Locked && f.settings.IfLocked != Wait:
-		f.finishLocked(t, now)
+	case t.server.Locked && (f.settings.DryRun || f.settings.IfLocked != Wait):
+		f.leaveLocked(t, now)
 	case f.settings.DryRun:
-		t.result.Stops = f.mustStop(t)
-		f.finish(t, Planned, "", now)
+		f.planned(t, now)
 	case t.server.Locked:
 		f.setLocked(t, true, now)
 		f.tellOf(t, Event{Kind: EventLocked}, now)
@@ -374,7 +376,7 @@ func (f *fleet) refused(t *target, failure *hetzner.Error, now time.Time) {
 	switch failure.Verdict {
 	case hetzner.NotNow, hetzner.NotSent:
 		if failure.Code == hetzner.CodeLocked && f.settings.IfLocked != Wait {
-			f.finishLocked(t, now)
+			f.leaveLocked(t, now)
 			return
 		}
 		f.refuse(t, news, now)
@@ -456,13 +458,31 @@ func (t *target) ready(now time.Time) {
 	t.holderSought, t.holderDue = false, time.Time{} // the next lock is another's
 }
 
-func (f *fleet) finishLocked(t *target, now time.Time) {
-	status := Failed
-	if f.settings.IfLocked == Skip {
-		status = Skipped
+// leaveLocked ends a target whose lock is not waited for, once it is known who holds the lock, or that nobody tells.
+func (f *fleet) leaveLocked(t *target, now time.Time) {
+	if t.holder != nil || t.holderSought {
+		f.named(t, now)
+		return
 	}
+	t.snapshot, t.queued, t.holderDue = naming, now, now
+}
+
+// named ends it.
+func (f *fleet) named(t *target, now time.Time) {
 	t.result.Err, t.result.Holder = t.refusal, t.holder
-	f.finish(t, status, Locked, now)
+	switch f.settings.IfLocked { //nolint:exhaustive // the user's contract allows these three
+	case Skip:
+		f.finish(t, Skipped, Locked, now)
+	case Fail:
+		f.finish(t, Failed, Locked, now)
+	case Wait: // in a dry run
+		f.planned(t, now)
+	}
+}
+
+func (f *fleet) planned(t *target, now time.Time) {
+	t.result.Stops = f.mustStop(t)
+	f.finish(t, Planned, "", now)
 }
 
 // lose begins the search for a create whose answer was lost. From here only looks can tell what became of it.
@@ -524,7 +544,7 @@ func (f *fleet) ended(t *target, action hetzner.Action, now time.Time) {
 		return
 	}
 	if f.settings.IfLocked != Wait {
-		f.finishLocked(t, now)
+		f.leaveLocked(t, now)
 		return
 	}
 	t.lock.start(now)
@@ -635,6 +655,8 @@ func (f *fleet) deadline(t *target) time.Time {
 	switch t.snapshot {
 	case waiting, locked, clearing:
 		return t.lock.reaches(f.settings.LockTimeout)
+	case naming:
+		return t.queued.Add(namingLimit)
 	case lost:
 		return t.lostAt.Add(max(f.settings.LockTimeout, lostLimit))
 	case creating, confirming, protecting:
@@ -647,7 +669,9 @@ func (f *fleet) deadline(t *target) time.Time {
 // timeout ends a target whose time is up.
 func (f *fleet) timeout(t *target, now time.Time) {
 	t.result.Err, t.result.Holder = t.refusal, t.holder
-	switch t.snapshot {
+	switch t.snapshot { //nolint:exhaustive // the others wait for Hetzner to accept the snapshot
+	case naming:
+		f.named(t, now)
 	case lost:
 		f.finish(t, Failed, UnknownOutcome, now)
 	case creating, confirming:
@@ -760,7 +784,7 @@ func (f *fleet) progress(now time.Time) {
 		switch t.snapshot {
 		case waiting, full, asked:
 			p.Waiting++
-		case locked, clearing:
+		case locked, naming, clearing:
 			p.Locked++
 			if t.holder != nil {
 				p.Holders = append(p.Holders, *t.holder)

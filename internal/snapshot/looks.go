@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,6 +42,9 @@ const (
 
 	// commandCreateImage is Hetzner's name for the action that makes a snapshot.
 	commandCreateImage = "create_image"
+
+	// actionApart is how far an action's start may be from the time at which its image was created.
+	actionApart = time.Minute
 
 	// priceTries is how often the price list is asked for before the report does without.
 	priceTries = 3
@@ -195,6 +199,8 @@ func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
 		f.looks.holders.under = false
 		if t := f.target(a.server); t != nil && failure == nil {
 			f.serverActionsSeen(t, a.actions, now)
+		} else if t != nil && t.snapshot == naming {
+			f.named(t, now)
 		} else if t != nil && t.snapshot == creating && t.seeking {
 			if t.seeks++; failure.Verdict == hetzner.Refused || t.seeks >= vanishedAfter {
 				f.sought(t, nil, now)
@@ -307,15 +313,20 @@ func (f *fleet) serverInterval() time.Duration {
 	return serverEvery + serverMore*time.Duration(max(f.serverCost()-1, 0))
 }
 
-// actionInterval returns how long after a look at a target's action the next one is due.
-func (f *fleet) actionInterval(t *target) time.Duration {
-	switch {
-	case t.snapshot == locked && !f.holdersByAction():
-		return holderProgress
-	case f.watching():
+// ownInterval returns how long after a look at our own actions the next one is due.
+func (f *fleet) ownInterval() time.Duration {
+	if f.watching() {
 		return actionBeside
 	}
 	return actionEvery
+}
+
+// holderInterval is the same for the actions of those who hold locks.
+func (f *fleet) holderInterval() time.Duration {
+	if !f.holdersByAction() {
+		return holderProgress
+	}
+	return f.ownInterval()
 }
 
 // serversListed takes in one page of the listing of servers.
@@ -370,7 +381,7 @@ func (f *fleet) sawLock(t *target, server hetzner.Server, now time.Time) {
 			f.absent(t, now)
 		}
 	case server.Locked && f.settings.IfLocked != Wait:
-		f.finishLocked(t, now)
+		f.leaveLocked(t, now)
 	case server.Locked:
 		t.shown = true
 	case t.shown:
@@ -409,7 +420,7 @@ func (f *fleet) actionLook() (candidate, bool) {
 	keen := first.snapshot == creating && first.foresight.ripe(first.actionDue) && f.serverCost() == 0
 	return candidate{due: first.actionDue, keen: keen, send: func(now time.Time) request {
 		f.looks.actions.under, f.looks.actions.last = true, now
-		own, holder := f.actionInterval(&target{snapshot: creating}), f.actionInterval(&target{snapshot: locked})
+		own, holder := f.ownInterval(), f.holderInterval()
 		var ids []int64
 		for _, t := range watched {
 			if id := t.actionID(); !slices.Contains(ids, id) {
@@ -455,7 +466,7 @@ func (f *fleet) actionsSeen(a answer, now time.Time) {
 		case a.actions[i].Running():
 			t.progress, t.unseen = a.actions[i].Progress, 0
 			t.foresight.saw(t.progress, a.began, now)
-			t.actionDue = t.foresight.next(now, f.actionInterval(t))
+			t.actionDue = t.foresight.next(now, f.ownInterval())
 		default:
 			f.ended(t, a.actions[i], now)
 		}
@@ -579,7 +590,7 @@ func (f *fleet) holderLook() (candidate, bool) {
 	for _, t := range f.targets {
 		at := t.holderDue
 		switch {
-		case t.snapshot == creating && t.seeking:
+		case t.snapshot == creating && t.seeking, t.snapshot == naming:
 		case t.snapshot == locked && t.holder == nil:
 			turn := look.last.Add(holderTurn)
 			if f.flying() == 0 && t.shown {
@@ -701,14 +712,24 @@ func (f *fleet) serverActionsSeen(t *target, actions []hetzner.Action, now time.
 	switch {
 	case t.snapshot == creating && t.seeking:
 		f.sought(t, actions, now)
+	case t.snapshot == naming:
+		t.holder = holding(actions)
+		f.named(t, now)
 	case t.snapshot == locked && t.holder == nil:
-		for _, action := range slices.Backward(actions) { // the newest come first, the oldest holds the lock
-			if action.Running() {
-				f.held(t, action, now)
-				return
-			}
+		if holder := holding(actions); holder != nil {
+			f.held(t, *holder, now)
 		}
 	}
+}
+
+// holding returns the action that holds a server's lock, nil where none shows.
+func holding(actions []hetzner.Action) *hetzner.Action {
+	for _, action := range slices.Backward(actions) { // the newest come first, the oldest holds the lock
+		if action.Running() {
+			return &action
+		}
+	}
+	return nil
 }
 
 func (f *fleet) lockedCount() int {
@@ -723,11 +744,11 @@ func (f *fleet) lockedCount() int {
 
 // held notes who holds a lock, and tells it when it is news.
 func (f *fleet) held(t *target, holder hetzner.Action, now time.Time) {
-	if t.holder == nil {
-		t.holder = &holder
-		t.actionDue = now.Add(f.actionInterval(t))
-	}
+	known := t.holder != nil
 	t.holder = &holder
+	if !known {
+		t.actionDue = now.Add(f.holderInterval())
+	}
 	if t.heldBy != holder.Command {
 		t.heldBy = holder.Command
 		f.tellOf(t, Event{Kind: EventHeld, Holder: &holder}, now)
@@ -741,10 +762,10 @@ func (f *fleet) sought(t *target, actions []hetzner.Action, now time.Time) {
 	t.seeking = false
 	apart := func(a hetzner.Action) time.Duration { return a.Started.Sub(t.imageCreated).Abs() }
 	actions = slices.DeleteFunc(slices.Clone(actions), func(a hetzner.Action) bool {
-		return a.Command != commandCreateImage || apart(a) > effectLimit
+		return a.Command != commandCreateImage || apart(a) > actionApart
 	})
 	if len(actions) > 0 {
-		action := slices.MinFunc(actions, func(a, b hetzner.Action) int { return int(apart(a) - apart(b)) })
+		action := slices.MinFunc(actions, func(a, b hetzner.Action) int { return cmp.Compare(apart(a), apart(b)) })
 		t.result.ActionID = action.ID
 		t.actionDue = now.Add(actionEvery)
 		if !action.Running() {

@@ -230,8 +230,7 @@ func (f *fleet) record() (request, bool) {
 
 // newRescue makes a fleet that only switches on what a run, killed since, may have left off.
 func newRescue(settings Settings, left []Recorded, now time.Time) *fleet {
-	settings.powerOn = rescueLimit
-	f := &fleet{settings: settings, lastNews: now, recorded: left}
+	f := &fleet{settings: settings, raiseFor: rescueLimit, lastNews: now, recorded: left}
 	for _, r := range left {
 		name := fmt.Sprintf("server %d", r.Server)
 		server := hetzner.Server{ID: r.Server, Name: name}
@@ -480,7 +479,7 @@ func (f *fleet) check(t *target, server hetzner.Server, now time.Time) {
 	case server.Locked:
 		t.setPower(untouched, now)
 		if f.settings.IfLocked != Wait {
-			f.finishLocked(t, now)
+			f.leaveLocked(t, now)
 			return
 		}
 		f.setLocked(t, true, now)
@@ -672,9 +671,9 @@ func (f *fleet) powerDeadline(t *target) time.Time {
 	case rising:
 		switch {
 		case t.snapshot == finished:
-			return latest(t.ended, t.cut.raised).Add(f.settings.powerOnLimit())
+			return latest(t.ended, t.cut.raised).Add(f.raiseFor)
 		case t.snapshot <= full: // its snapshot waits for the server to come back
-			return t.cut.raised.Add(f.settings.powerOnLimit())
+			return t.cut.raised.Add(f.raiseFor)
 		}
 	case untouched, checking, recording, restored, owed:
 	}

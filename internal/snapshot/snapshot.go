@@ -55,8 +55,6 @@ type Settings struct {
 	// that changes, for whoever comes after a run that was killed. What it refuses is not switched off.
 	Record func([]Recorded) error
 
-	powerOn time.Duration // how long a server is tried to be switched on; 0 for the usual limit
-
 	Series           string
 	Retention        retention.Policy
 	RunFamily        string   // what the label values of all attempts of this workflow run begin with
@@ -69,13 +67,6 @@ type Settings struct {
 	Describe         func(hetzner.Server, time.Time) string
 
 	Rand io.Reader // for the request values; must not fail or run dry
-}
-
-func (s Settings) powerOnLimit() time.Duration {
-	if s.powerOn > 0 {
-		return s.powerOn
-	}
-	return powerOnLimit
 }
 
 // Shutdown says whether servers are switched off around their snapshots, and how.

@@ -19,6 +19,7 @@ const (
 	waiting    snapshotState = iota // for a free place among those in flight
 	locked                          // Hetzner shows a lock, or refused for now
 	full                            // the account's limit is reached; waits for freed room
+	naming                          // locked, and not waited for; its lock's holder is asked for, to be told
 	asked                           // the create is on its way
 	lost                            // nobody knows what became of the create
 	clearing                        // the action failed for a lock; its image must be seen gone before the next create
@@ -110,7 +111,7 @@ func (t *target) inFlight() bool {
 		return true
 	case lost:
 		return t.provenAt.IsZero() // nothing is in flight; it only waits to see the server unlocked
-	case waiting, locked, full, clearing, finished:
+	case waiting, locked, full, naming, clearing, finished:
 	}
 	return false
 }

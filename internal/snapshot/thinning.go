@@ -373,7 +373,7 @@ func (f *fleet) mayFree(t *target) bool {
 	case noThinning, thinned:
 	}
 	switch t.snapshot {
-	case finished, full:
+	case finished, full, naming:
 		return false
 	case waiting:
 		return !f.mustStop(t) || t.prune.room || t.power != untouched && t.power != restored
