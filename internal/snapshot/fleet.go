@@ -107,6 +107,9 @@ type fleet struct {
 	haltedErr    *hetzner.Error // and what was answered
 	recorded     []Recorded     // as it was noted last
 
+	heardAt time.Time      // when Hetzner last answered a request, if only to refuse it
+	unheard *hetzner.Error // what came instead of an answer since
+
 	events   []Event   // since the last call of drain
 	lastNews time.Time // when the last event happened
 }
@@ -123,7 +126,7 @@ type findings struct {
 
 // newFleet makes a target of each server. Targets that need no snapshot, or can't have one, are finished at once.
 func newFleet(settings Settings, found findings, now time.Time) *fleet {
-	f := &fleet{settings: settings, raiseFor: powerOnLimit, lastNews: now}
+	f := &fleet{settings: settings, raiseFor: powerOnLimit, lastNews: now, heardAt: now}
 	for range found.looks {
 		f.budget.look(now)
 	}
@@ -192,6 +195,9 @@ func (f *fleet) apply(a answer, now time.Time) {
 			f.token = failure
 		}
 	}
+	if a.op != opRecord {
+		f.hear(failure, now)
+	}
 	switch a.op {
 	case opCreate:
 		f.created(a, failure, now)
@@ -208,6 +214,23 @@ func (f *fleet) apply(a answer, now time.Time) {
 	case opListServers, opServer, opActions, opServerActions, opListImages, opPrice:
 		f.looked(a, failure, now)
 	}
+}
+
+// hear notes whether Hetzner answered at all.
+func (f *fleet) hear(failure *hetzner.Error, now time.Time) {
+	if failure == nil || failure.Verdict != hetzner.Lost && failure.Verdict != hetzner.NotSent {
+		f.heardAt, f.unheard = now, nil
+		return
+	}
+	f.unheard = failure
+}
+
+// silence returns for how long Hetzner has not answered, and what came instead; 0 while it is too short to speak of.
+func (f *fleet) silence(now time.Time) (time.Duration, *hetzner.Error) {
+	if since := now.Sub(f.heardAt); f.unheard != nil && since >= progressEvery {
+		return since, f.unheard
+	}
+	return 0, nil
 }
 
 // plan brings the fleet up to date with the time, and returns the requests to send now and when to call it again.
@@ -675,7 +698,7 @@ func (f *fleet) timeout(t *target, now time.Time) {
 	case lost:
 		f.finish(t, Failed, UnknownOutcome, now)
 	case creating, confirming:
-		t.result.Err = nil
+		t.result.Silence, t.result.Err = f.silence(now)
 		f.finish(t, Failed, SnapshotTimeout, now)
 	case protecting:
 		t.result.Err = t.protection.err
@@ -780,6 +803,7 @@ func (f *fleet) progress(now time.Time) {
 	var p Progress
 	var percent, own int
 	p.Off = f.unavailable()
+	p.Silence, p.Err = f.silence(now)
 	for _, t := range f.targets {
 		switch t.snapshot {
 		case waiting, full, asked:

@@ -230,7 +230,7 @@ func (f *fleet) record() (request, bool) {
 
 // newRescue makes a fleet that only switches on what a run, killed since, may have left off.
 func newRescue(settings Settings, left []Recorded, now time.Time) *fleet {
-	f := &fleet{settings: settings, raiseFor: rescueLimit, lastNews: now, recorded: left}
+	f := &fleet{settings: settings, raiseFor: rescueLimit, lastNews: now, heardAt: now, recorded: left}
 	for _, r := range left {
 		name := fmt.Sprintf("server %d", r.Server)
 		server := hetzner.Server{ID: r.Server, Name: name}

@@ -160,6 +160,7 @@ type Result struct {
 	Err      *hetzner.Error  // what Hetzner answered last, where that is the reason
 	Action   *hetzner.Action // the action that failed, where that is the reason
 	Holder   *hetzner.Action // who held the lock, where known
+	Silence  time.Duration   // of a time-out: for how long Hetzner had not answered at all; 0 where it had
 	MaySlip  bool            // a create is unanswered: a snapshot may still appear, labelled with Request
 	Vanished bool            // the image was there, and then was not
 	Request  string          // value of [LabelRequest]
@@ -269,4 +270,6 @@ type Progress struct {
 	Waiting, Locked, Lost, Creating, Finished, Off int
 	Percent                                        int              // mean progress of the snapshots being created
 	Holders                                        []hetzner.Action // of the locks, as far as known
+	Silence                                        time.Duration    // for how long Hetzner has not answered; 0 while it does
+	Err                                            *hetzner.Error   // what came instead
 }
