@@ -107,23 +107,39 @@ func TestHiddenRefusersDelayNobody(t *testing.T) {
 
 // The action of an adopted image is sought, not depended on.
 func TestAdoptedImageWithoutAction(t *testing.T) {
-	for name, fault := range map[string]hcloudsim.Fault{
-		"the server is gone":     {Kind: hcloudsim.ErrorJSON, Status: 404, Code: "not_found", Message: "not found"},
-		"the look always fails":  {Kind: hcloudsim.HTML502},
-		"the list has no action": {},
+	for name, test := range map[string]struct {
+		fault    hcloudsim.Fault
+		lacks    bool // the server's list of actions lacks the snapshot's
+		actionID bool
+	}{
+		"the server is gone":        {fault: hcloudsim.Fault{Kind: hcloudsim.ErrorJSON, Status: 404, Code: "not_found", Message: "not found"}},
+		"the look always fails":     {fault: hcloudsim.Fault{Kind: hcloudsim.HTML502}},
+		"the list lacks the action": {lacks: true},
+		"the list holds it":         {actionID: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
 				w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
 				w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.LoseAnswerDone, Method: http.MethodPost, Times: 1})
-				if fault.Kind != 0 {
-					fault.Path = "/servers/*/actions"
-					w.cloud.Inject(fault)
+				if test.fault.Kind != 0 {
+					test.fault.Path = "/servers/*/actions"
+					w.cloud.Inject(test.fault)
+				}
+				if test.lacks {
+					w.check = func(rt http.RoundTripper) http.RoundTripper {
+						return roundTrip(func(r *http.Request) (*http.Response, error) {
+							if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/actions") {
+								q := r.URL.Query()
+								q.Set("status", "error") // none of its actions has that
+								r.URL.RawQuery = q.Encode()
+							}
+							return rt.RoundTrip(r)
+						})
+					}
 				}
 				w.inputs["servers"] = "db-1"
 				r := w.run(t)
-				s := r.snapshots(t)[0]
-				if r.code != 0 || s.Status != "available" || (s.ActionID == nil) != (fault.Kind != 0) {
+				if s := r.snapshots(t)[0]; r.code != 0 || s.Status != "available" || (s.ActionID != nil) != test.actionID {
 					t.Errorf("exit %d, %s, action %v\n%s", r.code, s.Status, s.ActionID, r.log)
 				}
 			})

@@ -127,6 +127,10 @@ func main() {
 }
 
 func run(seeds int, only string) error {
+	control := fault{file: "main.go", old: "package main", new: "package main"}
+	if caught, err := plant(control, seeds); err != nil || caught != "" {
+		return errors.Join(fmt.Errorf("without a fault the simulation must pass: %s", caught), err)
+	}
 	var survivors []string
 	for _, f := range faults() {
 		if !strings.Contains(f.name, only) {

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -224,8 +223,7 @@ type answer struct {
 // incomplete is the error for an answer that claims success and does not hold what it must.
 func (a answer) incomplete(format string, args ...any) *Error {
 	return &Error{
-		Request: a.exchange.Method + " " + a.exchange.Path, Status: a.exchange.Status,
-		Message: fmt.Sprintf(format, args...), Correlation: a.exchange.Correlation, Verdict: Lost,
+		Status: a.exchange.Status, Message: fmt.Sprintf(format, args...), Correlation: a.exchange.Correlation, Verdict: Lost,
 	}
 }
 
@@ -253,7 +251,7 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 	sent := newSendTrace()
 	req, err := c.api.NewRequest(httptrace.WithClientTrace(ctx, sent.hooks()), method, path, reader)
 	if err != nil {
-		return body, answer{}, &Error{Request: method + " " + path, Message: c.mask.Hide(err.Error()), Verdict: Refused}
+		return body, answer{}, &Error{Message: c.mask.Hide(err.Error()), Verdict: Refused}
 	}
 	start := time.Now()
 	var into any = &body
@@ -285,16 +283,16 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 // failure turns the library's error, which holds the request and with it the token, into one that can be shown.
 func (c *Client) failure(x Exchange, err error, sent *sendTrace) *Error {
 	e := &Error{
-		Request: x.Method + " " + x.Path, Status: x.Status, Correlation: x.Correlation,
-		Timeout: errors.Is(err, context.DeadlineExceeded),
+		Status: x.Status, Correlation: x.Correlation,
 	}
-	var theirs hcloud.Error
-	if errors.As(err, &theirs) {
+	theirs, answered := errors.AsType[hcloud.Error](err)
+	switch {
+	case answered:
 		e.Code, e.Message = c.mask.Hide(string(theirs.Code)), c.mask.Hide(theirs.Message)
 		e.Message += c.mask.Hide(fieldDetails(theirs.Details))
-	} else if x.Status/100 == 3 {
+	case x.Status/100 == 3:
 		e.Message = fmt.Sprintf("unexpected HTTP status %d, a redirect, which is never followed", x.Status)
-	} else {
+	default:
 		e.Message = c.mask.Hide(networkMessage(err))
 	}
 	e.Verdict = verdict(e.Status, theirs.Code, sent.wasSent(err))
@@ -333,5 +331,5 @@ func convert[From, To any](from []From, f func(From) To) []To {
 	for i := range from {
 		to[i] = f(from[i])
 	}
-	return slices.Clip(to)
+	return to
 }

@@ -38,13 +38,11 @@ func (v Verdict) String() string {
 
 // Error is one request's failure. Its text holds no token and no header.
 type Error struct {
-	Request     string // method and path
 	Status      int    // HTTP status, 0 without an answer
 	Code        string // Hetzner's error code, "" when the answer was not Hetzner's
 	Message     string // Hetzner's message, or what happened instead
 	Correlation string // the answer's X-Correlation-Id, which Hetzner's support asks for; often "", always without meaning
 	Verdict     Verdict
-	Timeout     bool // no answer in time
 }
 
 // Error gives message, code and correlation ID in the form that Hetzner's own tools print.

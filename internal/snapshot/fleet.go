@@ -37,12 +37,12 @@ func retryAfter(n int) time.Duration {
 	return [...]time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second}[min(n, 3)-1]
 }
 
-// Op is a kind of request.
-type Op int
+// operation is what a request asks for.
+type operation int
 
 // The requests that the fleet plans.
 const (
-	opListServers Op = iota + 1
+	opListServers operation = iota + 1
 	opServer
 	opActions
 	opServerActions
@@ -62,7 +62,7 @@ const (
 // request is what the fleet wants sent to Hetzner. It is also part of its answer, so that the fleet knows what was
 // asked without keeping accounts.
 type request struct {
-	op       Op
+	op       operation
 	server   int64   // the server that op is about
 	ids      []int64 // of actions
 	selector string
@@ -692,7 +692,7 @@ func (f *fleet) deadline(t *target) time.Time {
 // timeout ends a target whose time is up.
 func (f *fleet) timeout(t *target, now time.Time) {
 	t.result.Err, t.result.Holder = t.refusal, t.holder
-	switch t.snapshot { //nolint:exhaustive // the others wait for Hetzner to accept the snapshot
+	switch t.snapshot {
 	case naming:
 		f.named(t, now)
 	case lost:

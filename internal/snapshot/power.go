@@ -67,7 +67,7 @@ type cutPower struct {
 	left   bool      // the run is over: a lingering server is left to the post step
 	// Until when a guest that was not seen off yet may still shut down.
 	goesDown time.Time
-	under    Op        // the request under way, 0 for none
+	under    operation // the request under way, 0 for none
 	told     bool      // the guest was asked to shut down, or may have been
 	seen     bool      // and was seen off since
 	turns    int       // how often the server was switched off
@@ -301,7 +301,7 @@ func (f *fleet) powerRequests(now time.Time) []request {
 }
 
 // powerOp returns the request that a target's power needs now, 0 for none.
-func (f *fleet) powerOp(t *target, now time.Time) Op {
+func (f *fleet) powerOp(t *target, now time.Time) operation {
 	if t.cut.under != 0 || t.cut.again.After(now) {
 		return 0
 	}

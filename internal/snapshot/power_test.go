@@ -32,7 +32,7 @@ func TestWhatALookDecides(t *testing.T) {
 		status   string
 		locked   bool
 		want     powerState
-		request  Op // that follows
+		request  operation // that follows
 	}{
 		{name: "its turn: running", power: checking, status: statusRunning, want: recording},
 		{name: "its turn: locked", power: checking, status: statusRunning, locked: true, want: untouched},

@@ -31,7 +31,7 @@ func choose(settings Settings, all []hetzner.Server) selection {
 			s.empty = append(s.empty, settings.LabelSelector)
 		}
 	}
-	for _, word := range unique(settings.Servers) {
+	for _, word := range settings.Servers {
 		found := match(word, all)
 		for _, server := range found {
 			chosen[server.ID] = true
@@ -44,7 +44,7 @@ func choose(settings Settings, all []hetzner.Server) selection {
 			s.missing = append(s.missing, word)
 		}
 	}
-	for _, word := range unique(settings.Exclude) {
+	for _, word := range settings.Exclude {
 		found := match(word, all)
 		for _, server := range found {
 			delete(chosen, server.ID)
@@ -89,13 +89,3 @@ func match(word string, all []hetzner.Server) []hetzner.Server {
 }
 
 func isGlob(word string) bool { return strings.ContainsAny(word, `*?[\`) }
-
-func unique(words []string) []string {
-	var once []string
-	for _, word := range words {
-		if !slices.Contains(once, word) {
-			once = append(once, word)
-		}
-	}
-	return once
-}

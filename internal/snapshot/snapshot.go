@@ -32,7 +32,7 @@ const (
 
 // Settings is what a run was asked to do. All of it is valid when it gets here.
 type Settings struct {
-	Servers, Exclude []string // names, IDs or globs; Servers is empty when LabelSelector is set
+	Servers, Exclude []string // names, IDs or globs, each once; Servers is empty when LabelSelector is set
 	LabelSelector    string
 
 	IfNone    Policy // Error, Warn or Ignore
@@ -217,7 +217,7 @@ const (
 	EventWarning                           // something asked for is not there, by Name; the user called it no error: Reason
 	EventNothingLeft                       // all that was selected is excluded again, which the user called no error
 	EventVolumes                           // volumes are attached, which the snapshot will not include
-	EventLocked                            // Hetzner shows a lock, or refused the create for now: Holder, Err
+	EventLocked                            // Hetzner shows a lock; with Err it refused the create for now
 	EventHeld                              // the lock's holder became known, or changed: Holder
 	EventUnlocked                          // the lock is gone
 	EventAsked                             // the create was sent
