@@ -25,7 +25,7 @@ func deliver(t *testing.T, o snapshot.Outcome, getenv func(string) string, to re
 	t.Helper()
 	var b bytes.Buffer
 	r := report.New(report.Options{Out: &b, Getenv: getenv, Mask: secret.New("u8jzPde0IgxLd6Gnc")})
-	err = r.Deliver(o, report.TallyOf(o), to)
+	err = r.Deliver(o, to)
 	return b.String(), err
 }
 
@@ -125,7 +125,7 @@ func TestHostileTextStartsNoCommand(t *testing.T) {
 		r.Line("%s", text)
 		o := results(1)
 		o.Results[0].Description = text
-		if err := r.Deliver(o, report.TallyOf(o), report.OutputsTo{}); err != nil {
+		if err := r.Deliver(o, report.OutputsTo{}); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {

@@ -50,7 +50,7 @@ func TestLimitsOfALargeRun(t *testing.T) {
 		r.Event(event)
 		o.Results = append(o.Results, result)
 	}
-	if err := r.Deliver(o, report.TallyOf(o), report.OutputsTo{Summary: true}); err != nil {
+	if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "summary"))
@@ -139,7 +139,7 @@ func FuzzFiles(f *testing.F) {
 			r.Event(snapshot.Event{Kind: snapshot.EventHeld, Name: result.Name, Holder: result.Holder, At: time.Unix(1, 0)})
 			r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result, At: time.Unix(9, 0)})
 		}
-		if err := r.Deliver(o, report.TallyOf(o), report.OutputsTo{Summary: true}); err != nil {
+		if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
 			t.Fatal(err)
 		}
 		outputs := map[string]string{}
