@@ -237,9 +237,9 @@ func advice(r snapshot.Result, post bool) (next, command string) {
 		command = "hcloud server poweron " + typed(r)
 		if post && r.Status == snapshot.Cancelled && !r.LeftBefore {
 			return "wait 4 minutes for the step \"Post …\", which tries to switch it on; if it is still off then, " + command +
-				" again until Hetzner takes it, or the Hetzner Console", command
+				", again until Hetzner takes it, or the Hetzner Console", command
 		}
-		return command + " again until Hetzner takes it, or the Hetzner Console", command
+		return command + ", again until Hetzner takes it, or the Hetzner Console", command
 	}
 	switch r.Reason {
 	case snapshot.NotFound:
@@ -255,7 +255,7 @@ func advice(r snapshot.Result, post bool) (next, command string) {
 		return next, ""
 	case snapshot.SnapshotTimeout:
 		command = fmt.Sprintf("hcloud image describe %d", r.ImageID)
-		return command + " tells whether it has become available; next time set a longer snapshot-timeout", command
+		return command + " tells whether it has become available since; next time set a longer snapshot-timeout", command
 	case snapshot.Refused:
 		if r.Err != nil && r.Err.Verdict == hetzner.TokenRefused {
 			return adviceToken, ""
@@ -267,7 +267,7 @@ func advice(r snapshot.Result, post bool) (next, command string) {
 		return adviceLimit, ""
 	case snapshot.UnknownOutcome:
 		command = "hcloud image list --type snapshot -l " + requestLabel(r)
-		return command + " shows whether it was made; look before you run it again", command
+		return "see whether it was made before you run it again: " + command, command
 	case snapshot.VolumesAttached:
 		return "set if-volumes-attached to warn to snapshot the server's own disk all the same", ""
 	case snapshot.ProtectFailed:

@@ -114,6 +114,19 @@ func TestOutputsThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// A snapshot that was accepted a moment ago has a duration; one that never was has none.
+func TestDurationIsNullWithoutAcceptance(t *testing.T) {
+	o := results(2)
+	o.Results[1].Accepted = true
+	log, err := deliver(t, o, off, report.OutputsTo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(log, `"duration_seconds":null`) != 1 || strings.Count(log, `"duration_seconds":0,`) != 1 {
+		t.Error(log)
+	}
+}
+
 // Text from outside can't start a workflow command, in the log or in a printed output.
 func TestHostileTextStartsNoCommand(t *testing.T) {
 	for _, text := range []string{
