@@ -62,16 +62,15 @@ func (p Process) Main(ctx context.Context) int {
 		err = errors.Join(err, fmt.Errorf("unknown argument %q: inputs are environment variables, see --help", p.Args[1]))
 	}
 	if err != nil {
-		for mistake := range strings.SplitSeq(err.Error(), "\n") {
-			r.Error(mistake)
-		}
-		return p.deliver(r, snapshot.Outcome{Nothing: true}, report.OutputsTo{File: to.File}, exitInputs)
+		r.Mistakes(err)
+		return p.deliver(r, snapshot.Outcome{Nothing: true}, to, exitInputs)
 	}
-	r.SetLockTimeout(cfg.LockTimeout)
 	set := settings(cfg, p.Rand)
-	if set.Shutdown == snapshot.Never {
-		r.LiveSnapshots()
-	} else if cfg.Run.Platform == config.GitHub {
+	a := asked(cfg)
+	a.Live = set.Shutdown == snapshot.Never
+	a.Post = !a.Live && cfg.Run.Platform == config.GitHub
+	r.Ask(a)
+	if a.Post {
 		set.Record = func(off []snapshot.Recorded) error { return r.SaveState(stateOff, encode(off)) }
 	}
 
@@ -81,7 +80,7 @@ func (p Process) Main(ctx context.Context) int {
 
 	outcome := snapshot.Run(ctx, p.client(cfg, mask, r), set, p.Signals, r.Event)
 
-	explain(r, cfg, outcome)
+	r.Explain(outcome)
 	return p.deliver(r, outcome, to, exitCode(outcome))
 }
 
@@ -110,7 +109,7 @@ func (p Process) question(r *report.Report) (answered bool) {
 
 // deliver hands on the outputs. A result that the next step can't read is no success.
 func (p Process) deliver(r *report.Report, o snapshot.Outcome, to report.OutputsTo, code int) int {
-	if err := r.Deliver(o, report.TallyOf(o), to); err != nil {
+	if err := r.Deliver(o, to); err != nil {
 		r.Error(err.Error())
 		if code == exitSuccess {
 			return exitFailure
@@ -119,17 +118,10 @@ func (p Process) deliver(r *report.Report, o snapshot.Outcome, to report.Outputs
 	return code
 }
 
-// explain tells why a run as a whole came to nothing; what happened to each server has been told.
-func explain(r *report.Report, cfg config.Config, o snapshot.Outcome) {
-	switch {
-	case o.Token != nil:
-		r.Error(fmt.Sprintf("Hetzner refused the API token: %s; it must be a valid token of this project, with the permission to read and write", o.Token))
-	case o.Down != nil:
-		r.Error(fmt.Sprintf("Hetzner's API at %s could not be used: %s; check api-endpoint, or see https://status.hetzner.com", cfg.APIEndpoint, o.Down))
-	case o.Selector != nil:
-		r.Error(fmt.Sprintf("label-selector: Hetzner refused %q: %s", cfg.LabelSelector, o.Selector))
-	case o.Nothing:
-		r.Error("no server is left to snapshot; if that is fine, set if-no-servers-found to warn or ignore")
+// asked is what messages tell of the inputs.
+func asked(cfg config.Config) report.Asked {
+	return report.Asked{
+		LockTimeout: cfg.LockTimeout, Endpoint: string(cfg.APIEndpoint), LabelSelector: string(cfg.LabelSelector),
 	}
 }
 

@@ -32,14 +32,13 @@ func (p Process) post(ctx context.Context, r *report.Report, mask secret.Mask) i
 	}
 	cfg, err := config.Load(p.Env)
 	if err != nil {
-		for mistake := range strings.SplitSeq(err.Error(), "\n") {
-			r.Error(mistake)
-		}
+		r.Mistakes(err)
 		return exitInputs
 	}
+	r.Ask(asked(cfg))
 	r.Line("the step has left servers off, or may have; switching them on")
 	o := snapshot.Rescue(ctx, p.client(cfg, mask, r), settings(cfg, p.Rand), left, p.Signals, r.Event)
-	explain(r, cfg, o)
+	r.Explain(o)
 	return exitCode(o)
 }
 

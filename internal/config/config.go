@@ -202,8 +202,8 @@ func (c Config) Retention() retention.Policy {
 // input it takes the first variable that is not empty.
 //
 // The error lists every mistake of the inputs and is of type [InputErrors]. The
-// token's value is in none of them. The Config then holds the output file alone,
-// if one was given, since the outputs are written after mistakes too.
+// token's value is in none of them. The Config then holds the output file, if one
+// was given, and whether a summary is wanted, since both are written after mistakes too.
 func Load(env []string) (Config, error) {
 	vars := parse(env)
 	l := &lookup{vars: vars, skip: make(map[string]bool)}
@@ -234,7 +234,7 @@ func Load(env []string) (Config, error) {
 
 	errs = append(errs, vars.check(cfg)...)
 	if len(errs) > 0 {
-		return Config{OutputFile: cfg.OutputFile}, errs
+		return Config{OutputFile: cfg.OutputFile, Summary: cfg.Summary}, errs
 	}
 	return cfg, nil
 }

@@ -36,13 +36,19 @@ type entry struct {
 	VolumesNotIncluded []int64  `json:"volumes_not_included"`
 }
 
-func entryOf(r snapshot.Result) entry {
-	return entry{
-		ServerID: known(r.Server.ID), ServerName: clean(r.Name), Status: string(r.Status), Reason: string(r.Reason),
-		Message: clean(message(r)), ImageID: known(r.ImageID), ActionID: known(r.ActionID), Description: clean(r.Description),
-		SizeGB: known(r.SizeGB), LockWaitSeconds: seconds(r.LockWait), DurationSeconds: known(seconds(r.Duration)),
-		DowntimeSeconds: known(seconds(r.Downtime)), PowerState: known(r.PowerState), Protected: r.Protected, Reused: r.Reused, VolumesNotIncluded: append([]int64{}, r.Server.Volumes...),
+func (r *Report) entryOf(result snapshot.Result) entry {
+	e := entry{
+		ServerID: known(result.Server.ID), ServerName: r.text(result.Name), Status: string(result.Status), Reason: string(result.Reason),
+		Message: r.text(r.account(result).join("; ")), ImageID: known(result.ImageID), ActionID: known(result.ActionID),
+		Description: r.text(result.Description), SizeGB: known(result.SizeGB), LockWaitSeconds: seconds(result.LockWait),
+		DowntimeSeconds: known(seconds(result.Downtime)), PowerState: known(result.PowerState), Protected: result.Protected,
+		Reused: result.Reused, VolumesNotIncluded: append([]int64{}, result.Server.Volumes...),
 	}
+	if result.Accepted {
+		took := seconds(result.Duration)
+		e.DurationSeconds = &took
+	}
+	return e
 }
 
 // known returns nil, which JSON shows as null, for a value that is not known.
@@ -101,30 +107,30 @@ func TallyOf(o snapshot.Outcome) Tally {
 }
 
 // outputs returns every output, in the order in which users read about them.
-func outputs(o snapshot.Outcome, t Tally) []output {
+func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 	images, imageIDs := map[string]int64{}, []int64{}
 	failed, left, entries, deleted := []string{}, []string{}, []entry{}, []int64{}
 	selected, only := 0, ""
-	for _, r := range o.Results {
-		entries = append(entries, entryOf(r))
-		if r.Server.ID != 0 {
+	for _, result := range o.Results {
+		entries = append(entries, r.entryOf(result))
+		if result.Server.ID != 0 {
 			selected++
 		}
-		if r.Usable() {
-			images[clean(r.Name)] = r.ImageID
-			imageIDs = append(imageIDs, r.ImageID)
-			only = strconv.FormatInt(r.ImageID, 10)
+		if result.Usable() {
+			images[r.text(result.Name)] = result.ImageID
+			imageIDs = append(imageIDs, result.ImageID)
+			only = strconv.FormatInt(result.ImageID, 10)
 		}
-		if r.Status == snapshot.Failed {
-			failed = append(failed, clean(r.Name))
+		if result.Status == snapshot.Failed {
+			failed = append(failed, r.text(result.Name))
 		}
-		for _, d := range r.Thinned {
+		for _, d := range result.Thinned {
 			if d.Deleted {
 				deleted = append(deleted, d.ID)
 			}
 		}
-		if r.LeftOff {
-			left = append(left, clean(r.Name))
+		if result.LeftOff {
+			left = append(left, r.text(result.Name))
 		}
 	}
 	if selected != 1 {
@@ -165,8 +171,9 @@ type OutputsTo struct {
 
 // Deliver writes the outputs, and the job summary where asked for. Where a file can't be written, the outputs are
 // printed instead, and the error says which.
-func (r *Report) Deliver(o snapshot.Outcome, t Tally, to OutputsTo) error {
-	list := outputs(o, t)
+func (r *Report) Deliver(o snapshot.Outcome, to OutputsTo) error {
+	t := TallyOf(o)
+	list := r.outputs(o, t)
 	for i := range list {
 		list[i].value = r.o.Mask.Hide(list[i].value)
 	}
@@ -184,7 +191,7 @@ func (r *Report) Deliver(o snapshot.Outcome, t Tally, to OutputsTo) error {
 		}
 	}
 	if to.Summary && r.o.Getenv("GITHUB_STEP_SUMMARY") != "" {
-		text := r.o.Mask.Hide(summary(o, t, &r.timeline))
+		text := r.summary(o, t)
 		if err := safely(func() { r.ci.AddStepSummary(text) }); err != nil {
 			r.Warn(fmt.Sprintf("the job summary can't be written: %v", err))
 		}

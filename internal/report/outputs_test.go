@@ -25,7 +25,7 @@ func deliver(t *testing.T, o snapshot.Outcome, getenv func(string) string, to re
 	t.Helper()
 	var b bytes.Buffer
 	r := report.New(report.Options{Out: &b, Getenv: getenv, Mask: secret.New("u8jzPde0IgxLd6Gnc")})
-	err = r.Deliver(o, report.TallyOf(o), to)
+	err = r.Deliver(o, to)
 	return b.String(), err
 }
 
@@ -114,6 +114,19 @@ func TestOutputsThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// A snapshot that was accepted a moment ago has a duration; one that never was has none.
+func TestDurationIsNullWithoutAcceptance(t *testing.T) {
+	o := results(2)
+	o.Results[1].Accepted = true
+	log, err := deliver(t, o, off, report.OutputsTo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(log, `"duration_seconds":null`) != 1 || strings.Count(log, `"duration_seconds":0,`) != 1 {
+		t.Error(log)
+	}
+}
+
 // Text from outside can't start a workflow command, in the log or in a printed output.
 func TestHostileTextStartsNoCommand(t *testing.T) {
 	for _, text := range []string{
@@ -125,7 +138,7 @@ func TestHostileTextStartsNoCommand(t *testing.T) {
 		r.Line("%s", text)
 		o := results(1)
 		o.Results[0].Description = text
-		if err := r.Deliver(o, report.TallyOf(o), report.OutputsTo{}); err != nil {
+		if err := r.Deliver(o, report.OutputsTo{}); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/sethvargo/go-githubactions"
@@ -37,28 +38,37 @@ type Report struct {
 	door   *door
 	ci     *githubactions.Action
 
-	lockTimeout string // as told where a wait begins
-	live        bool   // servers are snapshotted while they run
+	asked       Asked
 	timeline    timeline
-	annotations int // of failed servers so far
+	mistakes    []string // in the inputs
+	annotations int      // of errors so far
 }
 
-// annotationsMost is how many annotations of a kind GitHub shows of one step.
+// annotationsMost is how many annotations of a kind GitHub shows of one step. The last of them is for the run as a
+// whole, or for a server that is off.
 const annotationsMost = 10
+
+// Asked is what the run was asked to do, as far as messages tell of it.
+type Asked struct {
+	LockTimeout             fmt.Stringer
+	Endpoint, LabelSelector string
+	Live                    bool // servers are snapshotted while they run
+	Post                    bool // a post step follows, which switches on what was left off
+}
 
 // New returns a Report.
 func New(o Options) *Report {
 	d := &door{out: o.Out, mask: o.Mask}
 	return &Report{
-		o: o, door: d,
+		o: o, door: d, asked: Asked{LockTimeout: time.Duration(0)},
 		github: o.Getenv("GITHUB_ACTIONS") == "true",
 		debug:  o.Getenv("RUNNER_DEBUG") == "1",
 		ci:     githubactions.New(githubactions.WithWriter(commands{d}), githubactions.WithGetenv(o.Getenv)),
 	}
 }
 
-// SetLockTimeout says how long a wait for a lock may take, for the log lines that tell it.
-func (r *Report) SetLockTimeout(d fmt.Stringer) { r.lockTimeout = d.String() }
+// Ask says what the run is asked to do.
+func (r *Report) Ask(a Asked) { r.asked = a }
 
 // Conceal tells GitHub which values to hide in everything that the job prints. It is the one place where a token
 // is written at all: this command is how GitHub learns of it. A secret from GitHub's own store is hidden already;
@@ -77,8 +87,8 @@ func (r *Report) Conceal(tokens []string) {
 
 // Error tells a failure of the run as a whole, with what to try next.
 func (r *Report) Error(message string) {
-	if r.github {
-		r.ci.Errorf("%s", defuseAll(message))
+	if r.annotate(0) {
+		r.ci.Errorf("%s", r.lines(message))
 		return
 	}
 	for line := range strings.SplitSeq(message, "\n") {
@@ -86,13 +96,53 @@ func (r *Report) Error(message string) {
 	}
 }
 
+// annotate reports whether an error is to be an annotation, of which a number is kept for what may be worse.
+func (r *Report) annotate(kept int) bool {
+	if !r.github || r.annotations >= annotationsMost-kept {
+		return false
+	}
+	r.annotations++
+	return true
+}
+
+// Mistakes tells what is wrong with the inputs, each mistake on its own.
+func (r *Report) Mistakes(err error) {
+	r.mistakes = strings.Split(err.Error(), "\n")
+	for _, mistake := range r.mistakes {
+		r.Error(mistake)
+	}
+}
+
+// Explain tells why a run as a whole came to nothing; what happened to each server has been told.
+func (r *Report) Explain(o snapshot.Outcome) {
+	if a, ok := whole(o, r.asked); ok {
+		r.Error(a.join("\n"))
+	}
+}
+
+// account words a server's result.
+func (r *Report) account(result snapshot.Result) account { return accountOf(result, r.asked.Post) }
+
 // Warn tells what the user should know although nothing failed.
 func (r *Report) Warn(message string) {
 	if r.github {
-		r.ci.Warningf("%s", defuseAll(message))
+		r.ci.Warningf("%s", r.lines(message))
 		return
 	}
 	r.Line("warning: %s", message)
+}
+
+// text makes text from outside fit to be shown: in one line, and masked before anything escapes it, since no mask finds
+// an escaped token.
+func (r *Report) text(s string) string { return r.o.Mask.Hide(clean(s)) }
+
+// lines does so with each of several lines, and makes it harmless.
+func (r *Report) lines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = defuse(r.text(lines[i]))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Line prints one plain line.
@@ -120,7 +170,7 @@ func (r *Report) Exchange(x hetzner.Exchange) {
 		text += ": " + x.Err.Error()
 	}
 	if r.github {
-		r.ci.Debugf("%s", defuse(clean(text)))
+		r.ci.Debugf("%s", defuse(r.text(text)))
 		return
 	}
 	r.Line("debug: %s", text)
@@ -174,15 +224,6 @@ func clean(s string) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// defuseAll makes each of several lines harmless.
-func defuseAll(text string) string {
-	lines := strings.Split(text, "\n")
-	for i := range lines {
-		lines[i] = defuse(clean(lines[i]))
-	}
-	return strings.Join(lines, "\n")
-}
-
 // defuse keeps a runner from taking a line for a workflow command: "::" after white space, or "##[" anywhere. The
 // runner asks for the former at the beginning of a line only; what looks like a command elsewhere is no use to anybody.
 func defuse(line string) string {
@@ -221,16 +262,15 @@ func (r *Report) Event(e snapshot.Event) {
 		}
 		r.Warn(fmt.Sprintf("%s: image %d could not be deleted: %s", e.Name, e.ImageID, e.Err))
 	case snapshot.EventNotThinned:
-		r.Warn(fmt.Sprintf("%s: no more old snapshots are deleted, since no complete list of them came: %s", e.Name, e.Err))
+		r.Warn(fmt.Sprintf("%s: no more old snapshots are deleted, since %s", e.Name, unlisted(e.Err)))
 	case snapshot.EventEnded:
 		r.ended(*e.Result)
 	case snapshot.EventFinished:
 		r.finished(*e.Result, e.Again)
 	case snapshot.EventLeftBefore:
-		r.Error(fmt.Sprintf("%s: an earlier run has switched it off and never saw it running again; it is snapshotted as it is. "+
-			"Switch it on with: hcloud server poweron %s", clean(e.Name), clean(e.Name)))
+		r.Line("%s: OFF: an earlier run has switched it off and never saw it running again; it is snapshotted as it is", e.Name)
 	case snapshot.EventUnreached:
-		r.Line("Hetzner's API can't be reached: %s; trying again for up to %s", e.Err, r.lockTimeout)
+		r.Line("Hetzner's API can't be reached: %s; trying again for up to %s", e.Err, short(e.Took))
 	case snapshot.EventCancelled:
 		r.Line("cancelled: no new snapshot is asked for; those under way go on at Hetzner and are not deleted")
 	case snapshot.EventProgress:
@@ -248,7 +288,7 @@ func (r *Report) step(e snapshot.Event) string {
 	case snapshot.EventLocked:
 		return r.waiting(e)
 	case snapshot.EventHeld:
-		return fmt.Sprintf("locked by %s (%d%%), waiting up to %s", e.Holder.Command, e.Holder.Progress, r.lockTimeout)
+		return fmt.Sprintf("locked by %s (%d%%), waiting up to %s", e.Holder.Command, e.Holder.Progress, r.asked.LockTimeout)
 	case snapshot.EventUnlocked:
 		return "unlocked"
 	case snapshot.EventAsked:
@@ -268,11 +308,19 @@ func (r *Report) step(e snapshot.Event) string {
 	case snapshot.EventCopied:
 		return fmt.Sprintf("image %d is copied, waiting until it is available", e.ImageID)
 	}
-	return power(e)
+	return r.power(e)
+}
+
+// unlisted says why nobody knows which snapshots of a server there are.
+func unlisted(err *hetzner.Error) string {
+	if err == nil {
+		return "the list does not show the new snapshot"
+	}
+	return "no complete list of them came: " + err.Error()
 }
 
 // power words one step of switching a server off and on.
-func power(e snapshot.Event) string {
+func (r *Report) power(e snapshot.Event) string {
 	switch e.Kind { //nolint:exhaustive // the others are worded elsewhere
 	case snapshot.EventStopping:
 		return "asked to shut down"
@@ -288,7 +336,10 @@ func power(e snapshot.Event) string {
 		if e.Err == nil {
 			return fmt.Sprintf("was switched on (action %d) and is off; trying again", e.ActionID)
 		}
-		return fmt.Sprintf("its power can't be switched yet: %s; trying again", e.Err)
+		if r.timeline.goesDown(e.Name) {
+			return fmt.Sprintf("its power can't be cut yet: %s; trying again", e.Err)
+		}
+		return fmt.Sprintf("can't be switched on yet: %s; trying again", e.Err)
 	case snapshot.EventRunning:
 		if e.Took == 0 {
 			return "running again"
@@ -301,11 +352,11 @@ func power(e snapshot.Event) string {
 func (r *Report) waiting(e snapshot.Event) string {
 	switch {
 	case e.Holder != nil, e.Err == nil:
-		return fmt.Sprintf("locked, waiting up to %s", r.lockTimeout)
+		return fmt.Sprintf("locked, waiting up to %s", r.asked.LockTimeout)
 	case e.Err.Verdict == hetzner.NotSent:
-		return fmt.Sprintf("Hetzner's API can't be reached: %s; waiting up to %s", e.Err, r.lockTimeout)
+		return fmt.Sprintf("Hetzner's API can't be reached: %s; waiting up to %s", e.Err, r.asked.LockTimeout)
 	}
-	return fmt.Sprintf("not now: %s; waiting up to %s", e.Err, r.lockTimeout)
+	return fmt.Sprintf("not now: %s; waiting up to %s", e.Err, r.asked.LockTimeout)
 }
 
 // groupedAbove is how many servers the log may list before GitHub is asked to fold them away.
@@ -332,7 +383,7 @@ func (r *Report) selected(servers []hetzner.Server) {
 		}
 		r.Line("%s", text)
 	}
-	if r.live && slices.ContainsFunc(servers, func(s hetzner.Server) bool { return s.Status == "running" }) {
+	if r.asked.Live && slices.ContainsFunc(servers, func(s hetzner.Server) bool { return s.Status == "running" }) {
 		r.Line("running servers are snapshotted live: consistent as after a power cut (see shutdown)")
 	}
 }
@@ -347,7 +398,7 @@ func (r *Report) thinning(e snapshot.Event) {
 	}
 	title := fmt.Sprintf("%s: of %s in this series %d kept, %d to delete", e.Name, count(len(e.Thinned), "snapshot"), kept, len(e.Thinned)-kept)
 	if r.github {
-		r.ci.Group(defuse(clean(title)))
+		r.ci.Group(defuse(r.text(title)))
 		defer r.ci.EndGroup()
 	} else {
 		r.Line("%s", title)
@@ -371,20 +422,24 @@ func decision(d snapshot.Thinned) string {
 // ended tells the end of a server's snapshot, while its power still has to come back. What failed is told in full
 // when that is over.
 func (r *Report) ended(result snapshot.Result) {
-	a := accountOf(result)
+	a := r.account(result)
 	switch result.Status { //nolint:exhaustive // the others have only one end
 	case snapshot.Cancelled:
 		return // what matters comes with its power
 	case snapshot.Failed:
+		if result.Reason == snapshot.ProtectFailed {
+			break
+		}
 		r.Line("%s: no usable snapshot (%s): %s", result.Name, result.Reason, a.what)
 		return
 	}
 	r.Line("%s: %s", result.Name, a.what)
 }
 
-// finished tells a server's end, again where that of its snapshot was told before. A failure takes several lines: what happened, what Hetzner answered, what to try.
+// finished tells a server's end, again where that of its snapshot was told before. A failure takes several lines: what
+// happened, what Hetzner answered, what to try.
 func (r *Report) finished(result snapshot.Result, again bool) {
-	a := accountOf(result)
+	a := r.account(result)
 	if result.Status != snapshot.Failed && !result.LeftOff {
 		if again && result.Status == snapshot.Available || result.Status == "" {
 			return // it was told, and so was that the server runs
@@ -392,13 +447,13 @@ func (r *Report) finished(result snapshot.Result, again bool) {
 		r.Line("%s: %s", result.Name, a.join("; "))
 		return
 	}
-	if r.annotations++; r.github && r.annotations <= annotationsMost {
-		title := " has no usable snapshot"
-		if result.LeftOff {
-			title = " IS LEFT OFF"
-		}
-		r.ci.WithFieldsMap(map[string]string{"title": clean(result.Name) + title}).
-			Errorf("%s", defuseAll(clean(result.Name)+": "+a.join("\n")))
+	kept := 1
+	if result.LeftOff {
+		kept = 0
+	}
+	if r.annotate(kept) {
+		r.ci.WithFieldsMap(map[string]string{"title": r.text(title(result))}).
+			Errorf("%s", r.lines(clean(result.Name)+": "+a.join("\n")))
 		return
 	}
 	if result.LeftOff {
@@ -444,9 +499,6 @@ func progress(p snapshot.Progress) string {
 	}
 	return text
 }
-
-// LiveSnapshots says once what the snapshot of a running server is worth.
-func (r *Report) LiveSnapshots() { r.live = true }
 
 func count(n int, what string) string {
 	if n == 1 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"html"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +51,10 @@ func TestLimitsOfALargeRun(t *testing.T) {
 		r.Event(event)
 		o.Results = append(o.Results, result)
 	}
-	if err := r.Deliver(o, report.TallyOf(o), report.OutputsTo{Summary: true}); err != nil {
+	o.Token = &hetzner.Error{Code: "unauthorized", Message: "unable to authenticate"}
+	r.Explain(o) // is the tenth
+	r.Error("one more")
+	if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "summary"))
@@ -65,11 +69,187 @@ func TestLimitsOfALargeRun(t *testing.T) {
 	if n := strings.Count(chart, "  section "); n != 40 {
 		t.Errorf("the chart shows %d servers, want 40", n)
 	}
-	if n := strings.Count(log.String(), "::error "); n != 10 {
-		t.Errorf("%d annotations, want 10", n)
+	if n := strings.Count(log.String(), "::error"); n != 10 || !strings.Contains(log.String(), "::error::Hetzner refused the API token") {
+		t.Errorf("%d annotations, want 10 and among them the run's own:\n%.3000s", n, log.String())
 	}
-	if n := strings.Count(log.String(), "failed (lock_timeout)"); n != 240 {
-		t.Errorf("%d failures beside the annotations are told, want 240", n)
+	if n := strings.Count(log.String(), "failed (lock_timeout)"); n != 241 {
+		t.Errorf("%d failures beside the annotations are told, want 241", n)
+	}
+	if !strings.Contains(log.String(), "\nerror: one more\n") {
+		t.Error("what is over the limit is not printed")
+	}
+}
+
+// A server that is off has an annotation whatever failed before.
+func TestLeftOffIsAnnotated(t *testing.T) {
+	var log bytes.Buffer
+	r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
+	for i := range 20 {
+		result := snapshot.Result{Name: fmt.Sprint("db-", i), Status: snapshot.Failed, Reason: snapshot.Refused}
+		if i == 19 {
+			result.Reason, result.LeftOff = snapshot.PowerOnFailed, true
+		}
+		r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result})
+	}
+	if n := strings.Count(log.String(), "::error"); n != 10 || !strings.Contains(log.String(), "title=db-19 IS LEFT OFF::") {
+		t.Errorf("%d annotations:\n%s", n, log.String())
+	}
+}
+
+// summaryOf delivers an outcome and returns its summary.
+func summaryOf(t *testing.T, mask secret.Mask, events []snapshot.Event, o snapshot.Outcome) (summary, log string) {
+	t.Helper()
+	dir := t.TempDir()
+	var b bytes.Buffer
+	r := report.New(report.Options{Out: &b, Getenv: github(dir), Mask: mask})
+	for _, e := range events {
+		r.Event(e)
+	}
+	if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
+		t.Fatal(err)
+	}
+	return fileOf(t, dir, "summary"), b.String()
+}
+
+// No text of Hetzner's is too long for the summary, and each part of it says what it leaves out.
+func TestSummaryOfEndlessTexts(t *testing.T) {
+	long := strings.Repeat("_", 110_000)
+	volumes := make([]int64, 5000)
+	for i := range volumes {
+		volumes[i] = int64(i) + 1_000_000_000
+	}
+	for _, n := range []int{1, 14, 60} {
+		var o snapshot.Outcome
+		var events []snapshot.Event
+		o.Price = hetzner.Price{Currency: long, Net: 1, Gross: 1}
+		for i := range n {
+			name := fmt.Sprint(i, long)
+			if i%2 == 0 {
+				name = fmt.Sprint("db-", i)
+			}
+			result := snapshot.Result{
+				Name: name, Server: hetzner.Server{ID: int64(i + 1), Name: name, Volumes: volumes}, Status: snapshot.Failed, Reason: snapshot.ActionFailed,
+				Err: &hetzner.Error{Code: long, Message: long, Correlation: long}, Action: &hetzner.Action{ErrorCode: long, ErrorMessage: long}, SizeGB: 1,
+			}
+			if i%2 == 0 {
+				result.Status, result.Reason = snapshot.Available, ""
+				result.Thinned = []snapshot.Thinned{{Decision: retention.Decision{ID: 3, Reason: long}}}
+			}
+			o.Results = append(o.Results, result)
+			for j := range 2000 {
+				events = append(events, snapshot.Event{Kind: snapshot.EventHeld, Name: name, Holder: &hetzner.Action{Command: fmt.Sprint(j, "_command")}},
+					snapshot.Event{Kind: snapshot.EventUnlocked, Name: name})
+				if i%2 == 1 {
+					break // each line of the log would hold the name
+				}
+			}
+		}
+		summary, _ := summaryOf(t, secret.Mask{}, events, o)
+		_, chart, found := strings.Cut(summary, "```mermaid")
+		if !found || len(summary) >= 1<<20 || len(chart) > 50_000 {
+			t.Errorf("%d servers: the summary has %d bytes, its chart %d", n, len(summary), len(chart))
+		}
+		if !strings.Contains(summary, "| server |") || !strings.Contains(summary, "volumes are **not**") || !strings.Contains(summary, "Old snapshots:") {
+			t.Errorf("%d servers: a part is missing", n)
+		}
+	}
+}
+
+// What is escaped was masked before: no mask finds an escaped token.
+func TestTokenIsMaskedBeforeItIsEscaped(t *testing.T) {
+	for _, token := range []string{"ab_cd~ef_gh~ij_kl", "a%b:c,d%e:f,g%h:i", "a|b*c`d[e]f#g&h@i", `a"b\c"d\e"f\g"h`} {
+		failure := &hetzner.Error{Code: "locked", Message: "limit for token " + token + " reached"}
+		result := snapshot.Result{Name: "db " + token, Server: hetzner.Server{ID: 1}, Status: snapshot.Failed, Reason: snapshot.Refused, Err: failure, Description: token}
+		events := []snapshot.Event{
+			{Kind: snapshot.EventHeld, Name: result.Name, Holder: &hetzner.Action{Command: token}},
+			{Kind: snapshot.EventFinished, Name: result.Name, Result: &result},
+		}
+		summary, log := summaryOf(t, secret.New(token), events, snapshot.Outcome{Results: []snapshot.Result{result}})
+		shown := html.UnescapeString(summary) + strings.NewReplacer("%25", "%", "%3A", ":", "%2C", ",").Replace(log) +
+			strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(log)
+		masked := strings.Map(func(c rune) rune {
+			if strings.ContainsRune("~%:,|`[]#&@\"\\", c) {
+				return '_'
+			}
+			return c
+		}, token) // as the timeline would show it
+		for i := range len(token) - 5 {
+			if strings.Contains(shown, token[i:i+6]) || strings.Contains(summary, masked[i:i+6]) {
+				t.Errorf("%q is shown in part: %q\n%s\n%s", token, token[i:i+6], summary, log)
+				break
+			}
+		}
+	}
+}
+
+// GitHub makes a link of what begins in "www.", also without a scheme.
+func TestNothingBecomesALink(t *testing.T) {
+	o := results(1)
+	o.Results[0].Name = "www.example.com WWW.example.com wwww.example.com https://example.com"
+	summary, _ := summaryOf(t, secret.Mask{}, nil, o)
+	if lower := strings.ToLower(summary); strings.Contains(lower, "www.") || strings.Contains(lower, "://") {
+		t.Errorf("a link is left:\n%s", summary)
+	}
+}
+
+// Long names that differ only at one end stay different in the timeline.
+func TestTimelineTellsLongNamesApart(t *testing.T) {
+	var events []snapshot.Event
+	var o snapshot.Outcome
+	for _, name := range []string{"a-1", "a-2", "b-1", "b-2"} {
+		name = name[:1] + strings.Repeat("-long", 20) + name[1:]
+		o.Results = append(o.Results, snapshot.Result{Name: name, Status: snapshot.Available})
+		events = append(events, snapshot.Event{Kind: snapshot.EventAccepted, Name: name})
+	}
+	summary, _ := summaryOf(t, secret.Mask{}, events, o)
+	seen := map[string]bool{}
+	for line := range strings.Lines(summary) {
+		if strings.HasPrefix(line, "  section ") {
+			seen[line] = true
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("the timeline's names: %v", seen)
+	}
+}
+
+// Each cause of a lock_timeout has a sentence of its own, and says what to do about it.
+func TestLockTimeout(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		holder *hetzner.Action
+		err    *hetzner.Error
+		want   []string
+	}{
+		{"held", &hetzner.Action{ID: 7, Command: "migrate_server"}, nil, []string{"still locked by migrate_server (0%, action 7) after 2m0s"}},
+		{"hidden", nil, &hetzner.Error{Code: "locked", Correlation: "f21b"}, []string{"still locked after 2m0s, and Hetzner shows no operation", "give them f21b"}},
+		{"shown only", nil, nil, []string{"still locked after 2m0s, and Hetzner shows no operation", "ask Hetzner's support"}},
+		{"maintenance", nil, &hetzner.Error{Code: "maintenance", Message: "m"}, []string{"has it in maintenance, and took no snapshot for 2m0s", "Hetzner answered: m"}},
+		{"rate limit", nil, &hetzner.Error{Code: hetzner.CodeRateLimit}, []string{"because the project's requests are used up", "Terraform"}},
+		{"unreached", nil, &hetzner.Error{Verdict: hetzner.NotSent, Message: "refused"}, []string{"could not be reached for 2m0s", "runner's network"}},
+		{"other", nil, &hetzner.Error{Code: "conflict", Verdict: hetzner.NotNow}, []string{"Hetzner refused it for 2m0s"}},
+	} {
+		result := snapshot.Result{Name: "db-1", Server: hetzner.Server{ID: 1}, Status: snapshot.Failed, Reason: snapshot.LockTimeout,
+			LockWait: 2 * time.Minute, Holder: tt.holder, Err: tt.err}
+		var log bytes.Buffer
+		r := report.New(report.Options{Out: &log, Getenv: off})
+		r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: "db-1", Result: &result})
+		for _, want := range tt.want {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("%s: %q is not in\n%s", tt.name, want, log.String())
+			}
+		}
+	}
+}
+
+// A command that somebody copies at night holds nothing that a shell would take for its own.
+func TestCommandsAreSafeToCopy(t *testing.T) {
+	result := snapshot.Result{Name: "db $(reboot)", Server: hetzner.Server{ID: 4711}, Status: snapshot.Failed, Reason: snapshot.PowerOnFailed, LeftOff: true}
+	var log bytes.Buffer
+	r := report.New(report.Options{Out: &log, Getenv: off})
+	r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result})
+	if !strings.Contains(log.String(), "hcloud server poweron 4711,") {
+		t.Errorf("the command is not there by the server's ID:\n%s", log.String())
 	}
 }
 
@@ -139,7 +319,7 @@ func FuzzFiles(f *testing.F) {
 			r.Event(snapshot.Event{Kind: snapshot.EventHeld, Name: result.Name, Holder: result.Holder, At: time.Unix(1, 0)})
 			r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result, At: time.Unix(9, 0)})
 		}
-		if err := r.Deliver(o, report.TallyOf(o), report.OutputsTo{Summary: true}); err != nil {
+		if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
 			t.Fatal(err)
 		}
 		outputs := map[string]string{}

@@ -11,28 +11,76 @@ import (
 )
 
 const (
-	// summaryMost keeps the summary under the 1 MiB above which GitHub drops it whole, with the timeline still to come.
+	// summaryMost keeps the summary under the 1 MiB above which GitHub drops it whole, with the timeline and the ends of
+	// its parts still to come. The failures take no more than half of it.
 	summaryMost = 900 << 10
 	// failuresMost is how many failures are told in full; the table names the others.
 	failuresMost = 50
+	// cellMost is how many characters of a text from outside are shown; the log and the outputs hold all of it.
+	cellMost = 1000
 )
 
+// page is a summary in the making. What it holds is masked before anything in it is escaped, since an escaped token is
+// one that no mask finds.
+type page struct {
+	b    strings.Builder
+	hide func(string) string
+}
+
+// add adds a text where that leaves the page no longer than most.
+func (p *page) add(text string, most int) bool {
+	text = p.hide(text)
+	if p.b.Len()+len(text) > most {
+		return false
+	}
+	p.b.WriteString(text)
+	return true
+}
+
+// end adds a short text that has to be there.
+func (p *page) end(format string, args ...any) { p.b.WriteString(fmt.Sprintf(format, args...)) }
+
 // summary is the job summary, in GitHub's Markdown: the failures first, since somebody opens it because of them.
-func summary(o snapshot.Outcome, t Tally, l *timeline) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "### Hetzner Cloud snapshots: %s\n\n", headline(o, t))
+func (r *Report) summary(o snapshot.Outcome, t Tally) string {
+	p := &page{hide: r.o.Mask.Hide}
+	p.end("### Hetzner Cloud snapshots: %s\n\n", headline(o, t))
+	if len(r.mistakes) > 0 {
+		p.inputs(r.mistakes)
+		return p.b.String()
+	}
+	all, failed := whole(o, r.asked)
+	if failed {
+		p.add("- "+p.account("", all, true)+"\n", summaryMost/2)
+	}
 	if len(o.Results) == 0 {
-		b.WriteString("No server was selected.\n")
-		return b.String()
+		switch {
+		case failed:
+		case o.Signal != nil:
+			p.end("The run was cancelled before it knew the servers.\n")
+		default:
+			p.end("No server was selected.\n")
+		}
+		return p.b.String()
 	}
-	failures(&b, o)
-	table(&b, o)
-	volumes(&b, o)
-	thinning(&b, o)
-	if chart := l.mermaid(o.Results); chart != "" {
-		b.WriteString("\n<details open><summary>Timeline (UTC)</summary>\n\n" + chart + "\n</details>\n")
+	r.failures(p, o, all.next)
+	p.table(o)
+	p.volumes(o)
+	p.thinning(o)
+	if chart := r.timeline.mermaid(o.Results, r.text); chart != "" {
+		p.end("\n<details open><summary>Timeline (UTC)</summary>\n\n%s\n</details>\n", chart)
 	}
-	return b.String()
+	return p.b.String()
+}
+
+// inputs lists the mistakes in the inputs.
+func (p *page) inputs(mistakes []string) {
+	p.end("The inputs are wrong. Nothing was sent to Hetzner.\n\n")
+	for i, mistake := range mistakes {
+		if i == failuresMost || !p.add("- "+p.cell(mistake)+"\n", summaryMost) {
+			p.end("- … and %d more, see the log\n", len(mistakes)-i)
+			return
+		}
+	}
 }
 
 // headline says in a few words how the run went.
@@ -46,70 +94,75 @@ func headline(o snapshot.Outcome, t Tally) string {
 	return t.Result
 }
 
-func failures(b *strings.Builder, o snapshot.Outcome) {
-	n, last := 0, ""
-	for _, r := range o.Results {
-		if r.Status != snapshot.Failed && !r.LeftOff && !r.MaySlip {
+func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
+	n, told := 0, 0
+	for _, result := range o.Results {
+		if result.Status != snapshot.Failed && !result.LeftOff && !result.MaySlip {
 			continue
 		}
-		if n++; n > failuresMost {
+		if n++; n > told+1 || told == failuresMost {
 			continue
 		}
-		a := accountOf(r)
-		mark := ""
-		if r.LeftOff {
-			mark = "🔴 "
+		a := r.account(result)
+		head := fmt.Sprintf("%s**%s** (`%s`): ", only(result.LeftOff, "🔴 "), p.cell(result.Name), result.Reason)
+		// A hundred servers that fail alike need the advice once.
+		if p.add("- "+p.account(head, a, a.next != last)+"\n", summaryMost/2) {
+			told, last = told+1, a.next
 		}
-		fmt.Fprintf(b, "- "+mark+"**%s** (`%s`): %s.", cell(r.Name), r.Reason, cell(a.what))
-		for _, detail := range a.details {
-			fmt.Fprintf(b, "<br>%s.", cell(detail))
-		}
-		switch {
-		case a.next == "" || a.next == last: // a hundred servers that fail alike need the advice once
-		case strings.HasPrefix(a.next, "hcloud "):
-			fmt.Fprintf(b, "<br>*What to try:* <code>%s</code>", cell(a.next))
-		default:
-			fmt.Fprintf(b, "<br>*What to try:* %s.", cell(a.next))
-		}
-		last = a.next
-		b.WriteString("\n")
 	}
-	if n > failuresMost {
-		fmt.Fprintf(b, "- … and %d more, see the table\n", n-failuresMost)
+	if n > told {
+		p.end("- … and %d more, see the table\n", n-told)
 	}
-	if n > 0 {
-		b.WriteString("\n")
+	if n > 0 || last != "" {
+		p.end("\n")
 	}
 }
 
-func table(b *strings.Builder, o snapshot.Outcome) {
+// account tells what happened in lines of one item of a list.
+func (p *page) account(head string, a account, advise bool) string {
+	var b strings.Builder
+	b.WriteString(head + p.cell(a.what) + ".")
+	for _, detail := range a.details {
+		b.WriteString("<br>" + p.cell(detail) + ".")
+	}
+	if a.next == "" || !advise {
+		return b.String()
+	}
+	before, after, typed := strings.Cut(a.next, a.command)
+	if a.command == "" || !typed {
+		return b.String() + "<br>*What to try:* " + p.cell(a.next) + "."
+	}
+	return b.String() + "<br>*What to try:* " + p.cell(before) + "<code>" + p.cell(a.command) + "</code>" + p.cell(after) + "."
+}
+
+func (p *page) table(o snapshot.Outcome) {
 	away := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.Downtime > 0 })
-	b.WriteString("| server | result | image | size | price a month, net / gross | lock wait | duration |" + only(away, " away |") + "\n")
-	b.WriteString("|---|---|---:|---:|---:|---:|---:|" + only(away, "---:|") + "\n")
+	p.end("| server | result | image | size | price a month, net / gross | lock wait | duration |%s\n", only(away, " away |"))
+	p.end("|---|---|---:|---:|---:|---:|---:|%s\n", only(away, "---:|"))
 	total := 0.0
 	for i, r := range o.Results {
-		if b.Len() > summaryMost {
-			fmt.Fprintf(b, "\n… and %d more servers; the output `snapshots` holds them all.\n", len(o.Results)-i)
-			return
-		}
-		total += r.SizeGB
 		image := ""
 		if r.ImageID != 0 {
 			image = strconv.FormatInt(r.ImageID, 10)
 		}
 		took := ""
-		if r.Duration != 0 {
+		if r.Accepted {
 			took = short(r.Duration)
 		}
 		down := ""
 		if r.Downtime > 0 {
 			down = short(r.Downtime)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |%s\n",
-			cell(r.Name), result(r), image, gigabytes(r.SizeGB), price(o, r.SizeGB), wait(r), took, only(away, " "+down+" |"))
+		row := fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s |%s\n",
+			p.cell(r.Name), result(r), image, gigabytes(r.SizeGB), p.price(o, r.SizeGB), wait(r), took, only(away, " "+down+" |"))
+		if !p.add(row, summaryMost) {
+			p.end("\n… and %d more servers; the output `snapshots` holds them all.\n", len(o.Results)-i)
+			return
+		}
+		total += r.SizeGB
 	}
 	if len(o.Results) > 1 && total > 0 {
-		fmt.Fprintf(b, "| **all** | | | %s | %s | | |%s\n", gigabytes(total), price(o, total), only(away, " |"))
+		p.add(fmt.Sprintf("| **all** | | | %s | %s | | |%s\n", gigabytes(total), p.price(o, total), only(away, " |")), summaryMost)
 	}
 }
 
@@ -125,7 +178,7 @@ func only(condition bool, text string) string {
 const thinningMost = 300
 
 // thinning shows what became of old snapshots, the deleted ones first, and how much that frees.
-func thinning(b *strings.Builder, o snapshot.Outcome) {
+func (p *page) thinning(o snapshot.Outcome) {
 	type row struct {
 		server string
 		snapshot.Thinned
@@ -153,23 +206,23 @@ func thinning(b *strings.Builder, o snapshot.Outcome) {
 	if o.DryRun {
 		verb = "would be deleted, which would free"
 	}
-	fmt.Fprintf(b, "\n<details><summary>Old snapshots: %d of %d %s %s</summary>\n\n", going, len(rows), verb, freedSpace(o, freed))
-	b.WriteString("| server | image | of | size | decision |\n|---|---:|---|---:|---|\n")
+	p.end("\n<details><summary>Old snapshots: %d of %d %s %s</summary>\n\n", going, len(rows), verb, p.freedSpace(o, freed))
+	p.end("| server | image | of | size | decision |\n|---|---:|---|---:|---|\n")
 	for i, row := range rows {
-		if i == thinningMost || b.Len() > summaryMost {
-			fmt.Fprintf(b, "\n… and %d more, see the log.\n", len(rows)-i)
+		text := fmt.Sprintf("| %s | %d | %s | %s | %s |\n", p.cell(row.server), row.ID, row.Created.UTC().Format("2006-01-02 15:04"),
+			gigabytes(row.SizeGB), p.cell(decision(row.Thinned)))
+		if i == thinningMost || !p.add(text, summaryMost) {
+			p.end("\n… and %d more, see the log.\n", len(rows)-i)
 			break
 		}
-		fmt.Fprintf(b, "| %s | %d | %s | %s | %s |\n", cell(row.server), row.ID, row.Created.UTC().Format("2006-01-02 15:04"),
-			gigabytes(row.SizeGB), cell(decision(row.Thinned)))
 	}
-	b.WriteString("\n</details>\n")
+	p.end("\n</details>\n")
 }
 
-func freedSpace(o snapshot.Outcome, gb float64) string {
+func (p *page) freedSpace(o snapshot.Outcome, gb float64) string {
 	text := fmt.Sprintf("%.2f GB", gb)
-	if p := price(o, gb); p != "" {
-		text += " (" + p + " a month, net / gross)"
+	if price := p.price(o, gb); price != "" {
+		text += " (" + price + " a month, net / gross)"
 	}
 	return text
 }
@@ -207,36 +260,47 @@ func gigabytes(n float64) string {
 }
 
 // price estimates what a month of a snapshot costs, by Hetzner's price list.
-func price(o snapshot.Outcome, gb float64) string {
+func (p *page) price(o snapshot.Outcome, gb float64) string {
 	if gb == 0 || o.Price.Currency == "" {
 		return ""
 	}
-	return fmt.Sprintf("%.2f / %.2f %s", gb*o.Price.Net, gb*o.Price.Gross, cell(o.Price.Currency))
+	return fmt.Sprintf("%.2f / %.2f %s", gb*o.Price.Net, gb*o.Price.Gross, p.cell(o.Price.Currency))
 }
 
 // volumes notes what the snapshots do not hold.
-func volumes(b *strings.Builder, o snapshot.Outcome) {
+func (p *page) volumes(o snapshot.Outcome) {
 	var with []string
 	for _, r := range o.Results {
 		if len(r.Server.Volumes) > 0 && r.Status != snapshot.Failed && len(with) < failuresMost {
-			with = append(with, fmt.Sprintf("%s (%s)", cell(r.Name), ids(r.Server.Volumes)))
+			with = append(with, fmt.Sprintf("%s (%s)", p.cell(r.Name), p.cell(ids(r.Server.Volumes))))
 		}
 	}
-	if len(with) > 0 {
-		fmt.Fprintf(b, "\nAttached volumes are **not** part of a snapshot: %s.\n", strings.Join(with, ", "))
+	const note = "\nAttached volumes are **not** part of a snapshot"
+	if len(with) > 0 && !p.add(note+": "+strings.Join(with, ", ")+".\n", summaryMost) {
+		p.end(note + ".\n")
 	}
 }
 
-// cell makes text fit for a cell of a table: neither Markdown nor HTML in it has a meaning, nobody is mentioned, and
-// nothing becomes a link or an emoji.
-func cell(s string) string {
+// cell makes text fit for a cell of a table: it is masked and cut, neither Markdown nor HTML in it has a meaning, nobody
+// is mentioned, and nothing becomes a link or an emoji.
+func (p *page) cell(s string) string {
 	var b strings.Builder
-	for _, c := range clean(s) {
-		if strings.ContainsRune("\\`*_[]<>#|~&@:$", c) {
-			fmt.Fprintf(&b, "&#%d;", c)
-			continue
+	n, host := 0, 0 // characters so far; how many w in a row
+	for _, c := range p.hide(clean(s)) {
+		if n++; n > cellMost {
+			b.WriteString("…")
+			break
 		}
-		b.WriteRune(c)
+		if strings.ContainsRune("\\`*_[]<>#|~&@:$", c) || c == '.' && host >= 3 { // GitHub links what begins in www.
+			fmt.Fprintf(&b, "&#%d;", c)
+		} else {
+			b.WriteRune(c)
+		}
+		if c == 'w' || c == 'W' {
+			host++
+		} else {
+			host = 0
+		}
 	}
 	return b.String()
 }

@@ -7,13 +7,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
 const (
-	// timelineMost is how many servers the timeline shows. Mermaid draws no more than 50,000 characters, and nobody
-	// reads more than this.
+	// timelineMost is how many servers the timeline shows: nobody reads more. Mermaid draws no more than 50,000
+	// characters, so a server that has been through more than its share shows the last of its phases.
 	timelineMost = 40
+	chartMost    = 49_000
+	spansMost    = 100
 	// spanLeast is the shortest span that can be seen.
 	spanLeast = time.Second
 	nameMost  = 40
@@ -75,19 +78,31 @@ const (
 	tagFailed = "crit"
 )
 
-const phaseOn = "switching on"
+const (
+	phaseDown = "shutting down"
+	phaseOn   = "switching on"
+)
+
+// goesDown reports whether a server's shutdown is what it is at.
+func (l *timeline) goesDown(name string) bool {
+	t := l.tracks[name]
+	return t != nil && len(t.spans) > 0 && t.spans[len(t.spans)-1].name == phaseDown
+}
 
 // phase names the phase that an event begins; "" for none.
 func phase(e snapshot.Event) (name, tag string) {
 	switch e.Kind { //nolint:exhaustive // the others begin no phase
 	case snapshot.EventLocked:
+		if e.Holder == nil && e.Err != nil && e.Err.Code != hetzner.CodeLocked {
+			return "not accepted", tagWaits
+		}
 		return "locked", tagWaits
 	case snapshot.EventHeld:
 		return "locked by " + e.Holder.Command, tagWaits
 	case snapshot.EventLost:
 		return "answer lost", tagWaits
 	case snapshot.EventStopping:
-		return "shutting down", tagDown
+		return phaseDown, tagDown
 	case snapshot.EventOff:
 		return "off", tagDown
 	case snapshot.EventEnded:
@@ -104,7 +119,7 @@ func phase(e snapshot.Event) (name, tag string) {
 }
 
 // mermaid draws the timeline as a gantt chart: failures first, then the longest. It returns "" when nothing took time.
-func (l *timeline) mermaid(results []snapshot.Result) string {
+func (l *timeline) mermaid(results []snapshot.Result, text func(string) string) string {
 	type row struct {
 		*track
 		failed bool
@@ -130,27 +145,42 @@ func (l *timeline) mermaid(results []snapshot.Result) string {
 	})
 	var b strings.Builder
 	b.WriteString("```mermaid\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n")
+	shown := 0
 	for _, row := range rows[:min(len(rows), timelineMost)] {
-		fmt.Fprintf(&b, "  section %s\n", plain(row.name))
-		for i, s := range row.spans {
-			if row.failed && i == len(row.spans)-1 {
-				s.tag = tagFailed
-			}
-			end := s.end
-			if end.Sub(s.start) < spanLeast {
-				end = s.start.Add(spanLeast)
-			}
-			fmt.Fprintf(&b, "  %s %s :%s, %d, %d\n", plain(s.name), short(s.end.Sub(s.start)), s.tag, s.start.UnixMilli(), end.UnixMilli())
+		part := section(row.track, row.failed, text)
+		if b.Len()+len(part) > chartMost {
+			break
 		}
+		b.WriteString(part)
+		shown++
 	}
 	b.WriteString("```\n")
-	if len(rows) > timelineMost {
-		fmt.Fprintf(&b, "\nThe timeline shows %d of %d servers: failures, then the longest.\n", timelineMost, len(rows))
+	if len(rows) > shown {
+		fmt.Fprintf(&b, "\nThe timeline shows %d of %d servers: failures, then the longest.\n", shown, len(rows))
 	}
 	return b.String()
 }
 
-// plain leaves of a text what has no meaning in Mermaid's language.
+// section draws one server's phases.
+func section(t *track, failed bool, text func(string) string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  section %s\n", plain(text(t.name)))
+	spans := t.spans[max(0, len(t.spans)-spansMost):]
+	for i, s := range spans {
+		if failed && i == len(spans)-1 {
+			s.tag = tagFailed
+		}
+		end := s.end
+		if end.Sub(s.start) < spanLeast {
+			end = s.start.Add(spanLeast)
+		}
+		fmt.Fprintf(&b, "  %s %s :%s, %d, %d\n", plain(text(s.name)), short(s.end.Sub(s.start)), s.tag, s.start.UnixMilli(), end.UnixMilli())
+	}
+	return b.String()
+}
+
+// plain leaves of a masked text what has no meaning in Mermaid's language. A long name is cut in its middle, since
+// names that begin alike end differently.
 func plain(s string) string {
 	s = strings.Map(func(c rune) rune {
 		switch {
@@ -158,9 +188,10 @@ func plain(s string) string {
 			return c
 		}
 		return '_'
-	}, clean(s))
+	}, s)
 	if len(s) > nameMost {
-		s = s[:nameMost-2] + ".."
+		half := nameMost/2 - 1
+		s = s[:half] + ".." + s[len(s)-half:]
 	}
 	return s
 }

@@ -723,7 +723,7 @@ func (f *fleet) finish(t *target, status Status, reason Reason, now time.Time) {
 	}
 	r.LockWait = t.lock.total - t.missing.total
 	if !t.accepted.IsZero() {
-		r.Duration = now.Sub(t.accepted)
+		r.Accepted, r.Duration = true, now.Sub(t.accepted)
 	}
 	t.snapshot, t.ended = finished, now
 	switch t.power {

@@ -305,7 +305,7 @@ func persist[T any](ctx context.Context, s *shell, read func(context.Context) (T
 			return o.value, o.err
 		}
 		if now := time.Now(); now.Sub(told) >= progressEvery {
-			s.emit(Event{Kind: EventUnreached, At: now, Err: hetzner.AsError(o.err)})
+			s.emit(Event{Kind: EventUnreached, At: now, Err: hetzner.AsError(o.err), Took: left})
 			told = now
 		}
 		select {
@@ -349,8 +349,8 @@ func (o *Outcome) blame(err error, signal os.Signal, selecting bool) {
 // warning or nothing at all.
 func (s *shell) notFound(chosen selection) []Result {
 	var results []Result
-	fail := func(name string) {
-		r := Result{Name: name, Status: Failed, Reason: NotFound}
+	fail := func(name string, pattern bool) {
+		r := Result{Name: name, Status: Failed, Reason: NotFound, Pattern: pattern}
 		s.emit(Event{Kind: EventFinished, At: time.Now(), Name: name, Result: &r})
 		results = append(results, r)
 	}
@@ -358,12 +358,12 @@ func (s *shell) notFound(chosen selection) []Result {
 		s.emit(Event{Kind: EventWarning, At: time.Now(), Name: name, Reason: reason})
 	}
 	for _, name := range chosen.missing {
-		fail(name)
+		fail(name, false)
 	}
 	for _, name := range chosen.empty {
 		switch s.settings.IfNone { //nolint:exhaustive // Ignore says nothing
 		case Error:
-			fail(name)
+			fail(name, true)
 		case Warn:
 			warn(name, NotFound)
 		}

@@ -157,6 +157,9 @@ type Result struct {
 	Status Status
 	Reason Reason // "" where there is nothing to say
 
+	Pattern  bool // for NotFound: Name is a glob or a label selector
+	Accepted bool // a create was accepted, whatever came of it
+
 	Err      *hetzner.Error  // what Hetzner answered last, where that is the reason
 	Action   *hetzner.Action // the action that failed, where that is the reason
 	Holder   *hetzner.Action // who held the lock, where known
@@ -242,7 +245,7 @@ const (
 	EventEnded                             // Result is final but for the server's power
 	EventFinished                          // Result is final
 	EventProgress                          // nothing new for a while: Progress
-	EventUnreached                         // the servers could not be listed and will be asked for again: Err
+	EventUnreached                         // the servers could not be listed and will be asked for again, for Took at most: Err
 	EventCancelled                         // the run is being cancelled
 )
 
