@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -106,7 +107,7 @@ func judge(t reporter, w *world, p plan, r ran) {
 	switch {
 	case cancelled > 0 || r.code == 130:
 		want, code = "cancelled", 130
-	case strings.Contains(r.log, "refused the API token"), strings.Contains(r.log, "could not be used:"):
+	case r.selected.IsZero(), w.refusedToken():
 		want, code = "failure", 3
 		if usable+planned > 0 {
 			want = "partial"
@@ -119,6 +120,9 @@ func judge(t reporter, w *world, p plan, r ran) {
 		want, code = "partial", 1
 	case usable+planned == 0:
 		want, code = "skipped", 0
+	}
+	if blunder := regexp.MustCompile(`<nil>|%!|\(MISSING\)`).FindString(r.log + r.summary); blunder != "" {
+		t.Errorf("the log or the summary says %s", blunder)
 	}
 	if r.outputs["result"] != want || r.code != code {
 		t.Errorf("result %q, exit %d; want %q, %d", r.outputs["result"], r.code, want, code)
@@ -290,4 +294,14 @@ func hidesToken(t reporter, r ran) {
 			}
 		}
 	}
+}
+
+// refusedToken reports whether the API has refused the token of a request that matters: nobody needs the price.
+func (w *world) refusedToken() bool {
+	for _, x := range w.cloud.History() {
+		if x.Status == http.StatusUnauthorized && x.Path != "/pricing" {
+			return true
+		}
+	}
+	return false
 }

@@ -63,7 +63,7 @@ func faults() []fault {
 		},
 		{
 			"images of strangers are thinned out", core + "thinning.go",
-			"image.CreatedFrom == t.server.ID &&\n", "image.CreatedFrom >= 0 &&\n",
+			"server != 0 && image.CreatedFrom == server &&", "server != 0 && image.CreatedFrom >= 0 &&",
 		},
 		{
 			"the newest snapshots are deleted", "internal/retention/retention.go",
