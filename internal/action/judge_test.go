@@ -106,7 +106,7 @@ func judge(t reporter, w *world, p plan, r ran) {
 	switch {
 	case cancelled > 0 || r.code == 130:
 		want, code = "cancelled", 130
-	case strings.Contains(r.log, "refused the API token"), strings.Contains(r.log, "could not be used:"):
+	case strings.Contains(r.log, "refused the API token"), strings.Contains(r.log, "could not be used"):
 		want, code = "failure", 3
 		if usable+planned > 0 {
 			want = "partial"
