@@ -38,7 +38,7 @@ func TestTroubleshooting(t *testing.T) {
 		}
 		return strings.Replace(place, "```text\n"+m[3], "```text\n"+lines.String(), 1)
 	})
-	if places < 15 {
+	if places < 25 {
 		t.Errorf("only %d places show what a user reads", places)
 	}
 	if *update {
