@@ -3,8 +3,8 @@ package action_test
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"

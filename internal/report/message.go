@@ -46,7 +46,7 @@ func accountOf(r snapshot.Result, post bool) account {
 	case snapshot.Planned:
 		what := fmt.Sprintf("would be snapshotted as %q", r.Description)
 		if r.Server.Locked {
-			what += " once its lock is gone"
+			what += " once its lock" + by(r.Holder) + " is gone"
 		}
 		if r.Stops {
 			what += ", switched off meanwhile"
@@ -123,6 +123,9 @@ func cause(r snapshot.Result) string {
 		what, _ := notAccepted(r)
 		return what
 	case snapshot.SnapshotTimeout:
+		if r.Silence > 0 {
+			return fmt.Sprintf("Hetzner's API has given no usable answer for %s, so nobody knows whether the snapshot is available", short(r.Silence))
+		}
 		return fmt.Sprintf("the snapshot is not available %s after it was accepted", short(r.Duration))
 	case snapshot.Refused:
 		return "Hetzner refused the request"
@@ -255,6 +258,9 @@ func advice(r snapshot.Result, post bool) (next, command string) {
 		return next, ""
 	case snapshot.SnapshotTimeout:
 		command = fmt.Sprintf("hcloud image describe %d", r.ImageID)
+		if r.Silence > 0 {
+			return "see https://status.hetzner.com; when the API is back, " + command + " tells whether it has become available", command
+		}
 		return command + " tells whether it has become available since; next time set a longer snapshot-timeout", command
 	case snapshot.Refused:
 		if r.Err != nil && r.Err.Verdict == hetzner.TokenRefused {

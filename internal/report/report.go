@@ -497,6 +497,9 @@ func progress(p snapshot.Progress) string {
 		}
 		text += fmt.Sprintf("; %s %d%%", h.Command, h.Progress)
 	}
+	if p.Silence > 0 {
+		text += fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %s", short(p.Silence), p.Err)
+	}
 	return text
 }
 

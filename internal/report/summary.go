@@ -38,7 +38,7 @@ func (p *page) add(text string, most int) bool {
 }
 
 // end adds a short text that has to be there.
-func (p *page) end(format string, args ...any) { p.b.WriteString(fmt.Sprintf(format, args...)) }
+func (p *page) end(format string, args ...any) { fmt.Fprintf(&p.b, format, args...) }
 
 // summary is the job summary, in GitHub's Markdown: the failures first, since somebody opens it because of them.
 func (r *Report) summary(o snapshot.Outcome, t Tally) string {
@@ -104,7 +104,7 @@ func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
 			continue
 		}
 		a := r.account(result)
-		head := fmt.Sprintf("%s**%s** (`%s`): ", only(result.LeftOff, "🔴 "), p.cell(result.Name), result.Reason)
+		head := only(result.LeftOff, "🔴 ") + "**" + p.cell(result.Name) + "** (`" + string(result.Reason) + "`): "
 		// A hundred servers that fail alike need the advice once.
 		if p.add("- "+p.account(head, a, a.next != last)+"\n", summaryMost/2) {
 			told, last = told+1, a.next
