@@ -242,6 +242,20 @@ func TestLockTimeout(t *testing.T) {
 	}
 }
 
+// What is said of an image is about the last one, not about one whose action failed for a lock before it.
+func TestAnImageThatGoesOn(t *testing.T) {
+	for action, goesOn := range map[int64]bool{1: true, 2: false} {
+		result := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.LockTimeout, ImageID: 4711, ActionID: 2,
+			Action: &hetzner.Action{ID: action, ErrorCode: "locked"}}
+		var log bytes.Buffer
+		r := report.New(report.Options{Out: &log, Getenv: off})
+		r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: "db-1", Result: &result})
+		if strings.Contains(log.String(), "image 4711 goes on being made") != goesOn {
+			t.Errorf("the last action is 2, action %d failed:\n%s", action, log.String())
+		}
+	}
+}
+
 // A command that somebody copies at night holds nothing that a shell would take for its own.
 func TestCommandsAreSafeToCopy(t *testing.T) {
 	result := snapshot.Result{Name: "db $(reboot)", Server: hetzner.Server{ID: 4711}, Status: snapshot.Failed, Reason: snapshot.PowerOnFailed, LeftOff: true}
