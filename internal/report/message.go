@@ -348,7 +348,10 @@ func whole(o snapshot.Outcome, asked Asked) (a account, found bool) {
 	case o.Token != nil:
 		return account{what: "Hetzner refused the API token", details: []string{answered(o.Token)}, next: adviceToken}, true
 	case o.Down != nil && o.Down.Code == hetzner.CodeRateLimit:
-		return account{what: "Hetzner's API could not be used, because the project's requests are used up", details: []string{answered(o.Down)}, next: adviceRateLimit}, true
+		return account{
+			what:    "Hetzner's API could not be used, because the project's requests are used up",
+			details: []string{answered(o.Down)}, next: adviceRateLimit,
+		}, true
 	case o.Down != nil:
 		return account{
 			what: "Hetzner's API at " + asked.Endpoint + " could not be used", details: []string{answered(o.Down)},
