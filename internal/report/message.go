@@ -93,7 +93,8 @@ func answered(e *hetzner.Error) string {
 
 // goesOn reports whether an image that was accepted is left to Hetzner.
 func goesOn(r snapshot.Result) bool {
-	return r.ImageID != 0 && !r.Usable() && !r.Reused && !r.Vanished && r.Action == nil && reasonOf(r) != snapshot.ProtectFailed
+	failed := r.Vanished || r.Action != nil && r.Action.ID == r.ActionID // and not an action before the last one
+	return r.ImageID != 0 && !failed && !r.Usable() && !r.Reused && reasonOf(r) != snapshot.ProtectFailed
 }
 
 // reasonOf is the reason of the snapshot's end, whatever became of the server's power.
@@ -171,7 +172,7 @@ func leftOff(r snapshot.Result) string {
 		return "THE SERVER IS OFF: an earlier run has switched it off and never saw it running again"
 	case r.PowerAction != 0:
 		return fmt.Sprintf("THE SERVER IS PROBABLY OFF: Hetzner accepted the power-on (action %d), but nobody saw it running", r.PowerAction)
-	case r.Status == snapshot.Cancelled && r.ImageID != 0 && r.Err != nil && r.Err.Code == hetzner.CodeLocked:
+	case r.Status == snapshot.Cancelled && r.ImageID != 0 && r.Err != nil && isLocked(r.Err):
 		return fmt.Sprintf("THE SERVER IS OFF: the run was cancelled, and Hetzner keeps it locked while image %d is made", r.ImageID)
 	case r.Status == snapshot.Cancelled && r.Err != nil:
 		return "THE SERVER IS OFF: the run was cancelled, and Hetzner has not taken the power-on yet"
@@ -183,10 +184,10 @@ func leftOff(r snapshot.Result) string {
 
 func failed(r snapshot.Result) string {
 	switch {
-	case r.Action != nil:
-		return fmt.Sprintf("Hetzner could not make the snapshot: %s (%s, action %d)", r.Action.ErrorMessage, r.Action.ErrorCode, r.Action.ID)
 	case r.Vanished:
 		return fmt.Sprintf("image %d was accepted and then vanished", r.ImageID)
+	case r.Action != nil:
+		return fmt.Sprintf("Hetzner could not make the snapshot: %s (%s, action %d)", r.Action.ErrorMessage, r.Action.ErrorCode, r.Action.ID)
 	}
 	return "Hetzner could not make the snapshot"
 }
@@ -204,7 +205,7 @@ func notAccepted(r snapshot.Result) (what, next string) {
 	switch {
 	case r.Holder != nil:
 		return "still locked" + by(r.Holder) + " after " + waited, "run it again when that is done, or set a longer lock-timeout"
-	case r.Err == nil, r.Err.Code == hetzner.CodeLocked:
+	case r.Err == nil, isLocked(r.Err):
 		support := "if it lasts, ask Hetzner's support"
 		if r.Err != nil && r.Err.Correlation != "" {
 			support += " and give them " + r.Err.Correlation
@@ -220,6 +221,11 @@ func notAccepted(r snapshot.Result) (what, next string) {
 		return "Hetzner's API could not be reached for " + waited, adviceUnreached
 	}
 	return "Hetzner refused it for " + waited, "run it again later, or set a longer lock-timeout"
+}
+
+// isLocked reports whether Hetzner calls the server locked: an action that failed for that has a code that says less.
+func isLocked(e *hetzner.Error) bool {
+	return e.Code == hetzner.CodeLocked || strings.Contains(strings.ToLower(e.Message), "is locked")
 }
 
 // codeMaintenance is Hetzner's code for a server that it works on itself.
@@ -271,7 +277,10 @@ func advice(r snapshot.Result, post bool) (next, command string) {
 		return "run it again; if that fails too, give Hetzner's support " + subject(r), ""
 	case snapshot.LimitExceeded:
 		return adviceLimit, ""
-	case snapshot.UnknownOutcome:
+	case snapshot.UnknownOutcome, snapshot.RunCancelled:
+		if !r.MaySlip {
+			return "", ""
+		}
 		command = "hcloud image list --type snapshot -l " + requestLabel(r)
 		return "see whether it was made before you run it again: " + command, command
 	case snapshot.VolumesAttached:
@@ -295,7 +304,7 @@ func advice(r snapshot.Result, post bool) (next, command string) {
 		return "exclude it, or run this from another machine", ""
 	case snapshot.Locked:
 		return "run it again when the lock is gone, or set if-locked to wait", ""
-	case snapshot.RunCancelled, snapshot.PowerOnFailed:
+	case snapshot.PowerOnFailed:
 	}
 	return "", ""
 }
@@ -345,7 +354,10 @@ func whole(o snapshot.Outcome, asked Asked) (a account, found bool) {
 	case o.Token != nil:
 		return account{what: "Hetzner refused the API token", details: []string{answered(o.Token)}, next: adviceToken}, true
 	case o.Down != nil && o.Down.Code == hetzner.CodeRateLimit:
-		return account{what: "Hetzner's API could not be used, because the project's requests are used up", details: []string{answered(o.Down)}, next: adviceRateLimit}, true
+		return account{
+			what:    "Hetzner's API could not be used, because the project's requests are used up",
+			details: []string{answered(o.Down)}, next: adviceRateLimit,
+		}, true
 	case o.Down != nil:
 		return account{
 			what: "Hetzner's API at " + asked.Endpoint + " could not be used", details: []string{answered(o.Down)},

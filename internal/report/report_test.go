@@ -118,7 +118,7 @@ func TestSummaryOfEndlessTexts(t *testing.T) {
 	for i := range volumes {
 		volumes[i] = int64(i) + 1_000_000_000
 	}
-	for _, n := range []int{1, 14, 60} {
+	for _, n := range []int{2, 40} {
 		var o snapshot.Outcome
 		var events []snapshot.Event
 		o.Price = hetzner.Price{Currency: long, Net: 1, Gross: 1}
@@ -238,6 +238,20 @@ func TestLockTimeout(t *testing.T) {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("%s: %q is not in\n%s", tt.name, want, log.String())
 			}
+		}
+	}
+}
+
+// What is said of an image is about the last one, not about one whose action failed for a lock before it.
+func TestAnImageThatGoesOn(t *testing.T) {
+	for action, goesOn := range map[int64]bool{1: true, 2: false} {
+		result := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.LockTimeout, ImageID: 4711, ActionID: 2,
+			Action: &hetzner.Action{ID: action, ErrorCode: "locked"}}
+		var log bytes.Buffer
+		r := report.New(report.Options{Out: &log, Getenv: off})
+		r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: "db-1", Result: &result})
+		if strings.Contains(log.String(), "image 4711 goes on being made") != goesOn {
+			t.Errorf("the last action is 2, action %d failed:\n%s", action, log.String())
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -93,7 +92,7 @@ func (l *timeline) goesDown(name string) bool {
 func phase(e snapshot.Event) (name, tag string) {
 	switch e.Kind { //nolint:exhaustive // the others begin no phase
 	case snapshot.EventLocked:
-		if e.Holder == nil && e.Err != nil && e.Err.Code != hetzner.CodeLocked {
+		if e.Holder == nil && e.Err != nil && !isLocked(e.Err) {
 			return "not accepted", tagWaits
 		}
 		return "locked", tagWaits
