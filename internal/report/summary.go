@@ -137,7 +137,8 @@ func (p *page) account(head string, a account, advise bool) string {
 
 func (p *page) table(o snapshot.Outcome) {
 	away := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.Downtime > 0 })
-	p.end("| server | result | image | size | price a month, net / gross | lock wait | duration |%s\n", only(away, " away |"))
+	currency := cmp.Or(p.cell(o.Price.Currency), "price") // in a heading of two lines, so that a narrow pane has room for the names
+	p.end("| server | result | image | size | %s a month<br>net / gross | lock<br>wait | duration |%s\n", currency, only(away, " away |"))
 	p.end("|---|---|---:|---:|---:|---:|---:|%s\n", only(away, "---:|"))
 	total := 0.0
 	for i, r := range o.Results {
@@ -222,7 +223,7 @@ func (p *page) thinning(o snapshot.Outcome) {
 func (p *page) freedSpace(o snapshot.Outcome, gb float64) string {
 	text := fmt.Sprintf("%.2f GB", gb)
 	if price := p.price(o, gb); price != "" {
-		text += " (" + price + " a month, net / gross)"
+		text += " (" + price + " " + p.cell(o.Price.Currency) + " a month, net / gross)"
 	}
 	return text
 }
@@ -240,7 +241,7 @@ func result(r snapshot.Result) string {
 	case r.Reused:
 		return "available, of an earlier attempt"
 	case r.Reason != "":
-		return string(r.Status) + " (`" + string(r.Reason) + "`)"
+		return string(r.Status) + "<br>`" + string(r.Reason) + "`"
 	}
 	return string(r.Status)
 }
@@ -259,12 +260,12 @@ func gigabytes(n float64) string {
 	return fmt.Sprintf("%.2f GB", n)
 }
 
-// price estimates what a month of a snapshot costs, by Hetzner's price list.
+// price estimates what a month of a snapshot costs, by Hetzner's price list and in its currency.
 func (p *page) price(o snapshot.Outcome, gb float64) string {
 	if gb == 0 || o.Price.Currency == "" {
 		return ""
 	}
-	return fmt.Sprintf("%.2f / %.2f %s", gb*o.Price.Net, gb*o.Price.Gross, p.cell(o.Price.Currency))
+	return fmt.Sprintf("%.2f / %.2f", gb*o.Price.Net, gb*o.Price.Gross)
 }
 
 // volumes notes what the snapshots do not hold.
