@@ -19,7 +19,7 @@ const (
 	actionBeside = 5100 * time.Millisecond // instead, while servers are watched too; most ends are foreseen anyway
 	actionYield  = 700 * time.Millisecond  // an end is foreseen, or can wait; nothing but a look tells of an unlocked server
 	imageEvery   = 3 * time.Second
-	imageBatch   = 8 * time.Second // instead of at once, while more ends are foreseen at any moment: one listing serves many
+	imageBatch   = 5 * time.Second // instead of at once, while more ends are foreseen at any moment: one listing serves many
 	lostEvery    = 5 * time.Second
 
 	// A lock whose holder is known can be watched by either. Where the actions are the cheaper look, the servers are
@@ -504,7 +504,7 @@ func (f *fleet) imageLook() (candidate, bool) {
 	}
 	slices.SortStableFunc(watched, func(a, b *target) int { return a.imageDue.Compare(b.imageDue) })
 	due := watched[0].imageDue
-	if watched[0].snapshot == confirming && f.ripe(due) {
+	if watched[0].snapshot == confirming && f.ripe(due) && !f.some(waiting) { // nobody waits for its place
 		due = latest(due, look.began.Add(imageBatch))
 	}
 	return candidate{due: due, send: func(now time.Time) request {

@@ -164,7 +164,7 @@ func (f *fleet) turns(now time.Time) {
 		if f.unavailable() >= f.settings.MaxUnavailable || f.flying() >= f.settings.MaxParallel {
 			return
 		}
-		if f.someFull() && !t.prune.room {
+		if f.some(full) && !t.prune.room {
 			continue // it would be off for nothing
 		}
 		if t.cut.turns == turnsMost {
@@ -196,8 +196,9 @@ func (f *fleet) count(state powerState) int {
 	return n
 }
 
-func (f *fleet) someFull() bool {
-	return slices.ContainsFunc(f.targets, func(t *target) bool { return t.snapshot == full })
+// some reports whether any target's snapshot is in a state.
+func (f *fleet) some(state snapshotState) bool {
+	return slices.ContainsFunc(f.targets, func(t *target) bool { return t.snapshot == state })
 }
 
 // halt ends the switching off of further servers.

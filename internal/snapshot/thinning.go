@@ -348,7 +348,7 @@ func (f *fleet) fill(t *target, failure *hetzner.Error, now time.Time) {
 // free some they wait. Then, as the one exception to "the new snapshot first", what the policy deletes even without
 // a new snapshot may go. When that is nothing, they fail.
 func (f *fleet) findRoom(now time.Time) {
-	if !f.someFull() || f.ending() || !f.settings.Retention.Empty() && slices.ContainsFunc(f.targets, f.mayFree) {
+	if !f.some(full) || f.ending() || !f.settings.Retention.Empty() && slices.ContainsFunc(f.targets, f.mayFree) {
 		return
 	}
 	if !f.settings.Retention.Empty() {
