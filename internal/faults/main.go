@@ -79,7 +79,7 @@ func faults() []fault {
 		},
 		{
 			"a power-on counts before the server is seen running", core + "power.go",
-			"		t.cut.asked, t.cut.since = now, now\n", "		t.cut.asked, t.cut.since = now, now\n		f.restore(t, now)\n		return\n",
+			"		t.cut.onAccepted, t.cut.since = now, now\n", "		t.cut.onAccepted, t.cut.since = now, now\n		f.restore(t, now)\n		return\n",
 		},
 		{
 			"a lost power-off is forgotten", core + "power.go",

@@ -523,7 +523,7 @@ func (f *fleet) lose(t *target, failure *hetzner.Error, now time.Time) {
 func (f *fleet) adopt(t *target, image hetzner.Image, now time.Time) {
 	t.exists(image.ID, now)
 	t.imageCreated = image.Created
-	if t.result.PowerState == statusOff && (t.power != rising || !t.cut.asked.IsZero() || t.cut.under == opPowerOn) {
+	if t.result.PowerState == statusOff && (t.power != rising || !t.cut.onAccepted.IsZero() || t.cut.under == opPowerOn) {
 		t.result.PowerState = "" // it was switched on since, perhaps before the create took effect
 	}
 	t.seeking, t.seeks, t.holderDue = true, 0, now
@@ -744,18 +744,18 @@ func (f *fleet) finish(t *target, status Status, reason Reason, now time.Time) {
 		return
 	}
 	ended := *r
-	t.endTold = true
+	t.snapshotTold = true
 	f.tellOf(t, Event{Kind: EventEnded, Result: &ended}, now)
 }
 
 // complete tells a target's end, once: its snapshot's result is final, and its server's power is.
 func (f *fleet) complete(t *target, now time.Time) {
-	if t.told {
+	if t.endTold {
 		return
 	}
-	t.told = true
+	t.endTold = true
 	final := t.result
-	f.tellOf(t, Event{Kind: EventFinished, Result: &final, Again: t.endTold}, now)
+	f.tellOf(t, Event{Kind: EventFinished, Result: &final, Again: t.snapshotTold}, now)
 }
 
 // wake returns when something is due even if nothing is answered before.

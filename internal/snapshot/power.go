@@ -60,25 +60,25 @@ type Recorded struct {
 
 // cutPower is what the power region knows of a target.
 type cutPower struct {
-	since  time.Time // when the state began: a look that began before says nothing about it
-	raised time.Time // when it began to be switched on
-	until  time.Time // how long a lingering server is watched
-	late   time.Time // until when a shutdown or power-off whose answer was lost may still put it down
-	left   bool      // the run is over: a lingering server is left to the post step
+	since       time.Time // when the state began: a look that began before says nothing about it
+	risingSince time.Time // when it began to be switched on
+	until       time.Time // how long a lingering server is watched
+	late        time.Time // until when a shutdown or power-off whose answer was lost may still put it down
+	leftToPost  bool      // the run is over: a lingering server is left to the post step
 	// Until when a guest that was not seen off yet may still shut down.
-	goesDown time.Time
-	under    operation // the request under way, 0 for none
-	told     bool      // the guest was asked to shut down, or may have been
-	seen     bool      // and was seen off since
-	turns    int       // how often the server was switched off
-	cut      bool      // its power was cut, or may have been
-	ready    bool      // it is off, as far as anybody knows: a power-on makes sense
-	barred   bool      // the last look showed a lock, so that a power-on may well be refused
-	asked    time.Time // when the accepted power-on was answered, zero without one
-	tries    int       // requests in a row that came to nothing
-	again    time.Time // no request before
-	err      *hetzner.Error
-	outage   stopwatch
+	goesDown     time.Time
+	under        operation // the request under way, 0 for none
+	shutdownSent bool      // the guest was asked to shut down, or may have been
+	seen         bool      // and was seen off since
+	turns        int       // how often the server was switched off
+	powerCut     bool      // its power was cut, or may have been
+	ready        bool      // it is off, as far as anybody knows: a power-on makes sense
+	barred       bool      // the last look showed a lock, so that a power-on may well be refused
+	onAccepted   time.Time // when the accepted power-on was answered, zero without one
+	tries        int       // requests in a row that came to nothing
+	again        time.Time // no request before
+	err          *hetzner.Error
+	outage       stopwatch
 
 	pending bool // its snapshot carries the label that says that it is off
 	labels  map[string]string
@@ -109,7 +109,7 @@ func (t *target) powerDone() bool {
 	case restored:
 		return !t.toMark()
 	case lingering:
-		return t.cut.left
+		return t.cut.leftToPost
 	case checking, recording, stopping, down, rising:
 	}
 	return false
@@ -284,11 +284,11 @@ func (f *fleet) powerRequests(now time.Time) []request {
 		r := request{op: op, server: t.server.ID, began: now}
 		switch op { //nolint:exhaustive // powerOp returns no other
 		case opShutdown:
-			t.cut.told = true
+			t.cut.shutdownSent = true
 			t.cut.outage.start(now)
 			f.tellOf(t, Event{Kind: EventStopping}, now)
 		case opPowerOff:
-			t.cut.cut = true
+			t.cut.powerCut = true
 			f.tellOf(t, Event{Kind: EventCut}, now)
 		case opMark:
 			t.cut.marks++
@@ -310,13 +310,13 @@ func (f *fleet) powerOp(t *target, now time.Time) operation {
 	case stopping:
 		switch {
 		case f.ending():
-		case !t.cut.told:
+		case !t.cut.shutdownSent:
 			return opShutdown
-		case f.settings.Shutdown == Force && !now.Before(f.stopDeadline(t)) && !t.cut.cut:
+		case f.settings.Shutdown == Force && !now.Before(f.stopDeadline(t)) && !t.cut.powerCut:
 			return opPowerOff
 		}
 	case rising:
-		if t.cut.asked.IsZero() && t.cut.ready && f.token == nil {
+		if t.cut.onAccepted.IsZero() && t.cut.ready && f.token == nil {
 			return opPowerOn
 		}
 	case restored:
@@ -363,7 +363,7 @@ func (f *fleet) powered(a answer, failure *hetzner.Error, now time.Time) {
 		f.shutDown(t, failure, now)
 	case opPowerOff:
 		if failure != nil && verdict != hetzner.Lost {
-			t.cut.cut = false
+			t.cut.powerCut = false
 			f.powerAgain(t, failure, now)
 		}
 	case opPowerOn:
@@ -390,7 +390,7 @@ func (f *fleet) shutDown(t *target, failure *hetzner.Error, now time.Time) {
 	if t.power != stopping || failure == nil || failure.Verdict == hetzner.Lost {
 		return
 	}
-	t.cut.told = false
+	t.cut.shutdownSent = false
 	t.cut.outage = stopwatch{}
 	t.setPower(untouched, now)
 	if t.snapshot == waiting {
@@ -403,7 +403,7 @@ func (f *fleet) shutDown(t *target, failure *hetzner.Error, now time.Time) {
 func (f *fleet) raise(t *target, now time.Time) {
 	t.cut.ready = t.power == down
 	t.setPower(rising, now)
-	t.cut.raised, t.cut.barred, t.cut.asked, t.cut.tries, t.cut.again = now, false, time.Time{}, 0, time.Time{}
+	t.cut.risingSince, t.cut.barred, t.cut.onAccepted, t.cut.tries, t.cut.again = now, false, time.Time{}, 0, time.Time{}
 }
 
 // switchedOn takes in the answer to a power-on. Only an answer with an action is one; then a look must show the
@@ -415,7 +415,7 @@ func (f *fleet) switchedOn(t *target, failure *hetzner.Error, now time.Time) {
 	t.serverDue = now
 	switch {
 	case failure == nil:
-		t.cut.asked, t.cut.since = now, now
+		t.cut.onAccepted, t.cut.since = now, now
 		if !f.cancelled.IsZero() {
 			f.owe(t, now) // nobody will see it running in the time that is left
 		}
@@ -449,7 +449,7 @@ func (f *fleet) sawPower(t *target, server hetzner.Server, now time.Time) {
 	case checking:
 		f.check(t, server, now)
 	case stopping:
-		if server.Status == statusOff && t.cut.told {
+		if server.Status == statusOff && t.cut.shutdownSent {
 			t.setPower(down, now)
 			t.cut.err, t.cut.seen = nil, true
 			f.tellOf(t, Event{Kind: EventOff}, now)
@@ -504,7 +504,7 @@ func (f *fleet) keptWaiting(failure *hetzner.Error, now time.Time) {
 		case t.power == checking:
 			t.lock.start(now)
 			t.refusal = failure
-		case t.power == rising && t.cut.asked.IsZero():
+		case t.power == rising && t.cut.onAccepted.IsZero():
 			t.cut.ready = true // asking does no harm, and nobody can say that it makes no sense
 		}
 	}
@@ -512,7 +512,7 @@ func (f *fleet) keptWaiting(failure *hetzner.Error, now time.Time) {
 
 // sawRising takes in a look at a server that must be switched on again.
 func (f *fleet) sawRising(t *target, server hetzner.Server, now time.Time) {
-	accepted := !t.cut.asked.IsZero()
+	accepted := !t.cut.onAccepted.IsZero()
 	switch server.Status {
 	case statusRunning:
 		if accepted {
@@ -522,11 +522,11 @@ func (f *fleet) sawRising(t *target, server hetzner.Server, now time.Time) {
 		f.meddle(t, now)
 		t.cut.ready = true // even so: only a power-on of our own and a look after it prove that it stays on
 	case statusOff:
-		if accepted && now.Sub(t.cut.asked) < risingSlow {
+		if accepted && now.Sub(t.cut.onAccepted) < risingSlow {
 			return
 		}
 		if accepted { // it was accepted and came to nothing
-			t.cut.asked = time.Time{}
+			t.cut.onAccepted = time.Time{}
 			t.cut.tries++
 			t.cut.again = now.Add(retryAfter(t.cut.tries))
 			if t.cut.tries == 1 {
@@ -560,7 +560,7 @@ func (f *fleet) meddle(t *target, now time.Time) {
 func (f *fleet) restore(t *target, now time.Time) {
 	t.cut.outage.stop(now)
 	t.result.Downtime = t.cut.outage.total
-	t.power, t.cut.told, t.cut.cut, t.cut.err, t.cut.tries, t.cut.again = restored, false, false, nil, 0, time.Time{}
+	t.power, t.cut.shutdownSent, t.cut.powerCut, t.cut.err, t.cut.tries, t.cut.again = restored, false, false, nil, 0, time.Time{}
 	f.lastRestored = now
 	f.tellOf(t, Event{Kind: EventRunning, Took: t.cut.outage.total}, now)
 	if t.cut.late.After(now) {
@@ -672,9 +672,9 @@ func (f *fleet) powerDeadline(t *target) time.Time {
 	case rising:
 		switch {
 		case t.snapshot == finished:
-			return latest(t.ended, t.cut.raised).Add(f.raiseFor)
+			return latest(t.ended, t.cut.risingSince).Add(f.raiseFor)
 		case t.snapshot <= full: // its snapshot waits for the server to come back
-			return t.cut.raised.Add(f.raiseFor)
+			return t.cut.risingSince.Add(f.raiseFor)
 		}
 	case untouched, checking, recording, restored, owed:
 	}
@@ -691,7 +691,7 @@ func (f *fleet) windPower(t *target, now time.Time) {
 		if (t.cut.under != 0 || t.snapshot == asked) && since < cancelAsked {
 			return // its answer first: a server that is switched on before it shuts down stays off
 		}
-		if !t.cut.told {
+		if !t.cut.shutdownSent {
 			t.setPower(untouched, now)
 			return
 		}
@@ -702,7 +702,7 @@ func (f *fleet) windPower(t *target, now time.Time) {
 			f.owe(t, now)
 			return
 		}
-		if t.cut.asked.IsZero() {
+		if t.cut.onAccepted.IsZero() {
 			t.cut.ready = true
 		} else {
 			f.owe(t, now)
@@ -719,7 +719,7 @@ func (f *fleet) windPower(t *target, now time.Time) {
 // may be off without a word.
 func (f *fleet) leave(t *target, now time.Time) {
 	if t.result.Reason == ShutdownTimeout {
-		t.cut.left = true
+		t.cut.leftToPost = true
 		f.complete(t, now)
 		return
 	}
@@ -738,7 +738,7 @@ func (f *fleet) powerless(t *target, now time.Time) {
 	case stopping, down, rising:
 		switch {
 		case t.snapshot == asked:
-		case !t.cut.told:
+		case !t.cut.shutdownSent:
 			t.setPower(untouched, now)
 		default:
 			t.cut.err = f.token

@@ -16,7 +16,7 @@ func oneServer(shutdown Shutdown, power powerState, snapshot snapshotState) (*fl
 		LockTimeout: time.Hour, SnapshotTimeout: time.Hour, Wait: true,
 	}}
 	t := &target{server: hetzner.Server{ID: 1, Name: "db-1", Status: statusRunning}, snapshot: snapshot, power: power}
-	t.cut.since, t.cut.raised, t.ended = epoch, epoch, epoch
+	t.cut.since, t.cut.risingSince, t.ended = epoch, epoch, epoch
 	f.targets = []*target{t}
 	return f, t
 }
@@ -58,10 +58,10 @@ func TestWhatALookDecides(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, target := oneServer(Graceful, test.power, test.snapshot)
-			target.cut.told = test.told
+			target.cut.shutdownSent = test.told
 			target.cut.until = epoch.Add(time.Minute)
 			if test.accepted {
-				target.cut.asked = epoch
+				target.cut.onAccepted = epoch
 			}
 			now := epoch.Add(2 * time.Second)
 			f.saw(target, hetzner.Server{ID: 1, Status: test.status, Locked: test.locked}, now.Add(-time.Second), now)
@@ -78,7 +78,7 @@ func TestWhatALookDecides(t *testing.T) {
 // A look that began before a power-on was answered proves nothing about it.
 func TestOldLookProvesNothing(t *testing.T) {
 	f, target := oneServer(Graceful, rising, creating)
-	target.cut.asked, target.cut.since = epoch.Add(3*time.Second), epoch.Add(3*time.Second)
+	target.cut.onAccepted, target.cut.since = epoch.Add(3*time.Second), epoch.Add(3*time.Second)
 	f.saw(target, hetzner.Server{ID: 1, Status: statusRunning}, epoch.Add(time.Second), epoch.Add(4*time.Second))
 	if target.power != rising {
 		t.Errorf("power %d after a look from before, want %d", target.power, rising)
@@ -98,7 +98,7 @@ func TestEveryWayOutSwitchesOn(t *testing.T) {
 			"too long":             func(f *fleet, _ *target, now time.Time) { f.expire(now.Add(3 * time.Minute)) },
 		} {
 			f, target := oneServer(Graceful, state, waiting)
-			target.cut.told = true
+			target.cut.shutdownSent = true
 			target.cut.outage.start(epoch)
 			if state == stopping && (name == "its answer was lost" || name == "it was accepted" || name == "no room" || name == "its snapshot failed") {
 				continue // nothing was asked for yet

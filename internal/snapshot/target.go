@@ -47,13 +47,13 @@ type target struct {
 	thinning thinningState
 	result   Result
 
-	cut      cutPower
-	prune    pruning
-	lookedAt time.Time // beginning of the last look that showed the server
-	meddled  bool      // somebody else switched it on while it should have been off
-	ended    time.Time // when the snapshot's result was final
-	told     bool      // the target's end was told
-	endTold  bool      // its snapshot's end was told before
+	cut          cutPower
+	prune        pruning
+	lookedAt     time.Time // beginning of the last look that showed the server
+	meddled      bool      // somebody else switched it on while it should have been off
+	ended        time.Time // when the snapshot's result was final
+	endTold      bool      // the target's end was told
+	snapshotTold bool      // its snapshot's end was told before
 
 	lock     stopwatch       // runs while Hetzner shows a lock or refuses, and while a create is lost
 	missing  stopwatch       // runs while a create is lost: that much of lock was no lock
