@@ -411,3 +411,52 @@ func cancelAsks(t *testing.T, w *world, cancelled time.Duration) {
 	}
 	judgeLooks(t, w, r)
 }
+
+// Waiting for room is no lock: it doesn't use up lock-timeout, and room that is freed is tried.
+func TestWaitForRoomIsNoLock(t *testing.T) {
+	inBubble(t, hcloudsim.Options{SnapshotLimit: 2}, func(t *testing.T, w *world) {
+		a := w.cloud.AddServer(hcloudsim.Server{Name: "a"})
+		b := w.cloud.AddServer(hcloudsim.Server{Name: "b", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 15 * time.Minute}})
+		w.cloud.AddImage(hcloudsim.Image{
+			ServerID: b, Status: "available", SizeGB: 2.5, Created: time.Now().Add(-240 * time.Hour),
+			Labels: map[string]string{"hsnap/series": "nightly", "hsnap/server-id": fmt.Sprint(b)},
+		})
+		w.cloud.Inject(hcloudsim.Fault{
+			Kind: hcloudsim.ErrorJSON, Status: 409, Code: "conflict", Message: "conflict", Times: 1, Path: fmt.Sprintf("/servers/%d/actions/create_image", a),
+		})
+		w.inputs["servers"], w.inputs["series"], w.inputs["keep-last"], w.inputs["lock-timeout"] = "*", "nightly", "1", "5m"
+		r := w.run(t)
+		if s := r.snapshots(t)[0]; r.code != 0 || s.Status != "available" || s.LockWaitSeconds > 10 {
+			t.Errorf("exit %d, a is %s (%s) after a wait of %v s for locks\n%s", r.code, s.Status, s.Reason, s.LockWaitSeconds, r.log)
+		}
+	})
+}
+
+// Servers that slide to the page before, since others are deleted, are still watched together.
+func TestSlidingServersAreWatchedTogether(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.sample(t)
+		var others []int64
+		unlocked := map[int64]time.Duration{}
+		for i := range 50 {
+			others = append(others, w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("other-%02d", i)}))
+		}
+		for i := range 50 {
+			id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("web-%02d", i)})
+			unlocked[id] = 90*time.Second + time.Duration(i)*2*time.Second
+			w.cloud.Lock(id, hcloudsim.Lock{For: unlocked[id]})
+		}
+		w.cloud.At(20*time.Second, func(c *hcloudsim.Cloud) {
+			for _, id := range others {
+				c.DeleteServer(id)
+			}
+		})
+		w.inputs["servers"], w.inputs["max-parallel"] = "web-*", "100"
+		w.run(t)
+		for id, end := range unlocked {
+			if at := w.tries(id); len(at) == 0 || at[len(at)-1]-end > 10*time.Second {
+				t.Errorf("server %d, unlocked after %s, was asked for at %s", id, end, at)
+			}
+		}
+	})
+}

@@ -65,8 +65,8 @@ func (b *budget) most() int {
 	return budgetMost
 }
 
-// spare returns how many places are kept for the end of a cancelled run: for its last look, and for the power of servers
-// that are off.
+// spare returns how many places looks, and tries to switch a server on again, leave for the end of a cancelled run: for
+// its last look, and for the power of servers that are off.
 func (b *budget) spare() int { return lastSpare + min(b.kept, b.most()*keepShare/100) }
 
 // prune forgets what has left the window.
@@ -170,8 +170,8 @@ func (b *budget) createAt(now time.Time, p prospect) (at time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// powerAt returns when a power request may be sent: with no share of its own, since a server may be off, but for one that
-// was refused before.
+// powerAt returns when a power request may be sent: as soon as there is any place, since a server may be off. One that was
+// refused before leaves the places that are kept for the end of a cancelled run.
 func (b *budget) powerAt(now time.Time, again bool) (at time.Time, ok bool) {
 	b.prune(now)
 	if again {

@@ -650,8 +650,9 @@ func (f *fleet) expire(now time.Time) {
 	}
 }
 
-// clock lets the time count in which a target that Hetzner has refused waits to be asked for again, also where the budget
-// is what it waits for; but not the wait for a free place, or for its turn to be switched off, which are ours.
+// clock lets the time count in which a target that Hetzner has refused waits to be asked for again, and for the answer,
+// also where the budget is what it waits for; but not the wait for a free place, for room, or for its turn to be switched
+// off, which are ours.
 func (f *fleet) clock(t *target, now time.Time) {
 	switch {
 	case t.snapshot != waiting || t.refusals == 0 || t.power == checking:

@@ -82,7 +82,7 @@ func (s *foresight) next(now time.Time, usual time.Duration) time.Time {
 	}
 	left := earliest(most, latest(least, now).Add(step)).Sub(now)
 	pause := foresightMost
-	if s.blind() && now.After(s.from.Add(s.shortest-s.shortest*recallError/100)) {
+	if s.blind() && now.After(s.from.Add(s.shortest-s.shortest*recallError/100)) { // the end is not near yet, but no surprise
 		pause = usual
 	}
 	looks := max(1, (left+pause-1)/pause)

@@ -174,7 +174,7 @@ func (f *fleet) nextLook(now time.Time) (next time.Time, some bool) {
 
 // looked takes in the answer to a look. A look that failed changes nothing: it is due again at its usual time.
 func (f *fleet) looked(a answer, failure *hetzner.Error, now time.Time) {
-	switch a.op { //nolint:exhaustive // creates are no looks
+	switch a.op { //nolint:exhaustive // the others are no looks
 	case opListServers:
 		f.serversListed(a, failure, now)
 	case opServer:
@@ -347,7 +347,9 @@ func (f *fleet) serversListed(a answer, failure *hetzner.Error, now time.Time) {
 			t.page = a.page
 			f.saw(t, server, a.began, now)
 		case t.page == a.page && t.serverWatched():
-			t.page, t.serverDue = 0, now // it may be gone, have lost its label, or have slid over the page's edge
+			// Deletions let it slide to the page before. Where that lacks it, too, it may be gone or have lost its label,
+			// and in the end it is looked at by itself.
+			t.page, t.serverDue = t.page-1, now
 		}
 	}
 }
@@ -636,7 +638,7 @@ func (f *fleet) holderLook() (candidate, bool) {
 // the place of a look at the actions, which it makes up for: looks are few until the end is near.
 func (f *fleet) pastLook() (candidate, bool) {
 	look := &f.looks.past
-	if look.under || !f.budget.idle() || look.last.After(f.looks.actions.last) {
+	if look.under || !f.budget.idle() || f.watching() || look.last.After(f.looks.actions.last) {
 		return candidate{}, false
 	}
 	var first *target

@@ -20,8 +20,8 @@ const (
 	// lingerFor is how long a guest is watched that did not shut down in time: it may still, and nobody else would
 	// switch it on again.
 	lingerFor = time.Minute
-	// lastSeen is how long a look may take to come that shows such a guest running after that time.
-	lastSeen = 15 * time.Second
+	// lingerSeen is how long a look may take to come that shows such a guest running after that time.
+	lingerSeen = 15 * time.Second
 	// risingSlow is how long an accepted power-on may take to show in the server's status.
 	risingSlow = 10 * time.Second
 	// powerOnLimit is how long after its snapshot's end a server is tried to be switched on.
@@ -32,8 +32,13 @@ const (
 	turnsMost = 2
 	// markTries is how often the label that tells later runs of a server left off is tried to be corrected.
 	markTries = 3
-	// risingMost is how many servers may be tried to be switched on at the usual pauses; those of more are longer.
+	// risingMost is how many servers may be tried to be switched on at the usual pauses, and before a look shows that
+	// they are unlocked. Of more the tries are fewer, since what is refused costs looks.
 	risingMost = 3
+	// barredEvery is how often a server is tried to be switched on while looks show its lock, which is only a hint;
+	// barredLong is the same where that are many servers.
+	barredEvery = time.Minute
+	barredLong  = 4 * time.Minute
 	// cancelAgain is the pause between two power-ons of a cancelled run.
 	cancelAgain = 1200 * time.Millisecond
 )
@@ -183,6 +188,12 @@ func (f *fleet) turns(now time.Time) {
 func (f *fleet) enrol(t *target, now time.Time) {
 	t.setPower(recording, now)
 	t.cut.seen, t.cut.goesDown = false, now.Add(f.settings.ShutdownTimeout+lingerFor)
+}
+
+// shared returns a pause between two tries to switch a server on, longer where many have to be: refused tries cost looks,
+// and there must be room for one of each when the run is cancelled.
+func (f *fleet) shared(pause time.Duration) time.Duration {
+	return pause * time.Duration(max(risingMost, f.count(rising))) / risingMost
 }
 
 // count returns how many servers are in a power state.
@@ -399,9 +410,10 @@ func (f *fleet) shutDown(t *target, failure *hetzner.Error, now time.Time) {
 }
 
 // raise begins to switch a server on again. One that was seen off is asked for at once, whatever its lock: the flag is a
-// hint, and only the answer tells whether Hetzner takes the request. For any other a look has to come first.
+// hint, and only the answer tells whether Hetzner takes the request. While looks show the lock further tries are few. For
+// any other server a look has to come first.
 func (f *fleet) raise(t *target, now time.Time) {
-	t.cut.ready = t.power == down
+	t.cut.ready = t.power == down && f.count(rising) < risingMost
 	t.setPower(rising, now)
 	t.cut.risingSince, t.cut.barred, t.cut.onAccepted, t.cut.tries, t.cut.again = now, false, time.Time{}, 0, time.Time{}
 }
@@ -435,8 +447,8 @@ func (f *fleet) powerAgain(t *target, failure *hetzner.Error, now time.Time) {
 	switch {
 	case !f.cancelled.IsZero():
 		t.cut.again = now.Add(cancelAgain)
-	default: // the tries of many servers must leave room for looks, and for one of each when the run is cancelled
-		t.cut.again = now.Add(retryAfter(t.cut.tries) * time.Duration(max(risingMost, f.count(rising))) / risingMost)
+	default:
+		t.cut.again = now.Add(f.shared(retryAfter(t.cut.tries)))
 	}
 	if news {
 		f.tellOf(t, Event{Kind: EventPowerRefused, Err: failure}, now)
@@ -537,8 +549,13 @@ func (f *fleet) sawRising(t *target, server hetzner.Server, now time.Time) {
 	default:
 		t.cut.ready = false // on its way; whither, the next look tells
 	}
-	if t.cut.barred && !server.Locked {
+	switch {
+	case t.cut.barred && !server.Locked:
 		t.cut.again = time.Time{} // now it is likely to be accepted
+	case server.Locked && f.count(rising) > risingMost:
+		t.cut.again = latest(t.cut.again, t.cut.risingSince.Add(barredLong*time.Duration(max(1, t.cut.tries))))
+	case server.Locked && t.cut.tries > 0:
+		t.cut.again = latest(t.cut.again, t.cut.risingSince.Add(barredEvery*time.Duration(t.cut.tries)))
 	}
 	t.cut.barred = server.Locked
 }
@@ -649,7 +666,7 @@ func (f *fleet) expirePower(t *target, now time.Time) {
 		f.owe(t, now)
 	case lingering:
 		if t.lookedAt.Before(t.cut.until) {
-			if !now.Before(deadline.Add(lastSeen)) {
+			if !now.Before(deadline.Add(lingerSeen)) {
 				f.raise(t, now) // nobody can say that it still runs
 			}
 			return
@@ -756,7 +773,7 @@ func (f *fleet) wakePower(t *target, now time.Time, sooner func(time.Time)) {
 		sooner(deadline.Add(max(f.settings.ShutdownTimeout, lingerFor)))
 	}
 	if t.power == lingering {
-		sooner(deadline.Add(lastSeen))
+		sooner(deadline.Add(lingerSeen))
 	}
 	sooner(t.cut.again)
 	if f.powerOp(t, now) != 0 {

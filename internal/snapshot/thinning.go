@@ -338,6 +338,7 @@ func (f *fleet) fill(t *target, failure *hetzner.Error, now time.Time) {
 	t.result.Err = failure
 	t.prune.room = false
 	t.snapshot, t.queued = full, now
+	t.lock.stop(now) // room is nothing that Hetzner keeps back
 	f.letUp(t, now)
 	if !f.settings.Retention.Empty() {
 		f.tellOf(t, Event{Kind: EventFull, Err: failure}, now)
