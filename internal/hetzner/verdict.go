@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
@@ -71,6 +72,15 @@ const CodeLocked = string(hcloud.ErrorCodeLocked)
 
 // CodeNotFound is Hetzner's code for a resource that does not exist.
 const CodeNotFound = string(hcloud.ErrorCodeNotFound)
+
+// CodeMaintenance is Hetzner's code for a resource that it works on itself.
+const CodeMaintenance = string(hcloud.ErrorCodeMaintenance)
+
+// IsLocked reports whether Hetzner calls a server locked by an error's code and message. An action that failed for that
+// has a code that says less.
+func IsLocked(code, message string) bool {
+	return code == CodeLocked || strings.Contains(strings.ToLower(message), "is locked")
+}
 
 // CodeRateLimit is Hetzner's code for a project whose requests are used up.
 const CodeRateLimit = string(hcloud.ErrorCodeRateLimitExceeded)

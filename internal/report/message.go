@@ -212,7 +212,7 @@ func notAccepted(r snapshot.Result) (what, next string) {
 		}
 		return "still locked after " + waited + ", and Hetzner shows no operation that holds it",
 			"see https://status.hetzner.com for maintenance, and run it again later; " + support
-	case r.Err.Code == codeMaintenance:
+	case r.Err.Code == hetzner.CodeMaintenance:
 		return "Hetzner has it in maintenance, and took no snapshot for " + waited,
 			"run it again when https://status.hetzner.com says that it is over"
 	case r.Err.Code == hetzner.CodeRateLimit:
@@ -223,13 +223,7 @@ func notAccepted(r snapshot.Result) (what, next string) {
 	return "Hetzner refused it for " + waited, "run it again later, or set a longer lock-timeout"
 }
 
-// isLocked reports whether Hetzner calls the server locked: an action that failed for that has a code that says less.
-func isLocked(e *hetzner.Error) bool {
-	return e.Code == hetzner.CodeLocked || strings.Contains(strings.ToLower(e.Message), "is locked")
-}
-
-// codeMaintenance is Hetzner's code for a server that it works on itself.
-const codeMaintenance = "maintenance"
+func isLocked(e *hetzner.Error) bool { return hetzner.IsLocked(e.Code, e.Message) }
 
 // Advice that several failures share.
 const (

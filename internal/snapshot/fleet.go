@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -562,7 +561,7 @@ func (f *fleet) ended(t *target, action hetzner.Action, now time.Time) {
 		return
 	}
 	t.result.Action = &action
-	if action.ErrorCode != hetzner.CodeLocked && !strings.Contains(strings.ToLower(action.ErrorMessage), "is locked") {
+	if !hetzner.IsLocked(action.ErrorCode, action.ErrorMessage) {
 		f.finish(t, Failed, ActionFailed, now)
 		return
 	}

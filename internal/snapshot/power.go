@@ -444,11 +444,9 @@ func (f *fleet) powerAgain(t *target, failure *hetzner.Error, now time.Time) {
 	news := t.cut.err == nil || t.cut.err.Code != failure.Code
 	t.cut.err = failure
 	t.cut.tries++
-	switch {
-	case !f.cancelled.IsZero():
+	t.cut.again = now.Add(f.shared(retryAfter(t.cut.tries)))
+	if !f.cancelled.IsZero() {
 		t.cut.again = now.Add(cancelAgain)
-	default:
-		t.cut.again = now.Add(f.shared(retryAfter(t.cut.tries)))
 	}
 	if news {
 		f.tellOf(t, Event{Kind: EventPowerRefused, Err: failure}, now)
