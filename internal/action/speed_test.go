@@ -285,26 +285,32 @@ func (s *sampler) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestSpeed holds the promises: the maxima and the budget in every project, the medians over all of them, since those
 // of a single project's few servers say little.
 func TestSpeed(t *testing.T) {
+	var mu sync.Mutex
 	var asked, noticed []time.Duration
-	for _, c := range fleets {
-		if !c.promised {
-			continue
+	t.Run("fleets", func(t *testing.T) { // returns when all of them have been measured
+		for _, c := range fleets {
+			if !c.promised {
+				continue
+			}
+			t.Run(c.String(), func(t *testing.T) {
+				t.Parallel()
+				m := measureAll(t, c.fleetCase, 1)
+				mu.Lock()
+				asked, noticed = append(asked, m.asked...), append(noticed, m.noticed...)
+				mu.Unlock()
+				if most(m.asked) > 10*time.Second || most(m.noticed) > 10*time.Second {
+					t.Errorf("from unlock to create %s at most, from end to noticed %s, promised are 10s", most(m.asked), most(m.noticed))
+				}
+				if m.most > 30 {
+					t.Errorf("%d looks in 60 s, promised are 30", m.most)
+				}
+				project := c.servers + c.others
+				if allowed := (project+49)/50 + c.servers + (c.servers+49)/50 + 3 + m.resent; m.extra > allowed {
+					t.Errorf("%d requests beside the looks, promised are %d", m.extra, allowed)
+				}
+			})
 		}
-		t.Run(c.String(), func(t *testing.T) {
-			m := measureAll(t, c.fleetCase, 1)
-			asked, noticed = append(asked, m.asked...), append(noticed, m.noticed...)
-			if most(m.asked) > 10*time.Second || most(m.noticed) > 10*time.Second {
-				t.Errorf("from unlock to create %s at most, from end to noticed %s, promised are 10s", most(m.asked), most(m.noticed))
-			}
-			if m.most > 30 {
-				t.Errorf("%d looks in 60 s, promised are 30", m.most)
-			}
-			project := c.servers + c.others
-			if allowed := (project+49)/50 + c.servers + (c.servers+49)/50 + 3 + m.resent; m.extra > allowed {
-				t.Errorf("%d requests beside the looks, promised are %d", m.extra, allowed)
-			}
-		})
-	}
+	})
 	for what, ds := range map[string][]time.Duration{"from unlock to create": asked, "from end to noticed": noticed} {
 		if len(ds) < 100 || median(ds) > 2500*time.Millisecond {
 			t.Errorf("%s: median %s of %d, promised are 2.5s", what, median(ds), len(ds))
