@@ -178,7 +178,7 @@ func TestTimeouts(t *testing.T) {
 		start := time.Now()
 		_, _, err := client(hang).Server(t.Context(), 42)
 		if took := time.Since(start); took != 10*time.Second || asError(t, err).Message != "no answer in time" {
-			t.Errorf("a look ended after %s with %v, want a timeout after 10s", took, err)
+			t.Errorf("a read ended after %s with %v, want a timeout after 10s", took, err)
 		}
 		start = time.Now()
 		_, _, _, err = client(hang).CreateImage(t.Context(), 42, hetzner.NewImage{})
@@ -188,9 +188,9 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
-func TestLooksTakeNoHalfAnswers(t *testing.T) {
+func TestHalfAnswersAreErrors(t *testing.T) {
 	ctx := context.Background()
-	looks := map[string]func(*hetzner.Client) error{
+	reads := map[string]func(*hetzner.Client) error{
 		"server":  func(c *hetzner.Client) error { _, _, err := c.Server(ctx, 42); return err },
 		"servers": func(c *hetzner.Client) error { _, _, err := c.ServerPage(ctx, "", 1); return err },
 		"images":  func(c *hetzner.Client) error { _, _, err := c.ImagePage(ctx, "", 1); return err },
@@ -200,13 +200,13 @@ func TestLooksTakeNoHalfAnswers(t *testing.T) {
 			return err
 		},
 	}
-	for name, look := range looks {
+	for name, read := range reads {
 		for _, answer := range []answering{
 			reply(200, `{}`), reply(200, `{"servers":[{"id`), reply(200, ``), reply(200, `null`),
 			reply(502, `<html>`, "Content-Type", "text/html"), reply(302, ``, "Location", "/"),
 		} {
-			if err := look(client(answer)); err == nil {
-				t.Errorf("%s took half an answer for a whole one", name)
+			if err := read(client(answer)); err == nil {
+				t.Errorf("%s: half an answer passes for a whole one", name)
 			}
 		}
 	}

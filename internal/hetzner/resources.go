@@ -15,7 +15,7 @@ type Server struct {
 	Status         string // "running", "off" and others
 	Type, Location string
 	IPv4, IPv6     string // "" where the server has none
-	Locked         bool   // a hint: only the answer to a request tells for certain
+	Locked         bool   // a hint: only the answer to a request is certain
 	Labels         map[string]string
 	Volumes        []int64 // attached volumes, which no snapshot includes
 }
@@ -46,7 +46,7 @@ type Action struct {
 	ErrorCode, ErrorMessage string
 }
 
-// The statuses of an action that somebody asks for.
+// The statuses of an action that a caller can ask for.
 const (
 	ActionRunning   = string(hcloud.ActionStatusRunning)
 	ActionSucceeded = string(hcloud.ActionStatusSuccess)

@@ -1,15 +1,9 @@
 package hetzner
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http/httptrace"
 	"strings"
-	"sync/atomic"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 )
@@ -18,10 +12,10 @@ import (
 type Verdict int
 
 const (
-	// Lost means that nobody here knows: the request may have taken effect, may still, or never will.
+	// Lost means that the outcome is unknown: the request may have taken effect, may still, or never will.
 	// It is the zero value, since taking a lost answer for a refusal costs a second snapshot.
 	Lost Verdict = iota
-	// NotSent means that the request never left this machine, and can be sent as if for the first time.
+	// NotSent means that the request found no connection, and can be sent as if for the first time.
 	NotSent
 	// NotNow means that Hetzner refused for now, and may accept the same request later.
 	NotNow
@@ -46,7 +40,7 @@ type Error struct {
 	Verdict     Verdict
 }
 
-// Error gives message, code and correlation ID in the form that Hetzner's own tools print.
+// Error returns message, code and correlation ID in the form that Hetzner's own tools print.
 func (e *Error) Error() string {
 	switch {
 	case e.Code != "" && e.Correlation != "":
@@ -73,7 +67,7 @@ const CodeLocked = string(hcloud.ErrorCodeLocked)
 // CodeNotFound is Hetzner's code for a resource that does not exist.
 const CodeNotFound = string(hcloud.ErrorCodeNotFound)
 
-// CodeMaintenance is Hetzner's code for a resource that it works on itself.
+// CodeMaintenance is Hetzner's code for a resource that is under maintenance.
 const CodeMaintenance = string(hcloud.ErrorCodeMaintenance)
 
 // IsLocked reports whether Hetzner calls a server locked by an error's code and message. An action that failed for that
@@ -104,38 +98,4 @@ func verdict(status int, code hcloud.ErrorCode, sent bool) Verdict {
 		return TokenRefused
 	}
 	return Refused
-}
-
-// sendTrace watches whether a request got as far as a connection.
-type sendTrace struct {
-	wanted, got atomic.Bool
-}
-
-func newSendTrace() *sendTrace { return &sendTrace{} }
-
-func (s *sendTrace) hooks() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) { s.wanted.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { s.got.Store(true) },
-	}
-}
-
-// wasSent reports whether the request may have been sent. A transport that asked for a connection and never got one
-// (dial or TLS handshake failed) sent nothing. A transport that tells nothing is believed only when its error says
-// that dialling failed.
-func (s *sendTrace) wasSent(err error) bool {
-	if s.wanted.Load() {
-		return s.got.Load()
-	}
-	dial, ok := errors.AsType[*net.OpError](err)
-	return !ok || dial.Op != "dial"
-}
-
-// encode returns nil for a request without a body.
-func encode(request any) (io.Reader, error) {
-	if request == nil {
-		return nil, nil //nolint:nilnil // http.NewRequest's own way of saying that there is no body
-	}
-	b, err := json.Marshal(request)
-	return bytes.NewReader(b), err
 }
