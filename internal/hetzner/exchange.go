@@ -52,7 +52,9 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 	if err != nil {
 		return body, answer{}, fmt.Errorf("encode the request %s %s: %w", method, path, err)
 	}
-	sent := newSendTrace()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	sent := &sendTrace{change: method != http.MethodGet, stop: stop}
 	req, err := c.api.NewRequest(httptrace.WithClientTrace(ctx, sent.hooks()), method, path, reader)
 	if err != nil {
 		return body, answer{}, &Error{Message: c.mask.Hide(err.Error()), Verdict: Refused}
@@ -72,6 +74,9 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 		if resp.Header.Get("RateLimit-Remaining") != "" {
 			a.quota = Quota{Limit: resp.Meta.Ratelimit.Limit, Remaining: resp.Meta.Ratelimit.Remaining}
 		}
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errSecondAttempt) {
+		err = errSecondAttempt // net/http may say no more than "context canceled"
 	}
 	switch {
 	case err != nil:
@@ -133,6 +138,8 @@ func networkMessage(err error) string {
 		return "no answer in time"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "the connection broke before the answer was complete"
+	case strings.Contains(err.Error(), "GetBody"): // net/http's advice to programmers on how to send a body again
+		return errSecondAttempt.Error()
 	case errors.As(err, &e):
 		return e.Err.Error()
 	}
