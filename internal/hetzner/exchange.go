@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 )
@@ -57,7 +58,7 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 	sent := &sendTrace{change: method != http.MethodGet, stop: stop}
 	req, err := c.api.NewRequest(httptrace.WithClientTrace(ctx, sent.hooks()), method, path, reader)
 	if err != nil {
-		return body, answer{}, &Error{Message: c.mask.Hide(err.Error()), Verdict: Refused}
+		return body, answer{}, &Error{Message: c.text(err.Error()), Verdict: Refused}
 	}
 	start := time.Now()
 	var into any = &body
@@ -68,7 +69,7 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 	a := answer{exchange: Exchange{Method: method, Path: path, Took: time.Since(start)}}
 	if resp != nil && resp.Response != nil {
 		a.exchange.Status = resp.StatusCode
-		a.exchange.Correlation = c.mask.Hide(resp.Header.Get("X-Correlation-Id"))
+		a.exchange.Correlation = c.text(resp.Header.Get("X-Correlation-Id"))
 		a.pagination = resp.Meta.Pagination
 		a.date, _ = http.ParseTime(resp.Header.Get("Date"))
 		if resp.Header.Get("RateLimit-Remaining") != "" {
@@ -80,7 +81,7 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 	}
 	switch {
 	case err != nil:
-		err = c.failure(a.exchange, err, sent)
+		err = c.failure(a.exchange, errorBody(resp, err), err, sent)
 	case a.exchange.Status/100 != 2:
 		err = a.incomplete("unexpected HTTP status %d", a.exchange.Status)
 	}
@@ -99,40 +100,25 @@ func encode(request any) (io.Reader, error) {
 }
 
 // failure turns the library's error, which holds the request and with it the token, into one that can be shown.
-func (c *Client) failure(x Exchange, err error, sent *sendTrace) *Error {
+func (c *Client) failure(x Exchange, theirs apiError, err error, sent *sendTrace) *Error {
 	e := &Error{
-		Status: x.Status, Correlation: x.Correlation,
+		Status: x.Status, Code: c.text(theirs.Code), Correlation: x.Correlation,
+		Verdict: verdict(x.Status, hcloud.ErrorCode(theirs.Code), sent.wasSent(err)),
 	}
-	theirs, answered := errors.AsType[hcloud.Error](err)
 	switch {
-	case answered:
-		e.Code, e.Message = c.mask.Hide(string(theirs.Code)), c.mask.Hide(theirs.Message)
-		e.Message += c.mask.Hide(fieldDetails(theirs.Details))
+	case theirs.Code != "" || theirs.Message != "":
+		e.Message = c.text(theirs.Message + theirs.fields())
 	case x.Status/100 == 3:
 		e.Message = fmt.Sprintf("unexpected HTTP status %d, a redirect, which is never followed", x.Status)
 	default:
-		e.Message = c.mask.Hide(networkMessage(err))
+		e.Message = c.text(networkMessage(err))
 	}
-	e.Verdict = verdict(e.Status, theirs.Code, sent.wasSent(err))
 	return e
-}
-
-// fieldDetails returns which fields Hetzner found wrong; its message alone often says just "invalid input".
-func fieldDetails(details any) string {
-	invalid, ok := details.(hcloud.ErrorDetailsInvalidInput)
-	if !ok {
-		return ""
-	}
-	var b strings.Builder
-	for _, field := range invalid.Fields {
-		fmt.Fprintf(&b, "; %s: %s", field.Name, strings.Join(field.Messages, ", "))
-	}
-	return b.String()
 }
 
 // networkMessage drops what the request already says (method and URL) from a network error.
 func networkMessage(err error) string {
-	var e *url.Error
+	e, inRequest := errors.AsType[*url.Error](err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
@@ -140,10 +126,22 @@ func networkMessage(err error) string {
 		return "the connection broke before the answer was complete"
 	case strings.Contains(err.Error(), "GetBody"): // net/http's advice to programmers on how to send a body again
 		return errSecondAttempt.Error()
-	case errors.As(err, &e):
+	case inRequest:
 		return e.Err.Error()
 	}
 	return strings.TrimPrefix(err.Error(), "hcloud: ")
+}
+
+// maxText is how many characters of a text from outside are kept.
+const maxText = 2000
+
+// text makes a text from outside fit to be shown: without the token, and not too long.
+func (c *Client) text(s string) string {
+	s = c.mask.Hide(s)
+	if utf8.RuneCountInString(s) > maxText {
+		s = string([]rune(s)[:maxText-1]) + "…"
+	}
+	return s
 }
 
 func convert[From, To any](from []From, f func(From) To) []To {

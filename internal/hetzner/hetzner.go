@@ -138,7 +138,7 @@ func (c *Client) Actions(ctx context.Context, ids []int64) ([]Action, Quota, err
 	if err == nil && body.Actions == nil {
 		err = answer.incomplete("the answer holds no list of actions")
 	}
-	return convert(body.Actions, actionFrom), answer.quota, err
+	return convert(body.Actions, c.actionFrom), answer.quota, err
 }
 
 // ServerActions returns the newest actions of a server, at most one page of them: those with a status, or all for "".
@@ -151,7 +151,7 @@ func (c *Client) ServerActions(ctx context.Context, server int64, status string)
 	if err == nil && (body.Actions == nil || answer.pagination == nil) {
 		err = answer.incomplete("the answer holds no list of actions")
 	}
-	return convert(body.Actions, actionFrom), answer.quota, err
+	return convert(body.Actions, c.actionFrom), answer.quota, err
 }
 
 // ImagePage returns one page of the project's snapshots that match the label selector, by ID.

@@ -1,6 +1,7 @@
 package hetzner
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -87,13 +88,16 @@ func imageFrom(i schema.Image) Image {
 	return image
 }
 
-func actionFrom(a schema.Action) Action {
+func (c *Client) actionFrom(a schema.Action) Action {
 	action := Action{ID: a.ID, Command: a.Command, Status: a.Status, Progress: a.Progress, Started: a.Started}
 	if a.Finished != nil {
 		action.Finished = *a.Finished
 	}
 	if a.Error != nil {
-		action.ErrorCode, action.ErrorMessage = a.Error.Code, a.Error.Message
+		action.ErrorCode, action.ErrorMessage = c.text(a.Error.Code), c.text(a.Error.Message)
+	}
+	if !action.Running() && !action.Succeeded() {
+		action.ErrorMessage = cmp.Or(action.ErrorMessage, "Hetzner gave no reason")
 	}
 	return action
 }

@@ -1,8 +1,10 @@
 package hetzner
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
@@ -98,4 +100,47 @@ func verdict(status int, code hcloud.ErrorCode, sent bool) Verdict {
 		return TokenRefused
 	}
 	return Refused
+}
+
+// apiError is an error in Hetzner's own words; the zero value where an answer has none.
+type apiError struct {
+	Code    string          `json:"code"`
+	Message string          `json:"message"`
+	Details json.RawMessage `json:"details"`
+}
+
+// errorBody reads the error from an answer that came whole. The library reads it too, but loses all of it when the
+// details are not what it expects, and a refusal would pass for a lost answer.
+func errorBody(resp *hcloud.Response, err error) apiError {
+	_, parsed := errors.AsType[hcloud.Error](err)
+	whole := parsed || errors.Is(err, hcloud.ErrStatusCode)
+	if !whole || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		return apiError{}
+	}
+	var body struct {
+		Error apiError `json:"error"`
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || json.Unmarshal(text, &body) != nil {
+		return apiError{}
+	}
+	return body.Error
+}
+
+// fields returns which fields Hetzner found wrong; its message alone often says just "invalid input".
+func (e apiError) fields() string {
+	var details struct {
+		Fields []struct {
+			Name     string   `json:"name"`
+			Messages []string `json:"messages"`
+		} `json:"fields"`
+	}
+	if json.Unmarshal(e.Details, &details) != nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, field := range details.Fields {
+		fmt.Fprintf(&b, "; %s: %s", field.Name, strings.Join(field.Messages, ", "))
+	}
+	return b.String()
 }
