@@ -65,6 +65,7 @@ func TestVerdict(t *testing.T) {
 		{"invalid input", reply(422, refusal("invalid_input")), hetzner.Refused},
 		{"no such server", reply(404, refusal("not_found")), hetzner.Refused},
 		{"protected, with locked's status", reply(423, refusal("protected")), hetzner.Refused},
+		{"locked until support unlocks it", reply(423, refusal("resource_locked")), hetzner.Refused},
 		{"details of an unexpected shape", reply(422, `{"error":{"code":"invalid_input","message":"m","details":["x"]}}`), hetzner.Refused},
 		{"fields of an unexpected shape", reply(422, `{"error":{"code":"invalid_input","details":{"fields":{"name":1}}}}`), hetzner.Refused},
 		{"an announcement of an unexpected shape", reply(410, `{"error":{"code":"deprecated_api_endpoint","details":"x"}}`), hetzner.Refused},
@@ -161,6 +162,26 @@ func TestTextsAreCut(t *testing.T) {
 	actions, _, err := client(reply(200, body)).Actions(t.Context(), []int64{1})
 	if err != nil || utf8.RuneCountInString(actions[0].ErrorMessage) != 2000 {
 		t.Errorf("an action's message is not cut: %v, %v", actions, err)
+	}
+}
+
+// Only a lock that goes away is one to wait for.
+func TestIsLocked(t *testing.T) {
+	tests := []struct {
+		code, message string
+		want          bool
+	}{
+		{"locked", "a message", true},
+		{"unknown_error", "Server is locked", true},
+		{"unknown_error", "a message", false},
+		{"", "server is locked", true},
+		{"resource_locked", "the resource is locked, contact support", false},
+		{"protected", "the image is locked by its protection", false},
+	}
+	for _, tt := range tests {
+		if got := hetzner.IsLocked(tt.code, tt.message); got != tt.want {
+			t.Errorf("IsLocked(%q, %q) = %t, want %t", tt.code, tt.message, got, tt.want)
+		}
 	}
 }
 

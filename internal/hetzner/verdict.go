@@ -72,10 +72,17 @@ const CodeNotFound = string(hcloud.ErrorCodeNotFound)
 // CodeMaintenance is Hetzner's code for a resource that is under maintenance.
 const CodeMaintenance = string(hcloud.ErrorCodeMaintenance)
 
-// IsLocked reports whether Hetzner calls a server locked by an error's code and message. An action that failed for that
-// has a code that says less.
+// IsLocked reports whether an error's code and message mean a lock that goes away. An action that failed because of one
+// has a code that says less, so the message counts; but a resource that is protected, or that only Hetzner's support
+// unlocks, stays as it is whatever its message says.
 func IsLocked(code, message string) bool {
-	return code == CodeLocked || strings.Contains(strings.ToLower(message), "is locked")
+	switch hcloud.ErrorCode(code) { //nolint:exhaustive // with every other code the message decides
+	case hcloud.ErrorCodeLocked:
+		return true
+	case hcloud.ErrorCodeResourceLocked, hcloud.ErrorCodeProtected:
+		return false
+	}
+	return strings.Contains(strings.ToLower(message), "is locked")
 }
 
 // CodeRateLimit is Hetzner's code for a project whose requests are used up.
