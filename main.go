@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,6 +18,9 @@ import (
 var version = "dev"
 
 func main() {
+	// net/http reports odd answers to the standard logger and offers no other way. Their text would reach the log
+	// unmasked, where it could pass for a workflow command.
+	log.SetOutput(io.Discard)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to leave servers half done

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -67,7 +70,7 @@ func build(t *testing.T) string {
 	return binary
 }
 
-func start(t *testing.T, binary string, cloud *hcloudsim.Cloud, env ...string) process {
+func start(t *testing.T, binary string, cloud http.Handler, env ...string) process {
 	t.Helper()
 	api := httptest.NewServer(cloud)
 	t.Cleanup(api.Close)
@@ -161,6 +164,49 @@ func TestSignals(t *testing.T) {
 				t.Errorf("the outputs lack %q:\n%s", tt.afterwards, outputs)
 			}
 		})
+	}
+}
+
+// chatty is a gateway that sends a second answer after the first, unasked, over a connection that it keeps open.
+type chatty struct {
+	cloud    http.Handler
+	requests *atomic.Int64
+}
+
+func (c chatty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.requests.Add(1)
+	answer := httptest.NewRecorder()
+	c.cloud.ServeHTTP(answer, r)
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	result := answer.Result()
+	result.ContentLength = int64(answer.Body.Len())
+	var b bytes.Buffer
+	_ = result.Write(&b)
+	b.WriteString("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	_, _ = conn.Write(b.Bytes())
+	_, _ = io.Copy(io.Discard, conn) // until the program has noticed
+}
+
+// net/http reports odd servers to the standard logger, which would put their words past everything that guards the log.
+func TestNetHTTPLogsNothing(t *testing.T) {
+	cloud := hcloudsim.New(hcloudsim.Options{})
+	cloud.Lock(cloud.AddServer(hcloudsim.Server{Name: "db-1"}), hcloudsim.Lock{})
+	gateway := chatty{cloud, new(atomic.Int64)}
+	p := start(t, build(t), gateway)
+	p.until(t, "locked, waiting")
+	for deadline := time.Now().Add(20 * time.Second); gateway.requests.Load() < 2 && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	p.signal(t, syscall.SIGINT)
+	if code, _, _ := p.end(t); code != 130 || gateway.requests.Load() < 2 {
+		t.Errorf("exit %d after %d requests, want 130 after 2 or more\n%s", code, gateway.requests.Load(), p.log)
+	}
+	if strings.Contains(p.log.String(), "Unsolicited") {
+		t.Errorf("net/http writes to the log:\n%s", p.log)
 	}
 }
 

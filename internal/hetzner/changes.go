@@ -12,14 +12,14 @@ import (
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 )
 
-// NewImage is what a snapshot is asked for with.
+// NewImage describes the snapshot to create.
 type NewImage struct {
 	Description string
 	Labels      map[string]string
 }
 
-// CreateImage asks once for a snapshot of a server. On success both IDs are above zero; any error is an [*Error]
-// whose Verdict says what is known about the snapshot.
+// CreateImage creates a snapshot of a server. On success both IDs are above zero; any error is an [*Error] whose Verdict
+// says what is known about the snapshot.
 func (c *Client) CreateImage(ctx context.Context, server int64, image NewImage) (imageID, actionID int64, quota Quota, err error) {
 	snapshot := "snapshot"
 	labels := maps.Clone(image.Labels)
@@ -36,8 +36,8 @@ func (c *Client) CreateImage(ctx context.Context, server int64, image NewImage) 
 	return body.Image.ID, body.Action.ID, answer.quota, nil
 }
 
-// Shutdown sends a server's guest the ACPI signal. The action's success means no more than that; the server's status
-// tells when it is off, if ever.
+// Shutdown sends a server's guest the ACPI signal. The action's success means no more than that: only the server's
+// status says when it is off, if ever.
 func (c *Client) Shutdown(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
 	return c.act(ctx, path("servers", server, "actions", "shutdown"), nil)
 }
@@ -95,11 +95,11 @@ const (
 	// metadata is where a server learns its own ID, by Hetzner's metadata service.
 	metadata        = "http://169.254.169.254/hetzner/v1/metadata/instance-id"
 	metadataTimeout = time.Second
-	metadataMost    = 64 // bytes
+	metadataMax     = 64 // bytes
 )
 
-// Self returns the ID of the server that this program runs on; 0 when it runs elsewhere, or when nobody answers
-// within a second. It sends no token.
+// Self returns the ID of the server that this program runs on; 0 when it runs elsewhere, or when no answer comes within
+// a second. It sends no token.
 func (c *Client) Self(ctx context.Context) int64 {
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
@@ -112,7 +112,7 @@ func (c *Client) Self(ctx context.Context) int64 {
 		return 0
 	}
 	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, metadataMost))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, metadataMax))
 	if err != nil || resp.StatusCode != http.StatusOK {
 		return 0
 	}

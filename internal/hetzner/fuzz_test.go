@@ -1,10 +1,12 @@
 package hetzner_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 )
@@ -24,8 +26,20 @@ func (f fixed) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// FuzzReplies lets the API answer anything at all: nothing panics, no answer without IDs is a success, and no refusal
-// is believed that Hetzner has not put in its own words.
+// refused reports whether an answer is a refusal in Hetzner's own words, whatever its details are.
+func refused(status int, kind, body string) bool {
+	var b struct {
+		Error struct {
+			Code, Message string
+			Details       any
+		}
+	}
+	return status >= 400 && status < 500 && strings.HasPrefix(kind, "application/json") &&
+		json.Unmarshal([]byte(body), &b) == nil && b.Error.Code != ""
+}
+
+// FuzzReplies lets the API answer anything at all: nothing panics, no answer without IDs is a success, and a refusal is
+// believed exactly when Hetzner has put it in its own words.
 func FuzzReplies(f *testing.F) {
 	const listing = `{"servers":[{"id":1,"name":"a","labels":null,"public_net":{}}],"images":[{"id":2,"created_from":null,"image_size":null}],` +
 		`"actions":[{"id":3,"error":null}],"meta":{"pagination":{"page":1,"per_page":50,"next_page":null,"last_page":1,"total_entries":1}}}`
@@ -34,6 +48,9 @@ func FuzzReplies(f *testing.F) {
 		`{"error":{"code":"locked","message":"server is locked"}}`, `{"error":{"code":"invalid_input","details":{"fields":[{"name":"x"}]}}}`,
 		`{"error":{}}`, "<html>", listing, `{"pricing":{"image":{"price_per_gb_month":{"net":"x","gross":"1"}}}}`, `{"server":{"id":42}}`,
 		`{"meta":{"pagination":{"page":1,"next_page":9}}}`,
+		`{"error":{"code":"invalid_input","message":"m","details":"x"}}`, `{"error":{"code":"invalid_input","details":[1,null]}}`,
+		`{"error":{"code":"invalid_input","details":{"fields":{"a":"b"}}}}`, `{"error":{"code":"invalid_input","details":{"fields":[{"messages":7}]}}}`,
+		`{"error":{"code":"deprecated_api_endpoint","details":{"announcement":[]}}}`, `{"error":{"code":"locked","details":-0}}`,
 	} {
 		for _, status := range []int{200, 201, 204, 302, 400, 423, 429, 500, 502, 999} {
 			f.Add(status, "application/json", body)
@@ -49,9 +66,11 @@ func FuzzReplies(f *testing.F) {
 			t.Errorf("a create is accepted with image %d, action %d, status %d", image, action, status)
 		} else if err != nil {
 			e := asError(t, err)
-			final := e.Verdict != hetzner.Lost && e.Verdict != hetzner.NotSent
-			if final && (e.Code == "" || status < 400 || status >= 500) {
+			if final := e.Verdict != hetzner.Lost; e.Verdict == hetzner.NotSent || final != refused(status, kind, body) {
 				t.Errorf("status %d, code %q is taken for %v", status, e.Code, e.Verdict)
+			}
+			if n := utf8.RuneCountInString(e.Message); n > 2000 {
+				t.Errorf("a message of %d characters", n)
 			}
 		}
 		for _, ask := range []func() (int64, hetzner.Quota, error){

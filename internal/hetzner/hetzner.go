@@ -1,17 +1,19 @@
-// Package hetzner is the one place that talks to the Hetzner Cloud API.
+// Package hetzner sends requests to the Hetzner Cloud API and says what the answers mean.
 //
-// It sends one request and says what the answer means. It never repeats one that changes something, never waits
-// between two, and never takes half an answer for a whole one: a caller that wants to look again, or to ask again,
-// decides that for itself, knowing what is at stake. Everything that leaves the package as text is free of the API token.
+// Every method of [Client] sends one request. Reads (a page of servers, some actions, a price) return whole answers or
+// an error: half an answer is never returned as if it were all. Changes (create a snapshot, switch a server on, delete
+// an image) fail with an [*Error] whose [Verdict] says what is known: whether Hetzner refused, the request was never
+// sent, or its outcome is unknown.
+//
+// The package never sends a change twice, and keeps net/http and Hetzner's library from doing so. It never follows a
+// redirect, and never waits between two requests: whoever calls it decides when to poll and what to retry. Messages and
+// codes from outside are returned without the API token, and cut where they are too long.
 package hetzner
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
@@ -26,10 +28,10 @@ import (
 const (
 	// PerPage is the most that Hetzner lists on one page.
 	PerPage = 50
-	// ActionsPerLook is the most action IDs that one request answers reliably.
-	ActionsPerLook = 25
+	// ActionsPerPoll is the most action IDs that Hetzner answers reliably in one request.
+	ActionsPerPoll = 25
 
-	lookTimeout   = 10 * time.Second
+	pollTimeout   = 10 * time.Second
 	changeTimeout = 60 * time.Second
 )
 
@@ -48,10 +50,10 @@ type Options struct {
 	Version   string // of this program, for the User-Agent
 	Transport http.RoundTripper
 	Mask      secret.Mask
-	Observe   func(Exchange) // told of every request after its answer; may be nil; called from many goroutines
+	Observe   func(Exchange) // called after every request, from many goroutines; may be nil
 }
 
-// Exchange is one request and what came of it, for a debug log. It holds no header and no body.
+// Exchange is one request and its outcome, for a debug log. It holds no header and no body.
 type Exchange struct {
 	Method, Path string
 	Status       int // 0 without an answer
@@ -60,12 +62,12 @@ type Exchange struct {
 	Err          error // nil, or an [*Error]
 }
 
-// Quota is what the API said about the project's request limit; zero where it said nothing.
+// Quota is the project's rate limit as the answer gave it; zero where it gave none.
 type Quota struct {
 	Limit, Remaining int
 }
 
-// Low reports whether less than a tenth of the project's requests is left, so that others need it more than we do.
+// Low reports whether less than a tenth of the project's requests is left.
 func (q Quota) Low() bool { return q.Limit > 0 && q.Remaining*10 < q.Limit }
 
 // New returns a client. It sends nothing.
@@ -82,8 +84,8 @@ func New(o Options) *Client {
 			hcloud.WithEndpoint(o.Endpoint),
 			hcloud.WithToken(o.Token),
 			hcloud.WithApplication("hsnap-action", o.Version),
-			// The caller's loop is the only retry: what the library repeats can be a second snapshot, or a minute
-			// during which nobody looks at the other servers.
+			// The caller alone retries: a retry of the library could be a second snapshot, or a minute in which no
+			// other server is polled.
 			hcloud.WithRetryOpts(hcloud.RetryOpts{MaxRetries: 0}),
 			hcloud.WithHTTPClient(&http.Client{
 				Transport: sendOnce{o.Transport},
@@ -96,7 +98,7 @@ func New(o Options) *Client {
 
 // NewTransport returns a transport for the real network. It differs from [http.DefaultTransport] in noticing within
 // seconds that a kept connection has died: a NAT gateway on the way forgets a quiet one within minutes, and every
-// look on it would otherwise run into its timeout.
+// poll on it would otherwise run into its timeout.
 func NewTransport() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	// Plain HTTP is for addresses of this machine only, and the token must not travel in the clear, through no proxy either.
@@ -109,22 +111,6 @@ func NewTransport() http.RoundTripper {
 	t.TLSHandshakeTimeout = 10 * time.Second
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second}
 	return t
-}
-
-// sendOnce keeps net/http from sending a request that changes something again by itself. Over HTTP/2 it does so after a
-// stream error or when the connection is being closed; with a body, if an empty one, and without GetBody it can't, and
-// reports the error.
-type sendOnce struct{ next http.RoundTripper }
-
-func (s sendOnce) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method != http.MethodGet {
-		r = r.WithContext(r.Context()) // a shallow copy: the original belongs to the caller
-		r.GetBody = nil
-		if r.Body == nil || r.Body == http.NoBody {
-			r.Body = io.NopCloser(strings.NewReader(""))
-		}
-	}
-	return s.next.RoundTrip(r)
 }
 
 // ServerPage returns one page of the project's servers that match the label selector ("" for all), by ID.
@@ -142,7 +128,7 @@ func (c *Client) Server(ctx context.Context, id int64) (Server, Quota, error) {
 	return serverFrom(body.Server), answer.quota, err
 }
 
-// Actions returns the actions with these IDs, at most [ActionsPerLook]. One that Hetzner no longer knows is missing.
+// Actions returns the actions with these IDs, at most [ActionsPerPoll]. One that Hetzner no longer knows is missing.
 func (c *Client) Actions(ctx context.Context, ids []int64) ([]Action, Quota, error) {
 	query := url.Values{}
 	for _, id := range ids {
@@ -152,7 +138,7 @@ func (c *Client) Actions(ctx context.Context, ids []int64) ([]Action, Quota, err
 	if err == nil && body.Actions == nil {
 		err = answer.incomplete("the answer holds no list of actions")
 	}
-	return convert(body.Actions, actionFrom), answer.quota, err
+	return convert(body.Actions, c.actionFrom), answer.quota, err
 }
 
 // ServerActions returns the newest actions of a server, at most one page of them: those with a status, or all for "".
@@ -165,13 +151,15 @@ func (c *Client) ServerActions(ctx context.Context, server int64, status string)
 	if err == nil && (body.Actions == nil || answer.pagination == nil) {
 		err = answer.incomplete("the answer holds no list of actions")
 	}
-	return convert(body.Actions, actionFrom), answer.quota, err
+	return convert(body.Actions, c.actionFrom), answer.quota, err
 }
 
-// ImagePage returns one page of the project's snapshots that match the label selector, by ID.
+// ImagePage returns one page of the project's snapshots that match the label selector, by ID. Deprecated ones are among
+// them: Hetzner leaves those out unless asked, and a snapshot that is missing from a listing must be one that does not exist.
 func (c *Client) ImagePage(ctx context.Context, selector string, page int) (Page[Image], Quota, error) {
 	query := listing(selector, page)
 	query.Set("type", "snapshot")
+	query.Set("include_deprecated", "true")
 	body, answer, err := get[schema.ImageListResponse](ctx, c, "/images", query)
 	return pageOf(answer, page, body.Images, imageFrom, err)
 }
@@ -210,126 +198,4 @@ func listing(selector string, page int) url.Values {
 		query.Set("label_selector", selector)
 	}
 	return query
-}
-
-// answer is what came back with a body, beside it.
-type answer struct {
-	exchange   Exchange
-	pagination *hcloud.Pagination
-	quota      Quota
-	date       time.Time // zero where the answer has none
-}
-
-// incomplete is the error for an answer that claims success and does not hold what it must.
-func (a answer) incomplete(format string, args ...any) *Error {
-	return &Error{
-		Status: a.exchange.Status, Message: fmt.Sprintf(format, args...), Correlation: a.exchange.Correlation, Verdict: Lost,
-	}
-}
-
-func get[Body any](ctx context.Context, c *Client, path string, query url.Values) (Body, answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	return exchange[Body](ctx, c, http.MethodGet, path, nil)
-}
-
-func send[Body any](ctx context.Context, c *Client, method, path string, request any) (Body, answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
-	defer cancel()
-	return exchange[Body](ctx, c, method, path, request)
-}
-
-func exchange[Body any](ctx context.Context, c *Client, method, path string, request any) (Body, answer, error) {
-	var body Body
-	reader, err := encode(request)
-	if err != nil {
-		return body, answer{}, fmt.Errorf("encode the request %s %s: %w", method, path, err)
-	}
-	sent := newSendTrace()
-	req, err := c.api.NewRequest(httptrace.WithClientTrace(ctx, sent.hooks()), method, path, reader)
-	if err != nil {
-		return body, answer{}, &Error{Message: c.mask.Hide(err.Error()), Verdict: Refused}
-	}
-	start := time.Now()
-	var into any = &body
-	if _, none := into.(*nothing); none {
-		into = nil
-	}
-	resp, err := c.api.Do(req, into)
-	a := answer{exchange: Exchange{Method: method, Path: path, Took: time.Since(start)}}
-	if resp != nil && resp.Response != nil {
-		a.exchange.Status = resp.StatusCode
-		a.exchange.Correlation = c.mask.Hide(resp.Header.Get("X-Correlation-Id"))
-		a.pagination = resp.Meta.Pagination
-		a.date, _ = http.ParseTime(resp.Header.Get("Date"))
-		if resp.Header.Get("RateLimit-Remaining") != "" {
-			a.quota = Quota{Limit: resp.Meta.Ratelimit.Limit, Remaining: resp.Meta.Ratelimit.Remaining}
-		}
-	}
-	switch {
-	case err != nil:
-		err = c.failure(a.exchange, err, sent)
-	case a.exchange.Status/100 != 2:
-		err = a.incomplete("unexpected HTTP status %d", a.exchange.Status)
-	}
-	a.exchange.Err = err
-	c.observe(a.exchange)
-	return body, a, err
-}
-
-// failure turns the library's error, which holds the request and with it the token, into one that can be shown.
-func (c *Client) failure(x Exchange, err error, sent *sendTrace) *Error {
-	e := &Error{
-		Status: x.Status, Correlation: x.Correlation,
-	}
-	theirs, answered := errors.AsType[hcloud.Error](err)
-	switch {
-	case answered:
-		e.Code, e.Message = c.mask.Hide(string(theirs.Code)), c.mask.Hide(theirs.Message)
-		e.Message += c.mask.Hide(fieldDetails(theirs.Details))
-	case x.Status/100 == 3:
-		e.Message = fmt.Sprintf("unexpected HTTP status %d, a redirect, which is never followed", x.Status)
-	default:
-		e.Message = c.mask.Hide(networkMessage(err))
-	}
-	e.Verdict = verdict(e.Status, theirs.Code, sent.wasSent(err))
-	return e
-}
-
-// fieldDetails tells which fields Hetzner found wrong; its message alone often says just "invalid input".
-func fieldDetails(details any) string {
-	invalid, ok := details.(hcloud.ErrorDetailsInvalidInput)
-	if !ok {
-		return ""
-	}
-	var b strings.Builder
-	for _, field := range invalid.Fields {
-		fmt.Fprintf(&b, "; %s: %s", field.Name, strings.Join(field.Messages, ", "))
-	}
-	return b.String()
-}
-
-// networkMessage drops what the request already says (method and URL) from a network error.
-func networkMessage(err error) string {
-	var e *url.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time"
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return "the connection broke before the answer was complete"
-	case errors.As(err, &e):
-		return e.Err.Error()
-	}
-	return strings.TrimPrefix(err.Error(), "hcloud: ")
-}
-
-func convert[From, To any](from []From, f func(From) To) []To {
-	to := make([]To, len(from))
-	for i := range from {
-		to[i] = f(from[i])
-	}
-	return to
 }

@@ -9,8 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
+	"unicode/utf8"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/secret"
@@ -66,6 +65,10 @@ func TestVerdict(t *testing.T) {
 		{"invalid input", reply(422, refusal("invalid_input")), hetzner.Refused},
 		{"no such server", reply(404, refusal("not_found")), hetzner.Refused},
 		{"protected, with locked's status", reply(423, refusal("protected")), hetzner.Refused},
+		{"locked until support unlocks it", reply(423, refusal("resource_locked")), hetzner.Refused},
+		{"details of an unexpected shape", reply(422, `{"error":{"code":"invalid_input","message":"m","details":["x"]}}`), hetzner.Refused},
+		{"fields of an unexpected shape", reply(422, `{"error":{"code":"invalid_input","details":{"fields":{"name":1}}}}`), hetzner.Refused},
+		{"an announcement of an unexpected shape", reply(410, `{"error":{"code":"deprecated_api_endpoint","details":"x"}}`), hetzner.Refused},
 		{"a code that nobody knows yet", reply(418, refusal("teapot")), hetzner.Refused},
 		{"unauthorized", reply(401, refusal("unauthorized")), hetzner.TokenRefused},
 		{"read-only token, old code", reply(401, refusal("token_readonly")), hetzner.TokenRefused},
@@ -78,6 +81,7 @@ func TestVerdict(t *testing.T) {
 		{"a gateway's page with a status below 500", reply(404, "<html>", "Content-Type", "text/html"), hetzner.Lost},
 		{"an error without a code", reply(422, `{"error":{"message":"m"}}`), hetzner.Lost},
 		{"an error without a body", reply(423, ""), hetzner.Lost},
+		{"an error in something that is not called JSON", reply(423, refusal("locked"), "Content-Type", "text/plain"), hetzner.Lost},
 		{"an error with half a body", cut, hetzner.Lost},
 		{"an empty object", reply(201, `{}`), hetzner.Lost},
 		{"an image without an action", reply(201, `{"image":{"id":4711}}`), hetzner.Lost},
@@ -140,6 +144,47 @@ func TestErrorKeepsCodeAndCorrelation(t *testing.T) {
 	}
 }
 
+// A text from outside is no longer than 2,000 characters, in whatever it comes.
+func TestTextsAreCut(t *testing.T) {
+	long := strings.Repeat("ü", 5000)
+	for name, body := range map[string]string{
+		"message": `{"error":{"code":"conflict","message":"` + long + `"}}`,
+		"code":    `{"error":{"code":"` + long + `","message":"m"}}`,
+		"details": `{"error":{"code":"invalid_input","message":"m","details":{"fields":[{"name":"` + long + `"}]}}}`,
+	} {
+		_, _, _, err := client(reply(422, body)).CreateImage(t.Context(), 42, hetzner.NewImage{})
+		e := asError(t, err)
+		if n := utf8.RuneCountInString(e.Code + e.Message); n < 2000 || n > 2020 || !strings.Contains(err.Error(), "…") {
+			t.Errorf("%s: %d characters, want it cut at 2,000", name, n)
+		}
+	}
+	body := `{"actions":[{"id":1,"status":"error","error":{"code":"c","message":"` + long + `"}}]}`
+	actions, _, err := client(reply(200, body)).Actions(t.Context(), []int64{1})
+	if err != nil || utf8.RuneCountInString(actions[0].ErrorMessage) != 2000 {
+		t.Errorf("an action's message is not cut: %v, %v", actions, err)
+	}
+}
+
+// Only a lock that goes away is one to wait for.
+func TestIsLocked(t *testing.T) {
+	tests := []struct {
+		code, message string
+		want          bool
+	}{
+		{"locked", "a message", true},
+		{"unknown_error", "Server is locked", true},
+		{"unknown_error", "a message", false},
+		{"", "server is locked", true},
+		{"resource_locked", "the resource is locked, contact support", false},
+		{"protected", "the image is locked by its protection", false},
+	}
+	for _, tt := range tests {
+		if got := hetzner.IsLocked(tt.code, tt.message); got != tt.want {
+			t.Errorf("IsLocked(%q, %q) = %t, want %t", tt.code, tt.message, got, tt.want)
+		}
+	}
+}
+
 // Nothing that leaves the package may hold the token or six characters in a row of it.
 func TestTokenIsHidden(t *testing.T) {
 	quoting := fmt.Sprintf(`{"error":{"code":"rate_limit_exceeded","message":"limit for %s reached","details":null}}`, token[:8])
@@ -178,7 +223,7 @@ func TestTimeouts(t *testing.T) {
 		start := time.Now()
 		_, _, err := client(hang).Server(t.Context(), 42)
 		if took := time.Since(start); took != 10*time.Second || asError(t, err).Message != "no answer in time" {
-			t.Errorf("a look ended after %s with %v, want a timeout after 10s", took, err)
+			t.Errorf("a read ended after %s with %v, want a timeout after 10s", took, err)
 		}
 		start = time.Now()
 		_, _, _, err = client(hang).CreateImage(t.Context(), 42, hetzner.NewImage{})
@@ -188,9 +233,9 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
-func TestLooksTakeNoHalfAnswers(t *testing.T) {
+func TestHalfAnswersAreErrors(t *testing.T) {
 	ctx := context.Background()
-	looks := map[string]func(*hetzner.Client) error{
+	reads := map[string]func(*hetzner.Client) error{
 		"server":  func(c *hetzner.Client) error { _, _, err := c.Server(ctx, 42); return err },
 		"servers": func(c *hetzner.Client) error { _, _, err := c.ServerPage(ctx, "", 1); return err },
 		"images":  func(c *hetzner.Client) error { _, _, err := c.ImagePage(ctx, "", 1); return err },
@@ -200,13 +245,13 @@ func TestLooksTakeNoHalfAnswers(t *testing.T) {
 			return err
 		},
 	}
-	for name, look := range looks {
+	for name, read := range reads {
 		for _, answer := range []answering{
 			reply(200, `{}`), reply(200, `{"servers":[{"id`), reply(200, ``), reply(200, `null`),
 			reply(502, `<html>`, "Content-Type", "text/html"), reply(302, ``, "Location", "/"),
 		} {
-			if err := look(client(answer)); err == nil {
-				t.Errorf("%s took half an answer for a whole one", name)
+			if err := read(client(answer)); err == nil {
+				t.Errorf("%s: half an answer passes for a whole one", name)
 			}
 		}
 	}
@@ -219,75 +264,5 @@ func TestLooksTakeNoHalfAnswers(t *testing.T) {
 		if _, _, err := client(reply(200, body)).ImagePage(ctx, "", 1); err == nil {
 			t.Errorf("a listing with %s passes for a page", name)
 		}
-	}
-}
-
-func TestListing(t *testing.T) {
-	page := func(number, next, total int, ids ...int64) hetzner.Page[hetzner.Image] {
-		p := hetzner.Page[hetzner.Image]{Number: number, Next: next, Total: total}
-		for _, id := range ids {
-			p.Items = append(p.Items, hetzner.Image{ID: id})
-		}
-		return p
-	}
-	tests := []struct {
-		name  string
-		pages []hetzner.Page[hetzner.Image]
-		want  []int64 // nil: the listing must not pass for whole
-	}{
-		{"one page", []hetzner.Page[hetzner.Image]{page(1, 0, 2, 1, 2)}, []int64{1, 2}},
-		{"empty", []hetzner.Page[hetzner.Image]{page(1, 0, 0)}, []int64{}},
-		{"two pages", []hetzner.Page[hetzner.Image]{page(1, 2, 3, 1, 2), page(2, 0, 3, 3)}, []int64{1, 2, 3}},
-		{"total unknown", []hetzner.Page[hetzner.Image]{page(1, 2, -1, 1), page(2, 0, -1, 3)}, []int64{1, 3}},
-		{"one slid onto the second page", []hetzner.Page[hetzner.Image]{page(1, 2, 2, 1, 2), page(2, 0, 3, 2, 3)}, []int64{1, 2, 3}},
-		{"one slid away between the pages", []hetzner.Page[hetzner.Image]{page(1, 2, 4, 1, 2), page(2, 0, 4, 4)}, nil},
-		{"the second page is missing", []hetzner.Page[hetzner.Image]{page(1, 2, 3, 1, 2)}, nil},
-		{"the second page comes twice", []hetzner.Page[hetzner.Image]{page(1, 2, 3, 1, 2), page(1, 2, 3, 1, 2)}, nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var l hetzner.Listing[hetzner.Image]
-			whole := false
-			for _, p := range tt.pages {
-				var err error
-				if whole, err = l.Add(p); err != nil && whole {
-					t.Errorf("whole in spite of %v", err)
-				}
-			}
-			if whole != (tt.want != nil) {
-				t.Fatalf("whole = %t, want %t", whole, tt.want != nil)
-			}
-			if !whole {
-				return
-			}
-			got := []int64{}
-			for _, image := range l.Items {
-				got = append(got, image.ID)
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("IDs (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// Resources come with fields missing, null or new; none of that may cost the program its life.
-func TestResources(t *testing.T) {
-	body := `{"images":[{"id":1,"type":"snapshot","status":"unavailable","name":null,"description":"d","image_size":null,` +
-		`"disk_size":40,"created":"2026-11-22T19:45:00Z","created_from":null,"bound_to":null,"labels":{"a":"b"},` +
-		`"protection":{"delete":true},"deprecated":null,"deprecation":null,"new_field":{"x":[1]}},` +
-		`{"id":2,"type":"snapshot","status":"available","image_size":2.5,"created":"2026-11-22T19:46:00+00:00","created_from":{"id":42,"name":"db-1"}}],` +
-		`"meta":{"pagination":{"page":1,"per_page":50,"previous_page":null,"next_page":null,"last_page":null,"total_entries":null}}}`
-	got, _, err := client(reply(200, body)).ImagePage(t.Context(), "", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := hetzner.Page[hetzner.Image]{Number: 1, Total: -1, Items: []hetzner.Image{
-		{ID: 1, Type: "snapshot", Status: "unavailable", Description: "d", Labels: map[string]string{"a": "b"},
-			Created: time.Date(2026, 11, 22, 19, 45, 0, 0, time.UTC), Protected: true},
-		{ID: 2, Type: "snapshot", Status: "available", Created: time.Date(2026, 11, 22, 19, 46, 0, 0, time.UTC), CreatedFrom: 42, SizeGB: 2.5},
-	}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("page (-want +got):\n%s", diff)
 	}
 }

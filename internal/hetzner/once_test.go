@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -27,9 +28,45 @@ func trusting(t *testing.T) *http.Transport {
 	return transport
 }
 
-// refusingServer speaks just enough HTTP/2 to let a request arrive whole and then refuse its stream, which net/http
-// takes for a reason to send it again. It counts the requests that arrived.
-func refusingServer(t *testing.T) (endpoint string, arrived *atomic.Int64) {
+// change is a request that must never be sent twice.
+type change struct {
+	name string
+	body bool
+	send func(context.Context, *hetzner.Client) error
+}
+
+func changes() []change {
+	return []change{
+		{"create", true, func(ctx context.Context, c *hetzner.Client) error {
+			_, _, _, err := c.CreateImage(ctx, 42, hetzner.NewImage{Description: "d"})
+			return err
+		}},
+		{"power-on", false, func(ctx context.Context, c *hetzner.Client) error { _, _, err := c.PowerOn(ctx, 42); return err }},
+		{"labels", true, func(ctx context.Context, c *hetzner.Client) error { _, err := c.SetLabels(ctx, 42, nil); return err }},
+		{"delete", false, func(ctx context.Context, c *hetzner.Client) error { _, err := c.DeleteImage(ctx, 42); return err }},
+	}
+}
+
+// provocation is what an HTTP/2 server does to a request that arrived whole, and what net/http takes for a proof that
+// it may send the request again.
+type provocation func(framer *http2.Framer, stream uint32) error
+
+func provocations() map[string]provocation {
+	return map[string]provocation{
+		"REFUSED_STREAM": func(f *http2.Framer, stream uint32) error {
+			return f.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
+		},
+		"PROTOCOL_ERROR": func(f *http2.Framer, stream uint32) error {
+			return f.WriteRSTStream(stream, http2.ErrCodeProtocol)
+		},
+		"GOAWAY": func(f *http2.Framer, stream uint32) error {
+			return f.WriteGoAway(stream-1, http2.ErrCodeNo, nil)
+		},
+	}
+}
+
+// listenHTTP2 returns the address of a TLS server that hands each connection over once it speaks HTTP/2.
+func listenHTTP2(t *testing.T, serve func(net.Conn, *http2.Framer)) (endpoint string) {
 	t.Helper()
 	certified := httptest.NewUnstartedServer(nil)
 	certified.StartTLS() // only for its certificate
@@ -43,100 +80,144 @@ func refusingServer(t *testing.T) (endpoint string, arrived *atomic.Int64) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	arrived = new(atomic.Int64)
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go refuseStreams(conn, arrived)
+			go func() {
+				defer func() { _ = conn.Close() }()
+				if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
+					return
+				}
+				framer := http2.NewFramer(conn, conn)
+				if framer.WriteSettings() == nil {
+					serve(conn, framer)
+				}
+			}()
 		}
 	}()
-	return "https://" + listener.Addr().String() + "/v1", arrived
+	return "https://" + listener.Addr().String() + "/v1"
 }
 
-func refuseStreams(conn net.Conn, arrived *atomic.Int64) {
-	defer func() { _ = conn.Close() }()
-	if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
-		return
-	}
-	framer := http2.NewFramer(conn, conn)
-	if framer.WriteSettings() != nil {
-		return
-	}
-	for {
-		frame, err := framer.ReadFrame()
-		if err != nil {
-			return
-		}
-		switch f := frame.(type) {
-		case *http2.SettingsFrame:
-			if !f.IsAck() {
-				err = framer.WriteSettingsAck()
+// provoke speaks just enough HTTP/2 to let requests arrive whole, and counts and provokes each.
+func provoke(t *testing.T, with provocation) (endpoint string, arrived *atomic.Int64) {
+	t.Helper()
+	arrived = new(atomic.Int64)
+	endpoint = listenHTTP2(t, func(_ net.Conn, framer *http2.Framer) {
+		for {
+			frame, err := framer.ReadFrame()
+			if err != nil {
+				return
 			}
-		case *http2.PingFrame:
-			err = framer.WritePing(true, f.Data)
-		case *http2.DataFrame:
-			if f.StreamEnded() {
+			ended := false
+			switch f := frame.(type) {
+			case *http2.SettingsFrame:
+				if !f.IsAck() {
+					err = framer.WriteSettingsAck()
+				}
+			case *http2.PingFrame:
+				err = framer.WritePing(true, f.Data)
+			case *http2.HeadersFrame:
+				ended = f.StreamEnded()
+			case *http2.DataFrame:
+				ended = f.StreamEnded()
+			}
+			if ended {
 				arrived.Add(1)
-				err = framer.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
+				err = with(framer, frame.Header().StreamID)
+			}
+			if err != nil {
+				return
 			}
 		}
-		if err != nil {
-			return
+	})
+	return endpoint, arrived
+}
+
+// untilTwo returns a context that ends when two requests have arrived, since net/http goes on for a minute.
+func untilTwo(t *testing.T, arrived *atomic.Int64) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	go func() {
+		for arrived.Load() < 2 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	return ctx
+}
+
+// Whatever makes net/http alone send a change again, it leaves this client once, and its outcome counts as unknown.
+func TestChangesAreSentOnceOverHTTP2(t *testing.T) {
+	for name, with := range provocations() {
+		for _, change := range changes() {
+			t.Run(name+" "+change.name, func(t *testing.T) {
+				t.Parallel()
+				endpoint, arrived := provoke(t, with)
+				c := hetzner.New(hetzner.Options{Endpoint: endpoint, Token: "token", Transport: trusting(t)})
+				err := change.send(untilTwo(t, arrived), c)
+				const message = "the request was broken off before an answer came, and is not sent a second time"
+				if e := asError(t, err); e.Verdict != hetzner.Lost || e.Message != message {
+					t.Errorf("verdict %v, want lost: %v", e.Verdict, e)
+				}
+				if arrived.Load() != 1 {
+					t.Errorf("the request arrived %d times, want once", arrived.Load())
+				}
+			})
 		}
 	}
 }
 
-func TestCreateIsSentOnceOverHTTP2(t *testing.T) {
-	t.Run("net/http alone sends again", func(t *testing.T) {
-		endpoint, arrived := refusingServer(t)
-		// It goes on for a minute, with growing pauses; the second request is enough.
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		go func() {
-			for arrived.Load() < 2 && ctx.Err() == nil {
-				time.Sleep(time.Millisecond)
+// Whatever net/http thinks of, it has no second body to send, and no body at all where there is none.
+func TestChangesHandOverNoSecondBody(t *testing.T) {
+	for _, change := range changes() {
+		_ = change.send(t.Context(), client(func(r *http.Request) (*http.Response, error) {
+			if r.GetBody != nil {
+				t.Errorf("%s: the body can be sent again", change.name)
 			}
-			cancel()
-		}()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint+"/x", strings.NewReader("{}"))
-		if err != nil {
-			t.Fatal(err)
+			if (r.Body != nil) != change.body {
+				t.Errorf("%s: body %v", change.name, r.Body)
+			}
+			return reply(502, "")(r)
+		}))
+	}
+}
+
+// If one of these fails, the server no longer provokes net/http, and the test above proves nothing.
+func TestNetHTTPAloneSendsAgain(t *testing.T) {
+	for name, with := range provocations() {
+		for _, body := range []string{"", "{}"} {
+			t.Run(name+" "+body, func(t *testing.T) {
+				t.Parallel()
+				endpoint, arrived := provoke(t, with)
+				req, err := http.NewRequestWithContext(untilTwo(t, arrived), http.MethodPost, endpoint+"/x", strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := (&http.Client{Transport: trusting(t)}).Do(req)
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				if arrived.Load() < 2 {
+					t.Errorf("a plain client sent %d requests, want at least 2: %v", arrived.Load(), err)
+				}
+			})
 		}
-		resp, err := (&http.Client{Transport: trusting(t)}).Do(req)
-		if err == nil {
-			_ = resp.Body.Close()
-		}
-		if arrived.Load() < 2 {
-			t.Errorf("a plain client sent %d requests; the server must provoke more than one, or the next test proves nothing", arrived.Load())
-		}
-	})
-	t.Run("the client does not", func(t *testing.T) {
-		endpoint, arrived := refusingServer(t)
-		c := hetzner.New(hetzner.Options{Endpoint: endpoint, Token: "token", Transport: trusting(t)})
-		_, _, _, err := c.CreateImage(t.Context(), 42, hetzner.NewImage{Description: "d"})
-		if e := asError(t, err); e.Verdict != hetzner.Lost {
-			t.Errorf("verdict %v, want lost: %v", e.Verdict, e)
-		}
-		if arrived.Load() != 1 {
-			t.Errorf("the create arrived %d times, want once", arrived.Load())
-		}
-	})
-	for name, send := range map[string]func(*hetzner.Client) error{
-		"nor a request without a body": func(c *hetzner.Client) error { _, _, err := c.PowerOn(t.Context(), 42); return err },
-		"nor a change of labels":       func(c *hetzner.Client) error { _, err := c.SetLabels(t.Context(), 42, nil); return err },
-		"nor a deletion":               func(c *hetzner.Client) error { _, err := c.DeleteImage(t.Context(), 42); return err },
-	} {
+	}
+}
+
+// A read does no harm twice, so net/http may repeat it.
+func TestReadsAreRepeated(t *testing.T) {
+	for name, with := range provocations() {
 		t.Run(name, func(t *testing.T) {
-			endpoint, arrived := refusingServer(t)
-			err := send(hetzner.New(hetzner.Options{Endpoint: endpoint, Token: "token", Transport: trusting(t)}))
-			if e := asError(t, err); e.Verdict != hetzner.Lost {
-				t.Errorf("verdict %v, want lost: %v", e.Verdict, e)
-			}
-			if arrived.Load() != 1 {
-				t.Errorf("the request arrived %d times, want once", arrived.Load())
+			t.Parallel()
+			endpoint, arrived := provoke(t, with)
+			c := hetzner.New(hetzner.Options{Endpoint: endpoint, Token: "token", Transport: trusting(t)})
+			if _, _, err := c.Server(untilTwo(t, arrived), 42); arrived.Load() < 2 {
+				t.Errorf("a read arrived %d times, want it repeated: %v", arrived.Load(), err)
 			}
 		})
 	}
@@ -154,27 +235,30 @@ func TestPlainHTTPGoesThroughNoProxy(t *testing.T) {
 	}
 }
 
-func TestCreateFollowsNoRedirect(t *testing.T) {
+func TestNoRedirectIsFollowed(t *testing.T) {
 	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
-		var arrived atomic.Int64
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			arrived.Add(1)
-			if r.ProtoMajor != 2 {
-				t.Errorf("the request came over %s, want HTTP/2", r.Proto)
-			}
-			http.Redirect(w, r, r.URL.Path, status)
-		}))
-		server.EnableHTTP2 = true
-		server.StartTLS()
-		c := hetzner.New(hetzner.Options{Endpoint: server.URL + "/v1", Token: "token", Transport: trusting(t)})
-		_, _, _, err := c.CreateImage(t.Context(), 42, hetzner.NewImage{})
-		if e := asError(t, err); e.Verdict != hetzner.Lost || e.Status != status {
-			t.Errorf("redirect %d: verdict %v, status %d, want lost and the redirect's status", status, e.Verdict, e.Status)
+		for _, change := range changes() {
+			t.Run(fmt.Sprint(status, " ", change.name), func(t *testing.T) {
+				var arrived atomic.Int64
+				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					arrived.Add(1)
+					if r.ProtoMajor != 2 {
+						t.Errorf("the request came over %s, want HTTP/2", r.Proto)
+					}
+					http.Redirect(w, r, r.URL.Path, status)
+				}))
+				server.EnableHTTP2 = true
+				server.StartTLS()
+				defer server.Close()
+				c := hetzner.New(hetzner.Options{Endpoint: server.URL + "/v1", Token: "token", Transport: trusting(t)})
+				if e := asError(t, change.send(t.Context(), c)); e.Verdict != hetzner.Lost || e.Status != status {
+					t.Errorf("verdict %v, status %d, want lost and the redirect's status", e.Verdict, e.Status)
+				}
+				if arrived.Load() != 1 {
+					t.Errorf("the request arrived %d times, want once", arrived.Load())
+				}
+			})
 		}
-		if arrived.Load() != 1 {
-			t.Errorf("redirect %d: the create arrived %d times, want once", status, arrived.Load())
-		}
-		server.Close()
 	}
 }
 

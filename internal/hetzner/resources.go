@@ -1,7 +1,9 @@
 package hetzner
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
@@ -15,9 +17,11 @@ type Server struct {
 	Status         string // "running", "off" and others
 	Type, Location string
 	IPv4, IPv6     string // "" where the server has none
-	Locked         bool   // a hint: only the answer to a request tells for certain
+	Locked         bool   // a hint: only the answer to a request is certain
 	Labels         map[string]string
 	Volumes        []int64 // attached volumes, which no snapshot includes
+	RescueEnabled  bool    // the next boot is into the rescue system
+	ISO            string  // the attached ISO, which the next boot may be from; "" for none
 }
 
 // Image is what this program needs to know of a snapshot.
@@ -46,7 +50,7 @@ type Action struct {
 	ErrorCode, ErrorMessage string
 }
 
-// The statuses of an action that somebody asks for.
+// The statuses of an action that a caller can ask for.
 const (
 	ActionRunning   = string(hcloud.ActionStatusRunning)
 	ActionSucceeded = string(hcloud.ActionStatusSuccess)
@@ -62,12 +66,16 @@ func (s Server) resourceID() int64 { return s.ID }
 func (i Image) resourceID() int64  { return i.ID }
 
 func serverFrom(s schema.Server) Server {
-	return Server{
+	server := Server{
 		ID: s.ID, Name: s.Name, Status: s.Status, Locked: s.Locked,
 		Type: s.ServerType.Name, Location: s.Location.Name,
 		IPv4: s.PublicNet.IPv4.IP, IPv6: s.PublicNet.IPv6.IP,
-		Labels: s.Labels, Volumes: s.Volumes,
+		Labels: s.Labels, Volumes: s.Volumes, RescueEnabled: s.RescueEnabled,
 	}
+	if s.ISO != nil { // a private one has no name
+		server.ISO = cmp.Or(s.ISO.Name, s.ISO.Description, "unnamed")
+	}
+	return server
 }
 
 func imageFrom(i schema.Image) Image {
@@ -82,18 +90,21 @@ func imageFrom(i schema.Image) Image {
 		image.CreatedFrom = i.CreatedFrom.ID
 	}
 	if i.ImageSize != nil {
-		image.SizeGB = float64(*i.ImageSize)
+		image.SizeGB = math.Round(float64(*i.ImageSize)*1000) / 1000 // 14.199999809265137 is a 14.2 in 32 bits
 	}
 	return image
 }
 
-func actionFrom(a schema.Action) Action {
+func (c *Client) actionFrom(a schema.Action) Action {
 	action := Action{ID: a.ID, Command: a.Command, Status: a.Status, Progress: a.Progress, Started: a.Started}
 	if a.Finished != nil {
 		action.Finished = *a.Finished
 	}
 	if a.Error != nil {
-		action.ErrorCode, action.ErrorMessage = a.Error.Code, a.Error.Message
+		action.ErrorCode, action.ErrorMessage = c.text(a.Error.Code), c.text(a.Error.Message)
+	}
+	if !action.Running() && !action.Succeeded() {
+		action.ErrorMessage = cmp.Or(action.ErrorMessage, "Hetzner gave no reason")
 	}
 	return action
 }
@@ -141,8 +152,12 @@ func pageOf[From any, T Resource](a answer, number int, items []From, f func(Fro
 	return page, a.quota, nil
 }
 
+// maxPages bounds a listing, so that one whose pages never end does not go on forever.
+const maxPages = 200
+
 // Listing collects the pages of one listing until it is whole. Resources that slide onto a second page while the
-// listing is read are counted by their ID, once. The zero value is ready for page 1.
+// listing is read are counted by their ID, once. A page that failed can be requested again: what the listing holds by
+// then stays. The zero value is ready for page 1.
 type Listing[T Resource] struct {
 	Items []T
 	seen  map[int64]int // resource ID -> its index in Items
@@ -153,8 +168,8 @@ type Listing[T Resource] struct {
 // Next returns the number of the page that is missing.
 func (l *Listing[T]) Next() int { return max(l.next, 1) }
 
-// Add takes the page with the number that [Listing.Next] names, and reports whether the listing is whole. An error
-// means that resources slid away between two pages, or may have: the listing must be begun again.
+// Add adds the page with the number that [Listing.Next] names, and reports whether the listing is whole. An error means
+// that the pages don't make a whole, as when resources slid away between two of them: the listing must be begun again.
 func (l *Listing[T]) Add(p Page[T]) (whole bool, err error) {
 	if p.Number != l.Next() {
 		return false, fmt.Errorf("page %d of a listing came instead of page %d", p.Number, l.Next())
@@ -174,6 +189,9 @@ func (l *Listing[T]) Add(p Page[T]) (whole bool, err error) {
 		}
 		l.seen[id] = len(l.Items)
 		l.Items = append(l.Items, item)
+	}
+	if p.Next > maxPages {
+		return false, fmt.Errorf("the listing has more than %d pages", maxPages)
 	}
 	if p.Next != 0 {
 		l.next = p.Next

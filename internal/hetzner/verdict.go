@@ -1,15 +1,11 @@
 package hetzner
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http/httptrace"
 	"strings"
-	"sync/atomic"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 )
@@ -18,10 +14,10 @@ import (
 type Verdict int
 
 const (
-	// Lost means that nobody here knows: the request may have taken effect, may still, or never will.
+	// Lost means that the outcome is unknown: the request may have taken effect, may still, or never will.
 	// It is the zero value, since taking a lost answer for a refusal costs a second snapshot.
 	Lost Verdict = iota
-	// NotSent means that the request never left this machine, and can be sent as if for the first time.
+	// NotSent means that the request found no connection, and can be sent as if for the first time.
 	NotSent
 	// NotNow means that Hetzner refused for now, and may accept the same request later.
 	NotNow
@@ -46,7 +42,7 @@ type Error struct {
 	Verdict     Verdict
 }
 
-// Error gives message, code and correlation ID in the form that Hetzner's own tools print.
+// Error returns message, code and correlation ID in the form that Hetzner's own tools print.
 func (e *Error) Error() string {
 	switch {
 	case e.Code != "" && e.Correlation != "":
@@ -73,13 +69,20 @@ const CodeLocked = string(hcloud.ErrorCodeLocked)
 // CodeNotFound is Hetzner's code for a resource that does not exist.
 const CodeNotFound = string(hcloud.ErrorCodeNotFound)
 
-// CodeMaintenance is Hetzner's code for a resource that it works on itself.
+// CodeMaintenance is Hetzner's code for a resource that is under maintenance.
 const CodeMaintenance = string(hcloud.ErrorCodeMaintenance)
 
-// IsLocked reports whether Hetzner calls a server locked by an error's code and message. An action that failed for that
-// has a code that says less.
+// IsLocked reports whether an error's code and message mean a lock that goes away. An action that failed because of one
+// has a code that says less, so the message counts; but a resource that is protected, or that only Hetzner's support
+// unlocks, stays as it is whatever its message says.
 func IsLocked(code, message string) bool {
-	return code == CodeLocked || strings.Contains(strings.ToLower(message), "is locked")
+	switch hcloud.ErrorCode(code) { //nolint:exhaustive // with every other code the message decides
+	case hcloud.ErrorCodeLocked:
+		return true
+	case hcloud.ErrorCodeResourceLocked, hcloud.ErrorCodeProtected:
+		return false
+	}
+	return strings.Contains(strings.ToLower(message), "is locked")
 }
 
 // CodeRateLimit is Hetzner's code for a project whose requests are used up.
@@ -106,36 +109,45 @@ func verdict(status int, code hcloud.ErrorCode, sent bool) Verdict {
 	return Refused
 }
 
-// sendTrace watches whether a request got as far as a connection.
-type sendTrace struct {
-	wanted, got atomic.Bool
+// apiError is an error in Hetzner's own words; the zero value where an answer has none.
+type apiError struct {
+	Code    string          `json:"code"`
+	Message string          `json:"message"`
+	Details json.RawMessage `json:"details"`
 }
 
-func newSendTrace() *sendTrace { return &sendTrace{} }
-
-func (s *sendTrace) hooks() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) { s.wanted.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { s.got.Store(true) },
+// errorBody reads the error from an answer that came whole. The library reads it too, but loses all of it when the
+// details are not what it expects, and a refusal would pass for a lost answer.
+func errorBody(resp *hcloud.Response, err error) apiError {
+	_, parsed := errors.AsType[hcloud.Error](err)
+	whole := parsed || errors.Is(err, hcloud.ErrStatusCode)
+	if !whole || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		return apiError{}
 	}
+	var body struct {
+		Error apiError `json:"error"`
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || json.Unmarshal(text, &body) != nil {
+		return apiError{}
+	}
+	return body.Error
 }
 
-// wasSent reports whether the request may have been sent. A transport that asked for a connection and never got one
-// (dial or TLS handshake failed) sent nothing. A transport that tells nothing is believed only when its error says
-// that dialling failed.
-func (s *sendTrace) wasSent(err error) bool {
-	if s.wanted.Load() {
-		return s.got.Load()
+// fields returns which fields Hetzner found wrong; its message alone often says just "invalid input".
+func (e apiError) fields() string {
+	var details struct {
+		Fields []struct {
+			Name     string   `json:"name"`
+			Messages []string `json:"messages"`
+		} `json:"fields"`
 	}
-	dial, ok := errors.AsType[*net.OpError](err)
-	return !ok || dial.Op != "dial"
-}
-
-// encode returns nil for a request without a body.
-func encode(request any) (io.Reader, error) {
-	if request == nil {
-		return nil, nil //nolint:nilnil // http.NewRequest's own way of saying that there is no body
+	if json.Unmarshal(e.Details, &details) != nil {
+		return ""
 	}
-	b, err := json.Marshal(request)
-	return bytes.NewReader(b), err
+	var b strings.Builder
+	for _, field := range details.Fields {
+		fmt.Fprintf(&b, "; %s: %s", field.Name, strings.Join(field.Messages, ", "))
+	}
+	return b.String()
 }

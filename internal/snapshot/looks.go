@@ -282,7 +282,7 @@ func (f *fleet) holdersByAction() bool {
 
 // actionCost returns how many requests it takes to see so many actions.
 func actionCost(actions int) int {
-	return (actions + hetzner.ActionsPerLook - 1) / hetzner.ActionsPerLook
+	return (actions + hetzner.ActionsPerPoll - 1) / hetzner.ActionsPerPoll
 }
 
 // serverCost returns how many requests it takes to see all watched servers.
@@ -426,7 +426,7 @@ func (f *fleet) actionLook() (candidate, bool) {
 		var ids []int64
 		for _, t := range watched {
 			if id := t.actionID(); !slices.Contains(ids, id) {
-				if len(ids) == hetzner.ActionsPerLook {
+				if len(ids) == hetzner.ActionsPerPoll {
 					continue
 				}
 				ids = append(ids, id)
