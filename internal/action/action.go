@@ -121,7 +121,7 @@ func (p Process) deliver(r *report.Report, o snapshot.Outcome, to report.Outputs
 // asked is what messages tell of the inputs.
 func asked(cfg config.Config) report.Asked {
 	return report.Asked{
-		LockTimeout: cfg.LockTimeout, Endpoint: string(cfg.APIEndpoint), LabelSelector: string(cfg.LabelSelector),
+		LockTimeout: cfg.LockTimeout, Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector,
 	}
 }
 
@@ -146,7 +146,7 @@ func exitCode(o snapshot.Outcome) int {
 // settings translates the inputs into the words of package snapshot.
 func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 	s := snapshot.Settings{
-		Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: string(cfg.LabelSelector),
+		Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: cfg.LabelSelector,
 		IfNone: snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),
 		IfLocked:    snapshot.Policy(cfg.IfLocked),
 		LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: time.Duration(cfg.SnapshotTimeout),

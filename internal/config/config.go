@@ -48,9 +48,9 @@ type Config struct {
 	Servers List `env:"SERVERS"`
 
 	// Selects the servers by their labels, in Hetzner's notation, as
-	// `env=prod,!ephemeral`. Exactly one of `servers` and `label-selector` must
+	// `env=prod,!ephemeral`; Hetzner checks it. Exactly one of `servers` and `label-selector` must
 	// be given.
-	LabelSelector Selector `env:"LABEL_SELECTOR"`
+	LabelSelector string `env:"LABEL_SELECTOR"`
 
 	// Servers to leave out of the selection again: names, IDs or globs,
 	// separated by commas, spaces or newlines.

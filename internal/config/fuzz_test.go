@@ -110,25 +110,6 @@ func FuzzLabels(f *testing.F) {
 	})
 }
 
-func FuzzSelector(f *testing.F) {
-	for _, s := range []string{"a", "!a", "a=b,c!=d", "a==b", "a in (b, c),d notin (e)", "a in (b", "a)", "((", ",", "x.example/a = b"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		var selector config.Selector
-		if selector.EnvDecode(s) != nil {
-			return
-		}
-		if strings.ContainsFunc(string(selector), func(r rune) bool { return r < ' ' || r > '~' }) {
-			t.Errorf("%q became %q", s, selector)
-		}
-		var again config.Selector
-		if err := again.EnvDecode(string(selector)); err != nil || again != selector {
-			t.Errorf("%q became %q, which became %q (%v)", s, selector, again, err)
-		}
-	})
-}
-
 func FuzzTemplate(f *testing.F) {
 	f.Add("{server}-snapshot-{timestamp}", "db-1", "main")
 	f.Add("{ref}{ref}{ref}", "", strings.Repeat("{sha}\n", 50))
