@@ -27,7 +27,7 @@ func runs(cfg config.Config, random io.Reader) (this, family string, earlier []s
 	if err != nil || attempt < 1 {
 		return id, id, nil
 	}
-	if cfg.OnRerun == config.RerunReuse {
+	if cfg.OnRerun == "reuse" {
 		for n := max(1, attempt-manyAttempts); n < attempt; n++ {
 			earlier = append(earlier, fmt.Sprintf("%s-%d", id, n))
 		}

@@ -26,9 +26,10 @@ import (
 // Config is what one run was asked to do.
 //
 // The env tag gives an input's key and default. The input's name is the key in
-// lower case with hyphens: LOCK_TIMEOUT is lock-timeout. Two tags of our own
+// lower case with hyphens: LOCK_TIMEOUT is lock-timeout. Three tags of our own
 // may follow:
 //
+//   - oneof lists the values that are accepted;
 //   - fallback names one more variable to read when the input is not given;
 //   - manifest:"no-default" keeps the default out of action.yml, for inputs
 //     where "not given" differs from "given the default": the runner sets the
@@ -59,16 +60,16 @@ type Config struct {
 	// What to do when the selector or a glob matches no server: `error`, `warn`
 	// or `ignore`. A name or an ID that does not exist is always a failure.
 	// Defaults to `error`.
-	IfNoServersFound NoServersPolicy `env:"IF_NO_SERVERS_FOUND,default=error"`
+	IfNoServersFound string `env:"IF_NO_SERVERS_FOUND,default=error" oneof:"error warn ignore"`
 
 	// What to do when a server has volumes attached, which are not part of a
 	// snapshot: `warn`, `fail` before anything is done, or `ignore`. Defaults to
 	// `warn`.
-	IfVolumesAttached VolumesPolicy `env:"IF_VOLUMES_ATTACHED,default=warn"`
+	IfVolumesAttached string `env:"IF_VOLUMES_ATTACHED,default=warn" oneof:"warn fail ignore"`
 
 	// What to do when a server is locked by another operation: `wait` until the
 	// lock is gone, `skip` the server, or `fail` it. Defaults to `wait`.
-	IfLocked LockedPolicy `env:"IF_LOCKED,default=wait"`
+	IfLocked string `env:"IF_LOCKED,default=wait" oneof:"wait skip fail"`
 
 	// The longest wait, per server, for Hetzner to accept its snapshot: a
 	// duration such as `90s`, `1h30m` or `1d`. Only the time in which the server
@@ -108,7 +109,7 @@ type Config struct {
 	// snapshots that an earlier attempt made of the same server in the same
 	// series: `snapshot` makes new ones, `reuse` takes over those that are
 	// available. Defaults to `snapshot`.
-	OnRerun RerunPolicy `env:"ON_RERUN,default=snapshot"`
+	OnRerun string `env:"ON_RERUN,default=snapshot" oneof:"snapshot reuse"`
 
 	// The series that the snapshots belong to, such as `nightly` or
 	// `pre-deploy`; it must obey Hetzner's rules for label values. Defaults to
@@ -157,7 +158,7 @@ type Config struct {
 	// asked for at once and again and again; while Hetzner locks the server for
 	// the snapshot it takes none, so expect the server to be off for as long as
 	// its snapshot takes. Defaults to `never`.
-	Shutdown ShutdownPolicy `env:"SHUTDOWN,default=never"`
+	Shutdown string `env:"SHUTDOWN,default=never" oneof:"never graceful force"`
 
 	// How long a graceful shutdown may take, and how long a server that is off
 	// may wait for its snapshot to be accepted. Defaults to `2m`.
@@ -217,7 +218,7 @@ func Load(env []string) (Config, error) {
 		err := envconfig.ProcessWith(context.Background(), &envconfig.Config{
 			Target:        &cfg,
 			Lookuper:      l,
-			Mutators:      []envconfig.Mutator{envconfig.MutatorFunc(mustBeText)},
+			Mutators:      []envconfig.Mutator{envconfig.MutatorFunc(mustBeText), envconfig.MutatorFunc(mustBeOneOf)},
 			DefaultNoInit: true, // no decoder is called for what is not given
 		})
 		if err == nil {
@@ -280,7 +281,7 @@ func (vars variables) check(cfg Config) (errs InputErrors) {
 	if bool(cfg.Protect) && !vars.waits() {
 		errs = append(errs, vars.cannotWait("PROTECT"))
 	}
-	if cfg.Shutdown != "" && cfg.Shutdown != ShutdownNever && !vars.waits() {
+	if cfg.Shutdown != "never" && !vars.waits() {
 		errs = append(errs, vars.cannotWait("SHUTDOWN"))
 	}
 	return errs

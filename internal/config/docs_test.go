@@ -45,7 +45,7 @@ func TestDocs(t *testing.T) {
 	hold(t, "help.txt", help(inputs, outputs))
 }
 
-// TestDocsDefaults holds the defaults in the prose to those in the tags.
+// TestDocsDefaults holds the defaults, choices and variables in the prose to those in the tags.
 func TestDocsDefaults(t *testing.T) {
 	for _, in := range readInputs(t) {
 		if got := strings.Count(in.prose, "Defaults to"); in.value == "" && got != 0 {
@@ -53,6 +53,14 @@ func TestDocsDefaults(t *testing.T) {
 		}
 		if want := "Defaults to `" + in.value + "`."; in.value != "" && !strings.HasSuffix(in.prose, want) {
 			t.Errorf("%s: the prose must end in %q", in.name, want)
+		}
+		if len(in.choices) > 0 && !slices.Contains(in.choices, in.value) {
+			t.Errorf("%s: the default %q is not accepted", in.name, in.value)
+		}
+		for _, choice := range in.choices {
+			if !strings.Contains(in.prose, "`"+choice+"`") {
+				t.Errorf("%s: the prose does not name the choice %s", in.name, choice)
+			}
 		}
 		if in.fallback != "" && !strings.Contains(in.prose, "`"+in.fallback+"`") {
 			t.Errorf("%s: the prose does not name the variable %s", in.name, in.fallback)
@@ -137,6 +145,7 @@ func TestManifestDefaults(t *testing.T) {
 type inputDoc struct {
 	name, value, prose string // value is the default
 	fallback           string
+	choices            []string
 	inManifest         bool // whether action.yml sets the default
 }
 
@@ -174,6 +183,7 @@ func readInputs(t *testing.T) []inputDoc {
 			value:      strings.TrimPrefix(options, "default="),
 			prose:      strings.Join(strings.Fields(field.Doc.Text()), " "),
 			fallback:   tag.Get("fallback"),
+			choices:    strings.Fields(tag.Get("oneof")),
 			inManifest: tag.Get("manifest") != "no-default",
 		}
 		inputs = append(inputs, in)

@@ -285,6 +285,17 @@ func mustBeText(_ context.Context, _, _, _, value string) (string, bool, error) 
 	return value, false, checkText(value)
 }
 
+// mustBeOneOf refuses a value that is not in its input's list, where the input has one. It is an
+// envconfig.MutatorFunc that changes nothing.
+func mustBeOneOf(_ context.Context, key, _, _, value string) (string, bool, error) {
+	choices := inputOf(key).choices
+	if len(choices) == 0 || slices.Contains(choices, value) {
+		return value, false, nil
+	}
+	last := len(choices) - 1
+	return "", false, refuse(value, "is not accepted: use "+strings.Join(choices[:last], ", ")+" or "+choices[last])
+}
+
 func checkText(value string) error {
 	if !utf8.ValidString(value) {
 		return refuse(value, "is not valid UTF-8")

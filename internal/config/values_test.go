@@ -58,30 +58,40 @@ func TestBool(t *testing.T) {
 	check(t, "WAIT", func(c config.Config) config.Bool { return c.Wait }, cases)
 }
 
-func TestPolicies(t *testing.T) {
-	check(t, "IF_NO_SERVERS_FOUND", func(c config.Config) config.NoServersPolicy { return c.IfNoServersFound }, []value[config.NoServersPolicy]{
-		{given: "error", want: config.NoServersError},
-		{given: "warn", want: config.NoServersWarn},
-		{given: "ignore", want: config.NoServersIgnore},
-		{given: "fail", mistake: `"fail" is not accepted: use error, warn or ignore`},
-	})
-	check(t, "IF_VOLUMES_ATTACHED", func(c config.Config) config.VolumesPolicy { return c.IfVolumesAttached }, []value[config.VolumesPolicy]{
-		{given: "warn", want: config.VolumesWarn},
-		{given: "fail", want: config.VolumesFail},
-		{given: "ignore", want: config.VolumesIgnore},
-		{given: "error", mistake: `"error" is not accepted: use warn, fail or ignore`},
-	})
-	check(t, "IF_LOCKED", func(c config.Config) config.LockedPolicy { return c.IfLocked }, []value[config.LockedPolicy]{
-		{given: "wait", want: config.LockedWait},
-		{given: "skip", want: config.LockedSkip},
-		{given: "fail", want: config.LockedFail},
-		{given: "WAIT", mistake: `"WAIT" is not accepted: use wait, skip or fail`},
-	})
-	check(t, "ON_RERUN", func(c config.Config) config.RerunPolicy { return c.OnRerun }, []value[config.RerunPolicy]{
-		{given: "snapshot", want: config.RerunSnapshot},
-		{given: "reuse", want: config.RerunReuse},
-		{given: "skip", mistake: `"skip" is not accepted: use snapshot or reuse`},
-	})
+func TestChoices(t *testing.T) {
+	for _, tt := range []struct {
+		input    string
+		field    func(config.Config) string
+		accepted []string
+		refused  value[string]
+	}{
+		{
+			"IF_NO_SERVERS_FOUND", func(c config.Config) string { return c.IfNoServersFound }, []string{"error", "warn", "ignore"},
+			value[string]{given: "fail", mistake: `"fail" is not accepted: use error, warn or ignore`},
+		},
+		{
+			"IF_VOLUMES_ATTACHED", func(c config.Config) string { return c.IfVolumesAttached }, []string{"warn", "fail", "ignore"},
+			value[string]{given: "error", mistake: `"error" is not accepted: use warn, fail or ignore`},
+		},
+		{
+			"IF_LOCKED", func(c config.Config) string { return c.IfLocked }, []string{"wait", "skip", "fail"},
+			value[string]{given: "WAIT", mistake: `"WAIT" is not accepted: use wait, skip or fail`},
+		},
+		{
+			"SHUTDOWN", func(c config.Config) string { return c.Shutdown }, []string{"never", "graceful", "force"},
+			value[string]{given: "always", mistake: `"always" is not accepted: use never, graceful or force`},
+		},
+		{
+			"ON_RERUN", func(c config.Config) string { return c.OnRerun }, []string{"snapshot", "reuse"},
+			value[string]{given: "skip", mistake: `"skip" is not accepted: use snapshot or reuse`},
+		},
+	} {
+		cases := []value[string]{tt.refused}
+		for _, choice := range tt.accepted {
+			cases = append(cases, value[string]{given: choice, want: choice})
+		}
+		check(t, tt.input, tt.field, cases)
+	}
 }
 
 func TestMaxParallel(t *testing.T) {

@@ -13,8 +13,9 @@ import (
 
 // input is a field of Config that is read from the environment.
 type input struct {
-	key      string // as in the env tag: LOCK_TIMEOUT
-	fallback string // one more variable to read, or ""
+	key      string   // as in the env tag: LOCK_TIMEOUT
+	fallback string   // one more variable to read, or ""
+	choices  []string // the values that are accepted; nil where there is no such list
 }
 
 // inputs yields the inputs in the order of Config's fields.
@@ -22,7 +23,7 @@ func inputs() iter.Seq[input] {
 	return func(yield func(input) bool) {
 		for f := range reflect.TypeFor[Config]().Fields() {
 			key, _, _ := strings.Cut(f.Tag.Get("env"), ",")
-			if key != "" && !yield(input{key: key, fallback: f.Tag.Get("fallback")}) {
+			if key != "" && !yield(input{key: key, fallback: f.Tag.Get("fallback"), choices: strings.Fields(f.Tag.Get("oneof"))}) {
 				return
 			}
 		}
