@@ -57,7 +57,10 @@ func (p Process) Main(ctx context.Context) int {
 	}
 
 	cfg, err := config.Load(p.Env)
-	to := report.OutputsTo{File: string(cfg.OutputFile), Summary: bool(cfg.Summary)}
+	to := report.OutputsTo{File: cfg.OutputFile, Summary: bool(cfg.Summary)}
+	for _, warning := range cfg.Warnings {
+		r.Warn(warning)
+	}
 	if len(p.Args) > 1 {
 		err = errors.Join(err, fmt.Errorf("unknown argument %q: inputs are environment variables, see --help", p.Args[1]))
 	}

@@ -12,13 +12,7 @@
 package config
 
 import (
-	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/sethvargo/go-envconfig"
 
 	"github.com/org/hsnap-action/internal/retention"
 )
@@ -179,7 +173,7 @@ type Config struct {
 
 	// A file to write the outputs to as well, in dotenv form: the output
 	// `image-ids` becomes `HSNAP_IMAGE_IDS`, and so on.
-	OutputFile Path `env:"OUTPUT_FILE"`
+	OutputFile string `env:"OUTPUT_FILE"`
 
 	// The base URL of the API, with `/v1`. It must be an `https` URL; `http` is
 	// accepted for loopback addresses only. Falls back to the environment
@@ -187,8 +181,12 @@ type Config struct {
 	APIEndpoint Endpoint `env:"API_ENDPOINT,default=https://api.hetzner.cloud/v1" fallback:"HCLOUD_ENDPOINT" manifest:"no-default"`
 
 	// Run describes the CI run that this is a part of. It is no input: CI
-	// systems tell it through variables of their own.
+	// systems set variables of their own for it.
 	Run Run
+
+	// Warnings are what the user should know about the variables although
+	// nothing in them is a mistake.
+	Warnings []string
 }
 
 // Retention is what the keep-* inputs say.
@@ -196,107 +194,5 @@ func (c Config) Retention() retention.Policy {
 	return retention.Policy{
 		Last: int(c.KeepLast), Hourly: int(c.KeepHourly), Daily: int(c.KeepDaily), Weekly: int(c.KeepWeekly),
 		Monthly: int(c.KeepMonthly), Yearly: int(c.KeepYearly), Within: time.Duration(c.KeepWithin),
-	}
-}
-
-// Load reads the Config from env, which has the form of [os.Environ]. For each
-// input it takes the first variable that is not empty.
-//
-// The error lists every mistake of the inputs and is of type [InputErrors]. The
-// token's value is in none of them. The Config then holds the output file, if one
-// was given, and whether a summary is wanted, since both are written after mistakes too.
-func Load(env []string) (Config, error) {
-	vars := parse(env)
-	l := &lookup{vars: vars, skip: make(map[string]bool)}
-	errs := vars.unknown()
-
-	// envconfig stops at the first mistake. The lookup then still knows the
-	// input, so the mistake is noted, the input skipped, and a new pass made.
-	var cfg Config
-	for {
-		cfg = Config{Run: vars.run()}
-		err := envconfig.ProcessWith(context.Background(), &envconfig.Config{
-			Target:        &cfg,
-			Lookuper:      l,
-			Mutators:      []envconfig.Mutator{envconfig.MutatorFunc(mustBeText), envconfig.MutatorFunc(mustBeOneOf)},
-			DefaultNoInit: true, // no decoder is called for what is not given
-		})
-		if err == nil {
-			break
-		}
-		found := vars.explain(l.last, err)
-		if len(found) == 0 || l.skip[l.last.key] {
-			// Not the user's mistake: a tag of Config is wrong.
-			return Config{}, fmt.Errorf("config: %w", err)
-		}
-		errs = append(errs, found...)
-		l.skip[l.last.key] = true
-	}
-
-	errs = append(errs, vars.check(cfg)...)
-	if len(errs) > 0 {
-		return Config{OutputFile: cfg.OutputFile, Summary: cfg.Summary}, errs
-	}
-	return cfg, nil
-}
-
-// check holds the rules about which inputs must be given, alone or together. It
-// asks whether an input was given and not what was made of it, so that a
-// mistake in a value brings no second one about its absence.
-func (vars variables) check(cfg Config) (errs InputErrors) {
-	if !vars.given("HCLOUD_TOKEN") {
-		errs = append(errs, InputError{
-			Name: "hcloud-token",
-			Problem: "is missing: set `hcloud-token: ${{ secrets.HCLOUD_TOKEN }}` or the environment variable HCLOUD_TOKEN" +
-				" (a run started from a fork gets no secrets)",
-		})
-	}
-	servers, selector := vars.given("SERVERS"), vars.given("LABEL_SELECTOR")
-	switch {
-	case servers && selector:
-		errs = append(errs, InputError{
-			Name:    vars.nameOf("LABEL_SELECTOR"),
-			Problem: fmt.Sprintf("can't be combined with %s: give exactly one of the two", vars.nameOf("SERVERS")),
-		})
-	case !servers && !selector:
-		errs = append(errs, InputError{
-			Name:    "servers",
-			Problem: "is missing: give either servers (names, IDs or globs, as web-*) or label-selector (as env=prod)",
-		})
-	}
-	for in := range inputs() {
-		if !strings.HasPrefix(in.key, "KEEP_") || !vars.given(in.key) {
-			continue
-		}
-		if !vars.given("SERIES") {
-			errs = append(errs, InputError{
-				Name:    vars.nameOf(in.key),
-				Problem: "needs a series: name the one whose snapshots may be deleted, as series: nightly",
-			})
-		}
-		if !vars.waits() {
-			errs = append(errs, vars.cannotWait(in.key))
-		}
-	}
-	if bool(cfg.Protect) && !vars.waits() {
-		errs = append(errs, vars.cannotWait("PROTECT"))
-	}
-	if cfg.Shutdown != "never" && !vars.waits() {
-		errs = append(errs, vars.cannotWait("SHUTDOWN"))
-	}
-	return errs
-}
-
-// waits tells whether the run is to wait for its snapshots, as far as its input
-// can be understood.
-func (vars variables) waits() bool {
-	v, _ := vars.find(inputOf("WAIT"))
-	return !slices.Contains([]string{"false", "False", "FALSE"}, v.value)
-}
-
-func (vars variables) cannotWait(key string) InputError {
-	return InputError{
-		Name:    vars.nameOf(key),
-		Problem: "can't be combined with " + vars.nameOf("WAIT") + ": false: it needs the snapshots to be available",
 	}
 }

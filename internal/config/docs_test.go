@@ -97,7 +97,7 @@ func TestDocsProse(t *testing.T) {
 // from action.yml, the others empty. It must amount to the program's own
 // defaults.
 func TestManifestDefaults(t *testing.T) {
-	given := []string{"GITHUB_ACTIONS=true", "HCLOUD_TOKEN=secret", "HSNAP_SERVERS=web-1"}
+	given := []string{"GITHUB_ACTIONS=true", "HCLOUD_TOKEN=secret", "INPUT_SERVERS=web-1"}
 	want, err := config.Load(given)
 	if err != nil {
 		t.Fatal(err)

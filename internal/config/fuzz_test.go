@@ -2,7 +2,6 @@ package config_test
 
 import (
 	"encoding/json"
-	"errors"
 	"path"
 	"regexp"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/hsnap-action/internal/config"
+	"github.com/org/hsnap-action/internal/secret"
 )
 
 func FuzzList(f *testing.F) {
@@ -25,9 +25,6 @@ func FuzzList(f *testing.F) {
 		var list config.List
 		if list.EnvDecode(s) != nil {
 			return
-		}
-		if len(list) == 0 {
-			t.Fatalf("%q lists nothing", s)
 		}
 		for i, entry := range list {
 			if entry == "" || strings.ContainsRune(entry, ',') || strings.ContainsFunc(entry, unicode.IsSpace) {
@@ -131,7 +128,8 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
-// FuzzLoad gives environments of one variable a line, with § for the token.
+// FuzzLoad gives environments of one variable a line, with § for the token. All
+// output passes the mask that hides it.
 func FuzzLoad(f *testing.F) {
 	const token = "ThisIsTheTokenThatNobodyMaySee"
 	for _, s := range []string{
@@ -145,7 +143,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		vars := append(strings.Split(strings.ReplaceAll(s, "§", token), "\n"), "HSNAP_HCLOUD_TOKEN="+token)
+		vars := append(strings.Split(strings.ReplaceAll(s, "§", token), "\n"), "HCLOUD_TOKEN="+token)
 		if slices.ContainsFunc(vars, func(kv string) bool { return strings.Contains(strings.SplitN(kv, "=", 2)[0], token) }) {
 			return // a name is no place for a secret
 		}
@@ -157,11 +155,11 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("%q: the token is not found", vars)
 		}
 		if err != nil {
-			if _, ok := errors.AsType[config.InputErrors](err); !ok {
-				t.Errorf("%q: %T: %[2]v", vars, err)
+			if strings.HasPrefix(err.Error(), "config: ") {
+				t.Errorf("%q: not the user's mistake: %v", vars, err)
 			}
-			if strings.Contains(err.Error(), token) {
-				t.Errorf("%q: the token is shown: %v", vars, err)
+			if shown := secret.New(config.Tokens(vars)...).Hide(err.Error()); strings.Contains(shown, token) {
+				t.Errorf("%q: the token is shown: %s", vars, shown)
 			}
 			return
 		}
