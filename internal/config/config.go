@@ -38,8 +38,9 @@ type Config struct {
 	Token Secret `env:"HCLOUD_TOKEN" fallback:"HCLOUD_TOKEN"`
 
 	// The servers to snapshot: names, IDs or globs such as `web-*`, separated by
-	// commas, spaces or newlines. `*` is every server of the project. Exactly
-	// one of `servers` and `label-selector` must be given.
+	// commas, spaces or newlines, or a JSON array of strings such as the output
+	// `failed-servers`. `*` is every server of the project. Exactly one of
+	// `servers` and `label-selector` must be given.
 	Servers List `env:"SERVERS"`
 
 	// Selects the servers by their labels, in Hetzner's notation, as
@@ -47,8 +48,8 @@ type Config struct {
 	// be given.
 	LabelSelector string `env:"LABEL_SELECTOR"`
 
-	// Servers to leave out of the selection again: names, IDs or globs,
-	// separated by commas, spaces or newlines.
+	// Servers to leave out of the selection again: names, IDs or globs, in the
+	// form of `servers`.
 	Exclude List `env:"EXCLUDE"`
 
 	// What to do when the selector or a glob matches no server: `error`, `warn`

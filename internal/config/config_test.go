@@ -280,6 +280,7 @@ func TestSelectionIsGivenOnce(t *testing.T) {
 	}{
 		{"both", []string{"INPUT_SERVERS=a", "INPUT_LABEL-SELECTOR=b"}, "label-selector can't be combined with servers"},
 		{"neither", nil, "servers is missing: give either servers (names, IDs or globs, as web-*) or label-selector (as env=prod)"},
+		{"an empty list", []string{"INPUT_SERVERS=[]"}, "servers lists nothing"},
 		{"commas alone", []string{"INPUT_SERVERS=,"}, "servers lists nothing"},
 		{"a wrong one is not a missing one", []string{"INPUT_SERVERS=["}, `servers: "[" is no valid glob`},
 		{"empty is missing", []string{"INPUT_SERVERS= ", "INPUT_LABEL-SELECTOR=\n"}, "servers is missing"},
@@ -462,7 +463,7 @@ func TestTokens(t *testing.T) {
 // rules, a description has its line breaks and control characters replaced.
 func TestControlCharacters(t *testing.T) {
 	for _, char := range []string{"\x00", "\x1b", "\x7f", "\u0080", "\xff", "\u202e"} {
-		for _, name := range []string{"LABELS", "SERIES", "WAIT", "IF_LOCKED", "LOCK_TIMEOUT", "HCLOUD_TOKEN"} {
+		for _, name := range []string{"SERVERS", "EXCLUDE", "LABELS", "SERIES", "WAIT", "IF_LOCKED", "LOCK_TIMEOUT", "HCLOUD_TOKEN"} {
 			got := mistakes(t, env("HSNAP_"+name+"=a"+char+"b"))
 			if len(got) != 1 || strings.Contains(got[0], char) {
 				t.Errorf("%s with %q: %q", name, char, got)

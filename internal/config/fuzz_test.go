@@ -18,7 +18,7 @@ import (
 )
 
 func FuzzList(f *testing.F) {
-	for _, s := range []string{"web-1", "a, b\nc", "web-* [a-c] !", `\`, "[", "a a", ","} {
+	for _, s := range []string{"web-1", "a, b\nc", "web-* [a-c] !", `\`, "[", "a a", ",", `["a", "b"]`, `["a"`, "[1]", "[null]", "- a", "#"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -27,7 +27,7 @@ func FuzzList(f *testing.F) {
 			return
 		}
 		for i, entry := range list {
-			if entry == "" || strings.ContainsRune(entry, ',') || strings.ContainsFunc(entry, unicode.IsSpace) {
+			if entry == "" || strings.ContainsAny(entry, `,"'{}#!`) || strings.ContainsFunc(entry, unicode.IsSpace) {
 				t.Errorf("%q has the entry %q", s, entry)
 			}
 			if _, err := path.Match(entry, "x"); err != nil {
@@ -37,8 +37,15 @@ func FuzzList(f *testing.F) {
 				t.Errorf("%q has %q twice", s, entry)
 			}
 		}
+		if len(list) == 0 {
+			return
+		}
+		array, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var again config.List
-		if err := again.EnvDecode(strings.Join(list, "\n")); err != nil {
+		if err := again.EnvDecode(string(array)); err != nil {
 			t.Error(err)
 		}
 		if diff := cmp.Diff(list, again); diff != "" {
