@@ -449,6 +449,7 @@ func TestTokens(t *testing.T) {
 		"HCLOUD_TOKEN= " + long("e") + " ", "PLUGIN_HCLOUD_TOKEN=" + long("d"), "HSNAP_HCLOUD_TOKEN=" + long("c"),
 		"INPUT_HCLOUD_TOKEN=" + long("b") + "\n", "INPUT_HCLOUD-TOKEN=" + long("a"), "MY_HCLOUD_TOKEN=" + long("f") + "=g",
 		"HCLOUD_TOKEN=", "HCLOUD_TOKEN=" + long("a"), "HCLOUD_TOKEN_2=" + long("i"), "HCLOUD_TOKEN",
+		"HCLOUD_TOKEN=true", "HCLOUD_TOKEN=" + long("x")[:15], // too short: it would mask words
 	})
 	want := []string{long("e"), long("d"), long("c"), long("b"), long("a"), long("f") + "=g"}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -204,14 +204,15 @@ func similarity(a, b string) float64 {
 
 // Tokens returns every value of the environment that is a token by its
 // variable's name, read or not, so that all output can be cleared of them. It is
-// of use before [Load] and whether Load succeeds or not.
+// of use before [Load] and whether Load succeeds or not. A value under 16
+// characters is no token: to mask it would only garble the output.
 func Tokens(env []string) []string {
 	var tokens []string
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")
 		value = strings.TrimSpace(value)
 		named := strings.HasSuffix(strings.ReplaceAll(name, "-", "_"), "HCLOUD_TOKEN")
-		if named && value != "" && !slices.Contains(tokens, value) {
+		if named && len(value) >= 16 && !slices.Contains(tokens, value) {
 			tokens = append(tokens, value)
 		}
 	}
