@@ -6,9 +6,10 @@
 // in README.md, the inputs in action.yml and the text of --help are rendered
 // from it by a test, which fails when they have drifted apart.
 //
-// The package reads nothing but the environment that it is handed: it touches
-// no file, no network and no global state, and it never puts the value of the
-// API token into an error.
+// The package reads nothing but the environment that it is given: no file, no
+// network, no global state. Its errors quote what the user wrote, which may be
+// the API token in the wrong place: whoever prints them hides what [Tokens]
+// returns.
 package config
 
 import (
@@ -20,8 +21,8 @@ import (
 // Config is what one run was asked to do.
 //
 // The env tag gives an input's key and default. The input's name is the key in
-// lower case with hyphens: LOCK_TIMEOUT is lock-timeout. Three tags of our own
-// may follow:
+// lower case with hyphens: LOCK_TIMEOUT is lock-timeout. The variable that it is
+// read from depends on the [Platform]. Three tags of our own may follow:
 //
 //   - oneof lists the values that are accepted;
 //   - fallback names one more variable to read when the input is not given;
@@ -44,7 +45,7 @@ type Config struct {
 	Servers List `env:"SERVERS"`
 
 	// Selects the servers by their labels, in Hetzner's notation, as
-	// `env=prod,!ephemeral`; Hetzner checks it. Exactly one of `servers` and `label-selector` must
+	// `env=prod,!ephemeral`. Exactly one of `servers` and `label-selector` must
 	// be given.
 	LabelSelector string `env:"LABEL_SELECTOR"`
 
@@ -58,8 +59,8 @@ type Config struct {
 	IfNoServersFound string `env:"IF_NO_SERVERS_FOUND,default=error" oneof:"error warn ignore"`
 
 	// What to do when a server has volumes attached, which are not part of a
-	// snapshot: `warn`, `fail` before anything is done, or `ignore`. Defaults to
-	// `warn`.
+	// snapshot: `warn`, `fail` that server before anything is done to it, or
+	// `ignore`. Defaults to `warn`.
 	IfVolumesAttached string `env:"IF_VOLUMES_ATTACHED,default=warn" oneof:"warn fail ignore"`
 
 	// What to do when a server is locked by another operation: `wait` until the
@@ -87,7 +88,7 @@ type Config struct {
 	// `{server_id}`, `{timestamp}` (as `2026-11-22T194500Z`), `{date}`, `{time}`,
 	// `{series}`, `{run_id}`, `{run_number}`, `{sha}`, `{ref}`, `{workflow}` and
 	// `{repository}`; times are in UTC, and what is not known becomes `unknown`.
-	// Defaults to `{server}-snapshot-{timestamp}`.
+	// It is cut after 200 characters. Defaults to `{server}-snapshot-{timestamp}`.
 	Description Template `env:"DESCRIPTION,default={server}-snapshot-{timestamp}"`
 
 	// Labels to put on each snapshot: `key=value`, separated by commas or
@@ -113,9 +114,9 @@ type Config struct {
 
 	// How many of the newest snapshots of a server in this series to keep, the
 	// new one included. With one or more of the `keep-*` inputs, a server's older
-	// snapshots of this series are deleted once its new one is available, but
-	// for those that a rule keeps; without any, nothing is deleted. All of them
-	// need an explicit `series`.
+	// snapshots of this series are deleted once its new one is available, except
+	// those that a rule keeps. Without any, nothing is deleted. All of them need
+	// an explicit `series`.
 	KeepLast Count `env:"KEEP_LAST"`
 
 	// For how many hours to keep the newest snapshot of the hour (UTC). Hours
@@ -143,16 +144,15 @@ type Config struct {
 	KeepWithin Span `env:"KEEP_WITHIN"`
 
 	// Whether to set delete protection on each new snapshot. A protected
-	// snapshot is never thinned out. Defaults to `false`.
+	// snapshot is never deleted. Defaults to `false`.
 	Protect Bool `env:"PROTECT,default=false"`
 
 	// Whether to switch each running server off around its snapshot, for a
 	// consistent disk: `never`; `graceful`, by asking its guest to shut down; or
 	// `force`, which cuts the power when the guest does not shut down in time.
-	// It is switched on again as soon as Hetzner takes the request, which is
-	// asked for at once and again and again; while Hetzner locks the server for
-	// the snapshot it takes none, so expect the server to be off for as long as
-	// its snapshot takes. Defaults to `never`.
+	// It is switched on again as soon as Hetzner accepts that. While the snapshot
+	// is made Hetzner keeps the server locked and refuses, so expect it to be off
+	// for as long as its snapshot takes. Defaults to `never`.
 	Shutdown string `env:"SHUTDOWN,default=never" oneof:"never graceful force"`
 
 	// How long a graceful shutdown may take, and how long a server that is off

@@ -88,7 +88,7 @@ func (r *reader) EnvMutate(_ context.Context, key, _, _, value string) (string, 
 // input with a mistake in its value counts as given.
 func (r *reader) check(cfg Config) (errs []error) {
 	mistake := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf(r.nameOf(key)+" "+format, args...))
+		errs = append(errs, fmt.Errorf("%s %s", r.nameOf(key), fmt.Sprintf(format, args...)))
 	}
 	if !r.given("HCLOUD_TOKEN") {
 		mistake("HCLOUD_TOKEN", "is missing: set `hcloud-token: ${{ secrets.HCLOUD_TOKEN }}` or the environment variable HCLOUD_TOKEN"+

@@ -14,8 +14,8 @@ import (
 type Template string
 
 // maxDescription is the most characters that a description can have. Hetzner
-// names no limit; this one keeps a description in one line of its console, and
-// a workflow's name of any length from failing the snapshot.
+// documents no limit. This one keeps a description in one line of its console,
+// and a workflow with a long name from failing the snapshot.
 const maxDescription = 200
 
 // EnvDecode accepts text whose placeholders are all known.
