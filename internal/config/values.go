@@ -50,28 +50,21 @@ func (b *Bool) EnvDecode(value string) error {
 type Parallel int
 
 // EnvDecode accepts whole numbers from 1 to 100.
-func (p *Parallel) EnvDecode(value string) error {
-	n, err := wholeNumber(value, 100)
-	*p = Parallel(n)
-	return err
-}
+func (p *Parallel) EnvDecode(value string) error { return decodeNumber(p, value, 100) }
 
 // Count is a number of servers or snapshots, zero where it is not given.
 type Count int
 
 // EnvDecode accepts whole numbers from 1 to more than any account can hold.
-func (c *Count) EnvDecode(value string) error {
-	n, err := wholeNumber(value, 100_000)
-	*c = Count(n)
-	return err
-}
+func (c *Count) EnvDecode(value string) error { return decodeNumber(c, value, 100_000) }
 
-func wholeNumber(value string, most uint64) (uint64, error) {
-	n, err := strconv.ParseUint(value, 10, 64) // accepts digits only
-	if err != nil || n < 1 || n > most {
-		return 0, refuse(value, fmt.Sprintf("is not accepted: give a whole number from 1 to %d", most))
+func decodeNumber[T ~int](to *T, value string, most int) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > most || value[0] == '+' {
+		return refuse(value, fmt.Sprintf("is not accepted: give a whole number from 1 to %d", most))
 	}
-	return n, nil
+	*to = T(n)
+	return nil
 }
 
 // Span is a span of calendar time, zero where it is not given.
