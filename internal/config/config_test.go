@@ -341,4 +341,3 @@ func TestLongValuesAreCut(t *testing.T) {
 		t.Error(diff)
 	}
 }
-
