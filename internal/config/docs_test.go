@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite action.yml, README.md and help.
 // root is where action.yml and README.md are.
 const root = "../.."
 
-// TestDocs holds every place that tells about inputs and outputs to the source:
+// TestDocs compares every place that describes inputs and outputs with the source:
 // the fields of Config and the list of Outputs.
 func TestDocs(t *testing.T) {
 	inputs, outputs := readInputs(t), config.Outputs()
@@ -49,7 +49,7 @@ func TestDocs(t *testing.T) {
 func TestDocsDefaults(t *testing.T) {
 	for _, in := range readInputs(t) {
 		if got := strings.Count(in.prose, "Defaults to"); in.value == "" && got != 0 {
-			t.Errorf("%s: the prose tells a default, the tag has none", in.name)
+			t.Errorf("%s: the prose names a default, the tag has none", in.name)
 		}
 		if want := "Defaults to `" + in.value + "`."; in.value != "" && !strings.HasSuffix(in.prose, want) {
 			t.Errorf("%s: the prose must end in %q", in.name, want)
@@ -141,7 +141,7 @@ func TestManifestDefaults(t *testing.T) {
 	}
 }
 
-// inputDoc is what a field of Config tells about an input.
+// inputDoc is what a field of Config says about an input.
 type inputDoc struct {
 	name, value, prose string // value is the default
 	fallback           string

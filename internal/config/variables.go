@@ -76,7 +76,7 @@ func parse(env []string) variables {
 // variable that has it or would have it.
 func (vars variables) find(in input) (name, value string) {
 	name = vars.platform().variable(in.key)
-	if vars[name] == "" && vars[in.fallback] != "" {
+	if vars[name] == "" && in.fallback != "" && vars[in.fallback] != "" {
 		name = in.fallback
 	}
 	return name, vars[name]

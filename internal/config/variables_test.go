@@ -51,6 +51,11 @@ func TestValuesAreFound(t *testing.T) {
 			t.Errorf("the series is %q", got)
 		}
 	})
+	t.Run("a variable without a name", func(t *testing.T) {
+		if got := load(t, env("=x")).Series; got != "default" {
+			t.Errorf("the series is %q", got)
+		}
+	})
 	for name, form := range map[string]func(...string) []string{"HSNAP_": env, "INPUT_": github, "PLUGIN_": woodpecker} {
 		hyphen := "_"
 		if name == "INPUT_" {
