@@ -57,7 +57,10 @@ func (p Process) Main(ctx context.Context) int {
 	}
 
 	cfg, err := config.Load(p.Env)
-	to := report.OutputsTo{File: string(cfg.OutputFile), Summary: bool(cfg.Summary)}
+	to := report.OutputsTo{File: cfg.OutputFile, Summary: bool(cfg.Summary)}
+	for _, warning := range cfg.Warnings {
+		r.Warn(warning)
+	}
 	if len(p.Args) > 1 {
 		err = errors.Join(err, fmt.Errorf("unknown argument %q: inputs are environment variables, see --help", p.Args[1]))
 	}
@@ -121,7 +124,7 @@ func (p Process) deliver(r *report.Report, o snapshot.Outcome, to report.Outputs
 // asked is what messages tell of the inputs.
 func asked(cfg config.Config) report.Asked {
 	return report.Asked{
-		LockTimeout: cfg.LockTimeout, Endpoint: string(cfg.APIEndpoint), LabelSelector: string(cfg.LabelSelector),
+		LockTimeout: cfg.LockTimeout, Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector,
 	}
 }
 
@@ -146,14 +149,14 @@ func exitCode(o snapshot.Outcome) int {
 // settings translates the inputs into the words of package snapshot.
 func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 	s := snapshot.Settings{
-		Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: string(cfg.LabelSelector),
+		Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: cfg.LabelSelector,
 		IfNone: snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),
 		IfLocked:    snapshot.Policy(cfg.IfLocked),
 		LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: time.Duration(cfg.SnapshotTimeout),
 		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun), Protect: bool(cfg.Protect),
 		Shutdown: snapshot.Shutdown(cfg.Shutdown), ShutdownTimeout: time.Duration(cfg.ShutdownTimeout),
 		MaxUnavailable: int(cfg.MaxUnavailable), SettleTime: time.Duration(cfg.SettleTime),
-		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository),
+		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository, labelMost),
 		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels), Reserved: config.Reserved,
 		Describe: func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
 		Rand:     random,

@@ -68,6 +68,32 @@ func TestRunsWithoutAName(t *testing.T) {
 	})
 }
 
+// A run's ID may fill a label on its own. The attempt is kept all the same, and the attempts of one run stay together.
+func TestRunsWithALongName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hcloudsim.Options{Seed: 1})
+		w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
+		w.inputs["servers"], w.inputs["on-rerun"] = "db-1", "reuse"
+		w.env["GITHUB_RUN_ID"] = strings.Repeat("a", 20) + strings.Repeat(".", 20) + strings.Repeat("b", 23)
+		for _, attempt := range []string{"9", "10"} {
+			w.env["GITHUB_RUN_ATTEMPT"] = attempt
+			w.seed++
+			if r := w.run(t); r.code != 0 {
+				t.Fatalf("exit %d\n%s", r.code, r.log)
+			}
+			time.Sleep(time.Minute)
+		}
+		images := w.cloud.Images()
+		if len(images) != 1 {
+			t.Fatalf("%d images, want the first attempt's, which the second takes over", len(images))
+		}
+		run := images[0].Labels["hsnap/run"]
+		if len(run) > 63 || strings.Trim(run, "-_.") != run || !strings.HasSuffix(run, "bbb-9") {
+			t.Errorf("the run is labelled %q", run)
+		}
+	})
+}
+
 func TestPostStepWithoutSense(t *testing.T) {
 	for _, test := range []struct {
 		state, servers string

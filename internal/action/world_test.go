@@ -129,6 +129,14 @@ func (w *world) runAs(t *testing.T, program string) ran {
 		env["INPUT_"+strings.ToUpper(name)] = value
 	}
 	maps.Copy(env, w.env)
+	if env["CI"] == "woodpecker" { // it has a form of its own
+		for name, value := range env {
+			if input, ok := strings.CutPrefix(name, "INPUT_"); ok {
+				env["PLUGIN_"+strings.ReplaceAll(input, "-", "_")] = value
+				delete(env, name)
+			}
+		}
+	}
 	for _, file := range []string{output, summary, state} {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)

@@ -6,19 +6,14 @@
 // in README.md, the inputs in action.yml and the text of --help are rendered
 // from it by a test, which fails when they have drifted apart.
 //
-// The package reads nothing but the environment that it is handed: it touches
-// no file, no network and no global state, and it never puts the value of the
-// API token into an error.
+// The package reads nothing but the environment that it is given: no file, no
+// network, no global state. Its errors quote what the user wrote, which may be
+// the API token in the wrong place: whoever prints them hides what [Tokens]
+// returns.
 package config
 
 import (
-	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/sethvargo/go-envconfig"
 
 	"github.com/org/hsnap-action/internal/retention"
 )
@@ -26,9 +21,10 @@ import (
 // Config is what one run was asked to do.
 //
 // The env tag gives an input's key and default. The input's name is the key in
-// lower case with hyphens: LOCK_TIMEOUT is lock-timeout. Two tags of our own
-// may follow:
+// lower case with hyphens: LOCK_TIMEOUT is lock-timeout. The variable that it is
+// read from depends on the [Platform]. Three tags of our own may follow:
 //
+//   - oneof lists the values that are accepted;
 //   - fallback names one more variable to read when the input is not given;
 //   - manifest:"no-default" keeps the default out of action.yml, for inputs
 //     where "not given" differs from "given the default": the runner sets the
@@ -43,32 +39,33 @@ type Config struct {
 	Token Secret `env:"HCLOUD_TOKEN" fallback:"HCLOUD_TOKEN"`
 
 	// The servers to snapshot: names, IDs or globs such as `web-*`, separated by
-	// commas, spaces or newlines. `*` is every server of the project. Exactly
-	// one of `servers` and `label-selector` must be given.
+	// commas, spaces or newlines, or a JSON array of strings such as the output
+	// `failed-servers`. `*` is every server of the project. Exactly one of
+	// `servers` and `label-selector` must be given.
 	Servers List `env:"SERVERS"`
 
 	// Selects the servers by their labels, in Hetzner's notation, as
 	// `env=prod,!ephemeral`. Exactly one of `servers` and `label-selector` must
 	// be given.
-	LabelSelector Selector `env:"LABEL_SELECTOR"`
+	LabelSelector string `env:"LABEL_SELECTOR"`
 
-	// Servers to leave out of the selection again: names, IDs or globs,
-	// separated by commas, spaces or newlines.
+	// Servers to leave out of the selection again: names, IDs or globs, in the
+	// form of `servers`.
 	Exclude List `env:"EXCLUDE"`
 
 	// What to do when the selector or a glob matches no server: `error`, `warn`
 	// or `ignore`. A name or an ID that does not exist is always a failure.
 	// Defaults to `error`.
-	IfNoServersFound NoServersPolicy `env:"IF_NO_SERVERS_FOUND,default=error"`
+	IfNoServersFound string `env:"IF_NO_SERVERS_FOUND,default=error" oneof:"error warn ignore"`
 
 	// What to do when a server has volumes attached, which are not part of a
-	// snapshot: `warn`, `fail` before anything is done, or `ignore`. Defaults to
-	// `warn`.
-	IfVolumesAttached VolumesPolicy `env:"IF_VOLUMES_ATTACHED,default=warn"`
+	// snapshot: `warn`, `fail` that server before anything is done to it, or
+	// `ignore`. Defaults to `warn`.
+	IfVolumesAttached string `env:"IF_VOLUMES_ATTACHED,default=warn" oneof:"warn fail ignore"`
 
 	// What to do when a server is locked by another operation: `wait` until the
 	// lock is gone, `skip` the server, or `fail` it. Defaults to `wait`.
-	IfLocked LockedPolicy `env:"IF_LOCKED,default=wait"`
+	IfLocked string `env:"IF_LOCKED,default=wait" oneof:"wait skip fail"`
 
 	// The longest wait, per server, for Hetzner to accept its snapshot: a
 	// duration such as `90s`, `1h30m` or `1d`. Only the time in which the server
@@ -91,7 +88,7 @@ type Config struct {
 	// `{server_id}`, `{timestamp}` (as `2026-11-22T194500Z`), `{date}`, `{time}`,
 	// `{series}`, `{run_id}`, `{run_number}`, `{sha}`, `{ref}`, `{workflow}` and
 	// `{repository}`; times are in UTC, and what is not known becomes `unknown`.
-	// Defaults to `{server}-snapshot-{timestamp}`.
+	// It is cut after 200 characters. Defaults to `{server}-snapshot-{timestamp}`.
 	Description Template `env:"DESCRIPTION,default={server}-snapshot-{timestamp}"`
 
 	// Labels to put on each snapshot: `key=value`, separated by commas or
@@ -108,7 +105,7 @@ type Config struct {
 	// snapshots that an earlier attempt made of the same server in the same
 	// series: `snapshot` makes new ones, `reuse` takes over those that are
 	// available. Defaults to `snapshot`.
-	OnRerun RerunPolicy `env:"ON_RERUN,default=snapshot"`
+	OnRerun string `env:"ON_RERUN,default=snapshot" oneof:"snapshot reuse"`
 
 	// The series that the snapshots belong to, such as `nightly` or
 	// `pre-deploy`; it must obey Hetzner's rules for label values. Defaults to
@@ -117,9 +114,9 @@ type Config struct {
 
 	// How many of the newest snapshots of a server in this series to keep, the
 	// new one included. With one or more of the `keep-*` inputs, a server's older
-	// snapshots of this series are deleted once its new one is available, but
-	// for those that a rule keeps; without any, nothing is deleted. All of them
-	// need an explicit `series`.
+	// snapshots of this series are deleted once its new one is available, except
+	// those that a rule keeps. Without any, nothing is deleted. All of them need
+	// an explicit `series`.
 	KeepLast Count `env:"KEEP_LAST"`
 
 	// For how many hours to keep the newest snapshot of the hour (UTC). Hours
@@ -147,17 +144,16 @@ type Config struct {
 	KeepWithin Span `env:"KEEP_WITHIN"`
 
 	// Whether to set delete protection on each new snapshot. A protected
-	// snapshot is never thinned out. Defaults to `false`.
+	// snapshot is never deleted. Defaults to `false`.
 	Protect Bool `env:"PROTECT,default=false"`
 
 	// Whether to switch each running server off around its snapshot, for a
 	// consistent disk: `never`; `graceful`, by asking its guest to shut down; or
 	// `force`, which cuts the power when the guest does not shut down in time.
-	// It is switched on again as soon as Hetzner takes the request, which is
-	// asked for at once and again and again; while Hetzner locks the server for
-	// the snapshot it takes none, so expect the server to be off for as long as
-	// its snapshot takes. Defaults to `never`.
-	Shutdown ShutdownPolicy `env:"SHUTDOWN,default=never"`
+	// It is switched on again as soon as Hetzner accepts that. While the snapshot
+	// is made Hetzner keeps the server locked and refuses, so expect it to be off
+	// for as long as its snapshot takes. Defaults to `never`.
+	Shutdown string `env:"SHUTDOWN,default=never" oneof:"never graceful force"`
 
 	// How long a graceful shutdown may take, and how long a server that is off
 	// may wait for its snapshot to be accepted. Defaults to `2m`.
@@ -178,7 +174,7 @@ type Config struct {
 
 	// A file to write the outputs to as well, in dotenv form: the output
 	// `image-ids` becomes `HSNAP_IMAGE_IDS`, and so on.
-	OutputFile Path `env:"OUTPUT_FILE"`
+	OutputFile string `env:"OUTPUT_FILE"`
 
 	// The base URL of the API, with `/v1`. It must be an `https` URL; `http` is
 	// accepted for loopback addresses only. Falls back to the environment
@@ -186,8 +182,12 @@ type Config struct {
 	APIEndpoint Endpoint `env:"API_ENDPOINT,default=https://api.hetzner.cloud/v1" fallback:"HCLOUD_ENDPOINT" manifest:"no-default"`
 
 	// Run describes the CI run that this is a part of. It is no input: CI
-	// systems tell it through variables of their own.
+	// systems set variables of their own for it.
 	Run Run
+
+	// Warnings are what the user should know about the variables although
+	// nothing in them is a mistake.
+	Warnings []string
 }
 
 // Retention is what the keep-* inputs say.
@@ -195,107 +195,5 @@ func (c Config) Retention() retention.Policy {
 	return retention.Policy{
 		Last: int(c.KeepLast), Hourly: int(c.KeepHourly), Daily: int(c.KeepDaily), Weekly: int(c.KeepWeekly),
 		Monthly: int(c.KeepMonthly), Yearly: int(c.KeepYearly), Within: time.Duration(c.KeepWithin),
-	}
-}
-
-// Load reads the Config from env, which has the form of [os.Environ]. For each
-// input it takes the first variable that is not empty.
-//
-// The error lists every mistake of the inputs and is of type [InputErrors]. The
-// token's value is in none of them. The Config then holds the output file, if one
-// was given, and whether a summary is wanted, since both are written after mistakes too.
-func Load(env []string) (Config, error) {
-	vars := parse(env)
-	l := &lookup{vars: vars, skip: make(map[string]bool)}
-	errs := vars.unknown()
-
-	// envconfig stops at the first mistake. The lookup then still knows the
-	// input, so the mistake is noted, the input skipped, and a new pass made.
-	var cfg Config
-	for {
-		cfg = Config{Run: vars.run()}
-		err := envconfig.ProcessWith(context.Background(), &envconfig.Config{
-			Target:        &cfg,
-			Lookuper:      l,
-			Mutators:      []envconfig.Mutator{envconfig.MutatorFunc(mustBeText)},
-			DefaultNoInit: true, // no decoder is called for what is not given
-		})
-		if err == nil {
-			break
-		}
-		found := vars.explain(l.last, err)
-		if len(found) == 0 || l.skip[l.last.key] {
-			// Not the user's mistake: a tag of Config is wrong.
-			return Config{}, fmt.Errorf("config: %w", err)
-		}
-		errs = append(errs, found...)
-		l.skip[l.last.key] = true
-	}
-
-	errs = append(errs, vars.check(cfg)...)
-	if len(errs) > 0 {
-		return Config{OutputFile: cfg.OutputFile, Summary: cfg.Summary}, errs
-	}
-	return cfg, nil
-}
-
-// check holds the rules about which inputs must be given, alone or together. It
-// asks whether an input was given and not what was made of it, so that a
-// mistake in a value brings no second one about its absence.
-func (vars variables) check(cfg Config) (errs InputErrors) {
-	if !vars.given("HCLOUD_TOKEN") {
-		errs = append(errs, InputError{
-			Name: "hcloud-token",
-			Problem: "is missing: set `hcloud-token: ${{ secrets.HCLOUD_TOKEN }}` or the environment variable HCLOUD_TOKEN" +
-				" (a run started from a fork gets no secrets)",
-		})
-	}
-	servers, selector := vars.given("SERVERS"), vars.given("LABEL_SELECTOR")
-	switch {
-	case servers && selector:
-		errs = append(errs, InputError{
-			Name:    vars.nameOf("LABEL_SELECTOR"),
-			Problem: fmt.Sprintf("can't be combined with %s: give exactly one of the two", vars.nameOf("SERVERS")),
-		})
-	case !servers && !selector:
-		errs = append(errs, InputError{
-			Name:    "servers",
-			Problem: "is missing: give either servers (names, IDs or globs, as web-*) or label-selector (as env=prod)",
-		})
-	}
-	for in := range inputs() {
-		if !strings.HasPrefix(in.key, "KEEP_") || !vars.given(in.key) {
-			continue
-		}
-		if !vars.given("SERIES") {
-			errs = append(errs, InputError{
-				Name:    vars.nameOf(in.key),
-				Problem: "needs a series: name the one whose snapshots may be deleted, as series: nightly",
-			})
-		}
-		if !vars.waits() {
-			errs = append(errs, vars.cannotWait(in.key))
-		}
-	}
-	if bool(cfg.Protect) && !vars.waits() {
-		errs = append(errs, vars.cannotWait("PROTECT"))
-	}
-	if cfg.Shutdown != "" && cfg.Shutdown != ShutdownNever && !vars.waits() {
-		errs = append(errs, vars.cannotWait("SHUTDOWN"))
-	}
-	return errs
-}
-
-// waits tells whether the run is to wait for its snapshots, as far as its input
-// can be understood.
-func (vars variables) waits() bool {
-	v, _ := vars.find(inputOf("WAIT"))
-	return !slices.Contains([]string{"false", "False", "FALSE"}, v.value)
-}
-
-func (vars variables) cannotWait(key string) InputError {
-	return InputError{
-		Name:    vars.nameOf(key),
-		Problem: "can't be combined with " + vars.nameOf("WAIT") + ": false: it needs the snapshots to be available",
 	}
 }

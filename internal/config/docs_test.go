@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite action.yml, README.md and help.
 // root is where action.yml and README.md are.
 const root = "../.."
 
-// TestDocs holds every place that tells about inputs and outputs to the source:
+// TestDocs compares every place that describes inputs and outputs with the source:
 // the fields of Config and the list of Outputs.
 func TestDocs(t *testing.T) {
 	inputs, outputs := readInputs(t), config.Outputs()
@@ -45,14 +45,22 @@ func TestDocs(t *testing.T) {
 	hold(t, "help.txt", help(inputs, outputs))
 }
 
-// TestDocsDefaults holds the defaults in the prose to those in the tags.
+// TestDocsDefaults holds the defaults, choices and variables in the prose to those in the tags.
 func TestDocsDefaults(t *testing.T) {
 	for _, in := range readInputs(t) {
 		if got := strings.Count(in.prose, "Defaults to"); in.value == "" && got != 0 {
-			t.Errorf("%s: the prose tells a default, the tag has none", in.name)
+			t.Errorf("%s: the prose names a default, the tag has none", in.name)
 		}
 		if want := "Defaults to `" + in.value + "`."; in.value != "" && !strings.HasSuffix(in.prose, want) {
 			t.Errorf("%s: the prose must end in %q", in.name, want)
+		}
+		if len(in.choices) > 0 && !slices.Contains(in.choices, in.value) {
+			t.Errorf("%s: the default %q is not accepted", in.name, in.value)
+		}
+		for _, choice := range in.choices {
+			if !strings.Contains(in.prose, "`"+choice+"`") {
+				t.Errorf("%s: the prose does not name the choice %s", in.name, choice)
+			}
 		}
 		if in.fallback != "" && !strings.Contains(in.prose, "`"+in.fallback+"`") {
 			t.Errorf("%s: the prose does not name the variable %s", in.name, in.fallback)
@@ -89,7 +97,7 @@ func TestDocsProse(t *testing.T) {
 // from action.yml, the others empty. It must amount to the program's own
 // defaults.
 func TestManifestDefaults(t *testing.T) {
-	given := []string{"GITHUB_ACTIONS=true", "HCLOUD_TOKEN=secret", "HSNAP_SERVERS=web-1"}
+	given := []string{"GITHUB_ACTIONS=true", "HCLOUD_TOKEN=secret", "INPUT_SERVERS=web-1"}
 	want, err := config.Load(given)
 	if err != nil {
 		t.Fatal(err)
@@ -133,10 +141,11 @@ func TestManifestDefaults(t *testing.T) {
 	}
 }
 
-// inputDoc is what a field of Config tells about an input.
+// inputDoc is what a field of Config says about an input.
 type inputDoc struct {
 	name, value, prose string // value is the default
 	fallback           string
+	choices            []string
 	inManifest         bool // whether action.yml sets the default
 }
 
@@ -174,6 +183,7 @@ func readInputs(t *testing.T) []inputDoc {
 			value:      strings.TrimPrefix(options, "default="),
 			prose:      strings.Join(strings.Fields(field.Doc.Text()), " "),
 			fallback:   tag.Get("fallback"),
+			choices:    strings.Fields(tag.Get("oneof")),
 			inManifest: tag.Get("manifest") != "no-default",
 		}
 		inputs = append(inputs, in)

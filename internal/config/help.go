@@ -13,13 +13,12 @@ snapshot of each, waits until it can be used, and hands on the image IDs.
 
 Usage: hsnap-action [--help | --version]
 
-Everything else comes from the environment. An input such as lock-timeout is the
-first of these variables that is not empty:
+Everything else comes from the environment. An input such as lock-timeout is
+read from one variable:
 
-  INPUT_LOCK-TIMEOUT
-  INPUT_LOCK_TIMEOUT
-  HSNAP_LOCK_TIMEOUT
-  PLUGIN_LOCK_TIMEOUT
+  INPUT_LOCK-TIMEOUT   where GITHUB_ACTIONS=true: GitHub, Forgejo, Gitea
+  PLUGIN_LOCK_TIMEOUT  where CI=woodpecker or DRONE=true: Woodpecker, Drone
+  HSNAP_LOCK_TIMEOUT   everywhere else
 
 Exit codes:
 

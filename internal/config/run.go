@@ -1,6 +1,7 @@
 package config
 
-// Platform is the CI system that a run is a part of.
+// Platform is the CI system that a run is a part of. It decides in which form
+// the inputs are read.
 type Platform string
 
 // The platforms that are known by their variables.
@@ -8,11 +9,11 @@ const (
 	Other      Platform = ""       // none of those below, or no CI at all
 	GitHub     Platform = "github" // also Forgejo and Gitea, which set the same variables
 	GitLab     Platform = "gitlab"
-	Woodpecker Platform = "woodpecker"
+	Woodpecker Platform = "woodpecker" // also Drone, which it was forked from
 )
 
-// Run describes the CI run, as the platform's own variables tell it. What a
-// platform does not tell is "".
+// Run describes the CI run, by the platform's own variables. What a platform
+// does not set is "".
 type Run struct {
 	Platform   Platform
 	ID         string // stays the same when the run is attempted again
@@ -32,13 +33,13 @@ func (vars variables) platform() Platform {
 		return GitHub
 	case vars["GITLAB_CI"] == "true":
 		return GitLab
-	case vars["CI"] == "woodpecker":
+	case vars["CI"] == "woodpecker", vars["DRONE"] == "true":
 		return Woodpecker
 	}
 	return Other
 }
 
-// run collects what the platform tells about the run.
+// run collects what the platform's variables say about the run.
 func (vars variables) run() Run {
 	switch p := vars.platform(); p {
 	case GitHub:
@@ -63,14 +64,15 @@ func (vars variables) run() Run {
 			Repository: vars["CI_PROJECT_PATH"],
 		}
 	case Woodpecker:
+		number := vars.first("CI_PIPELINE_NUMBER", "DRONE_BUILD_NUMBER")
 		return Run{
 			Platform:   p,
-			ID:         vars["CI_PIPELINE_NUMBER"], // it has no other ID
-			Number:     vars["CI_PIPELINE_NUMBER"],
-			SHA:        vars["CI_COMMIT_SHA"],
-			Ref:        vars.first("CI_COMMIT_TAG", "CI_COMMIT_BRANCH"),
+			ID:         number, // it has no other ID
+			Number:     number,
+			SHA:        vars.first("CI_COMMIT_SHA", "DRONE_COMMIT_SHA"),
+			Ref:        vars.first("CI_COMMIT_TAG", "CI_COMMIT_BRANCH", "DRONE_TAG", "DRONE_BRANCH"),
 			Workflow:   vars["CI_WORKFLOW_NAME"],
-			Repository: vars["CI_REPO"],
+			Repository: vars.first("CI_REPO", "DRONE_REPO"),
 		}
 	default:
 		return Run{}

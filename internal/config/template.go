@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,88 +14,60 @@ import (
 type Template string
 
 // maxDescription is the most characters that a description can have. Hetzner
-// tells no limit; this one keeps a description in one line of its console, and
-// a workflow's name of any length from failing the snapshot.
+// documents no limit. This one keeps a description in one line of its console,
+// and a workflow with a long name from failing the snapshot.
 const maxDescription = 200
 
-// EnvDecode accepts one line of text whose placeholders are all known.
+// EnvDecode accepts text whose placeholders are all known.
 func (t *Template) EnvDecode(value string) error {
-	if err := checkLine(value); err != nil {
-		return err
+	var known []string
+	for pair := range slices.Chunk(Config{}.placeholders("", 0, time.Time{}), 2) {
+		known = append(known, pair[0])
 	}
-	if len([]rune(value)) > maxDescription {
-		return refuse(value, "is too long: a description can have "+strconv.Itoa(maxDescription)+" characters")
-	}
-	known := placeholders(Config{}, "", 0, time.Time{})
-	var errs []error
-	for rest := value; ; {
-		i := strings.IndexAny(rest, "{}")
-		if i < 0 {
-			break
+	var wrong mistakes
+	for _, text := range strings.Split(value, "{")[1:] {
+		name, _, closed := strings.Cut("{"+text, "}")
+		if closed {
+			name += "}"
 		}
-		end := strings.IndexByte(rest, '}')
-		if rest[i] == '}' || end < 0 {
-			errs = append(errs, refuse(rest[i:], "has a brace without its counterpart: braces are for placeholders only"))
-			break
+		if !slices.Contains(known, name) {
+			wrong.add(name, "is no placeholder: use "+strings.Join(known, " "))
 		}
-		name := rest[i : end+1]
-		if !slices.ContainsFunc(known, func(p placeholder) bool { return p.name == name }) {
-			errs = append(errs, refuse(name, "is no placeholder: use "+names(known)))
-		}
-		rest = rest[end+1:]
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
 	}
 	*t = Template(value)
-	return nil
+	return wrong.err()
 }
 
-// placeholder is one of those that a Template may contain.
-type placeholder struct{ name, value string }
-
-// placeholders lists them all with their values for one snapshot.
-func placeholders(c Config, server string, id int64, now time.Time) []placeholder {
+// placeholders returns the placeholders, each followed by its value for one
+// snapshot.
+func (c Config) placeholders(server string, id int64, now time.Time) []string {
 	now = now.UTC()
-	return []placeholder{
-		{"{server}", server},
-		{"{server_id}", strconv.FormatInt(id, 10)},
-		{"{timestamp}", now.Format("2006-01-02T150405Z")}, // RFC 3339 but for the colons, so that it can go into a file's name
-		{"{date}", now.Format("2006-01-02")},
-		{"{time}", now.Format("150405")},
-		{"{series}", string(c.Series)},
-		{"{run_id}", c.Run.ID},
-		{"{run_number}", c.Run.Number},
-		{"{sha}", c.Run.SHA},
-		{"{ref}", c.Run.Ref},
-		{"{workflow}", c.Run.Workflow},
-		{"{repository}", c.Run.Repository},
+	known := func(value string) string { return cmp.Or(value, "unknown") }
+	return []string{
+		"{server}", server,
+		"{server_id}", strconv.FormatInt(id, 10),
+		"{timestamp}", now.Format("2006-01-02T150405Z"), // RFC 3339 but for the colons, so that it can go into a file's name
+		"{date}", now.Format("2006-01-02"),
+		"{time}", now.Format("150405"),
+		"{series}", string(c.Series),
+		"{run_id}", known(c.Run.ID),
+		"{run_number}", known(c.Run.Number),
+		"{sha}", known(c.Run.SHA),
+		"{ref}", known(c.Run.Ref),
+		"{workflow}", known(c.Run.Workflow),
+		"{repository}", known(c.Run.Repository),
 	}
-}
-
-// names lists placeholders for a message.
-func names(list []placeholder) string {
-	all := make([]string, len(list))
-	for i, p := range list {
-		all[i] = p.name
-	}
-	return strings.Join(all, " ")
 }
 
 // Describe returns the description of a snapshot of the server, asked for now.
 // What is not known becomes "unknown". The result is one line of valid UTF-8
 // and is cut after 200 characters.
 func (c Config) Describe(server string, id int64, now time.Time) string {
-	var oldnew []string
-	for _, p := range placeholders(c, server, id, now) {
-		oldnew = append(oldnew, p.name, cmp.Or(p.value, "unknown"))
-	}
 	// One pass: a placeholder in a branch's name is text.
-	text := strings.NewReplacer(oldnew...).Replace(string(c.Description))
-
+	text := strings.NewReplacer(c.placeholders(server, id, now)...).Replace(string(c.Description))
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
-			return ' ' // a workflow's name can have any
+			return ' ' // such as a line break
 		}
 		return r // invalid bytes come as U+FFFD
 	}, text)

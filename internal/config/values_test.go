@@ -23,12 +23,12 @@ func check[T any](t *testing.T, input string, field func(config.Config) T, cases
 	t.Helper()
 	for _, tt := range cases {
 		// A selector can't go with servers.
-		vars := []string{"HCLOUD_TOKEN=t0ken", "INPUT_" + input + "=" + tt.given}
+		name := "HSNAP_" + input
+		vars := []string{"HCLOUD_TOKEN=t0ken", name + "=" + tt.given}
 		if input != "SERVERS" && input != "LABEL_SELECTOR" {
-			vars = append(vars, "INPUT_SERVERS=web-1")
+			vars = append(vars, "HSNAP_SERVERS=web-1")
 		}
 		got, err := config.Load(vars)
-		name := strings.ToLower(input)
 		switch {
 		case tt.mistake == "" && err != nil:
 			t.Errorf("%s %q: %v", name, tt.given, err)
@@ -58,30 +58,40 @@ func TestBool(t *testing.T) {
 	check(t, "WAIT", func(c config.Config) config.Bool { return c.Wait }, cases)
 }
 
-func TestPolicies(t *testing.T) {
-	check(t, "IF_NO_SERVERS_FOUND", func(c config.Config) config.NoServersPolicy { return c.IfNoServersFound }, []value[config.NoServersPolicy]{
-		{given: "error", want: config.NoServersError},
-		{given: "warn", want: config.NoServersWarn},
-		{given: "ignore", want: config.NoServersIgnore},
-		{given: "fail", mistake: `"fail" is not accepted: use error, warn or ignore`},
-	})
-	check(t, "IF_VOLUMES_ATTACHED", func(c config.Config) config.VolumesPolicy { return c.IfVolumesAttached }, []value[config.VolumesPolicy]{
-		{given: "warn", want: config.VolumesWarn},
-		{given: "fail", want: config.VolumesFail},
-		{given: "ignore", want: config.VolumesIgnore},
-		{given: "error", mistake: `"error" is not accepted: use warn, fail or ignore`},
-	})
-	check(t, "IF_LOCKED", func(c config.Config) config.LockedPolicy { return c.IfLocked }, []value[config.LockedPolicy]{
-		{given: "wait", want: config.LockedWait},
-		{given: "skip", want: config.LockedSkip},
-		{given: "fail", want: config.LockedFail},
-		{given: "WAIT", mistake: `"WAIT" is not accepted: use wait, skip or fail`},
-	})
-	check(t, "ON_RERUN", func(c config.Config) config.RerunPolicy { return c.OnRerun }, []value[config.RerunPolicy]{
-		{given: "snapshot", want: config.RerunSnapshot},
-		{given: "reuse", want: config.RerunReuse},
-		{given: "skip", mistake: `"skip" is not accepted: use snapshot or reuse`},
-	})
+func TestChoices(t *testing.T) {
+	for _, tt := range []struct {
+		input    string
+		field    func(config.Config) string
+		accepted []string
+		refused  value[string]
+	}{
+		{
+			"IF_NO_SERVERS_FOUND", func(c config.Config) string { return c.IfNoServersFound }, []string{"error", "warn", "ignore"},
+			value[string]{given: "fail", mistake: `"fail" is not accepted: use error, warn or ignore`},
+		},
+		{
+			"IF_VOLUMES_ATTACHED", func(c config.Config) string { return c.IfVolumesAttached }, []string{"warn", "fail", "ignore"},
+			value[string]{given: "error", mistake: `"error" is not accepted: use warn, fail or ignore`},
+		},
+		{
+			"IF_LOCKED", func(c config.Config) string { return c.IfLocked }, []string{"wait", "skip", "fail"},
+			value[string]{given: "WAIT", mistake: `"WAIT" is not accepted: use wait, skip or fail`},
+		},
+		{
+			"SHUTDOWN", func(c config.Config) string { return c.Shutdown }, []string{"never", "graceful", "force"},
+			value[string]{given: "always", mistake: `"always" is not accepted: use never, graceful or force`},
+		},
+		{
+			"ON_RERUN", func(c config.Config) string { return c.OnRerun }, []string{"snapshot", "reuse"},
+			value[string]{given: "skip", mistake: `"skip" is not accepted: use snapshot or reuse`},
+		},
+	} {
+		cases := []value[string]{tt.refused}
+		for _, choice := range tt.accepted {
+			cases = append(cases, value[string]{given: choice, want: choice})
+		}
+		check(t, tt.input, tt.field, cases)
+	}
 }
 
 func TestMaxParallel(t *testing.T) {
@@ -119,7 +129,8 @@ func TestPause(t *testing.T) {
 	check(t, "SETTLE_TIME", func(c config.Config) config.Pause { return c.SettleTime }, []value[config.Pause]{
 		{given: "0s", want: 0},
 		{given: "90s", want: config.Pause(90 * time.Second)},
-		{given: "-1s", mistake: "or 0s for none"},
+		{given: "0h", want: 0},
+		{given: "-1s", mistake: "is no duration"},
 		{given: "0", mistake: "has no unit"},
 		{given: "-", mistake: "is no duration"},
 	})
@@ -137,22 +148,19 @@ func TestSpan(t *testing.T) {
 			t.Errorf("%q is %v, %v; want %v", value, got, err, want)
 		}
 	}
-	for value, want := range map[string]string{
-		"1m": "is ambiguous", "1y": "is ambiguous", "1y2h": "is ambiguous", "30": "give hours, days or weeks", "90s": "give hours, days or weeks",
-		"0h": "above zero", "-2d": "above zero", "d": "give hours, days or weeks", "2 d": "give hours, days or weeks",
-	} {
-		if _, err := get(value); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: mistake %v, want %q", value, err, want)
+	const mistake = "is no span of hours, days and weeks above zero: give one as 48h, 30d or 2w (m and y are not accepted"
+	for _, value := range []string{"1m", "1y", "1y2h", "1m2h", "2h1m", "1h30m2h", "30", "90s", "0h", "0d", "-2d", "d", "2 d", "1e3h"} {
+		if _, err := get(value); err == nil || !strings.Contains(err.Error(), mistake) {
+			t.Errorf("%q: mistake %v, want %q", value, err, mistake)
 		}
 	}
 }
 
 func TestDuration(t *testing.T) {
 	const (
-		zero    = "give a duration above zero, as 90s, 1h30m or 7d"
-		no      = "is no duration: give numbers with the units s, m, h, d or w"
-		tooLong = "is too long"
-		day     = 24 * time.Hour
+		zero = "give a duration above zero, as 90s, 1h30m or 7d"
+		no   = "is no duration of up to 292 years: give numbers with the units s, m, h, d or w"
+		day  = 24 * time.Hour
 	)
 	check(t, "LOCK_TIMEOUT", func(c config.Config) time.Duration { return time.Duration(c.LockTimeout) }, []value[time.Duration]{
 		{given: "90s", want: 90 * time.Second},
@@ -174,12 +182,14 @@ func TestDuration(t *testing.T) {
 		{given: "123456789", mistake: "has no unit"},
 		{given: "0s", mistake: zero},
 		{given: "0d", mistake: zero},
-		{given: "-5m", mistake: zero},
+		{given: "-5m", mistake: no},
 		{given: "-", mistake: no},
 		{given: "0.1ns", mistake: zero},
 		{given: "1h30", mistake: no},
+		{given: "1h0", mistake: no},
+		{given: "h", mistake: no},
 		{given: "+5m", want: 5 * time.Minute}, // as Go has it
-		{given: "+", mistake: no},
+		{given: "+", mistake: zero},
 		{given: "+-5m", mistake: no},
 		{given: "--5m", mistake: no},
 		{given: "1 h", mistake: no},
@@ -192,29 +202,12 @@ func TestDuration(t *testing.T) {
 		{given: "1e3s", mistake: no},
 		{given: "forever", mistake: no},
 		{given: "1h,2m", mistake: no},
-		{given: "106752d", mistake: tooLong},
-		{given: "15251w", mistake: tooLong},
-		{given: "9999999999999999999d", mistake: tooLong},
+		{given: "106752d", mistake: no},
+		{given: "15251w", mistake: no},
+		{given: "9999999999999999999d", mistake: no},
 		{given: "200y", mistake: no},
-		{given: "2562047h100m", mistake: tooLong},
-		{given: "106751d106751d", mistake: tooLong},
-	})
-}
-
-func TestList(t *testing.T) {
-	const glob = "is no valid glob"
-	check(t, "SERVERS", func(c config.Config) config.List { return c.Servers }, []value[config.List]{
-		{given: "web-1", want: config.List{"web-1"}},
-		{given: "web-1,web-2", want: config.List{"web-1", "web-2"}},
-		{given: " web-2 ,\n\tweb-1\r\n,,42 ", want: config.List{"web-2", "web-1", "42"}},
-		{given: "a b a", want: config.List{"a", "b"}},
-		{given: "*", want: config.List{"*"}},
-		{given: `web-* db-? [a-c]-1 [^x] \*`, want: config.List{"web-*", "db-?", "[a-c]-1", "[^x]", `\*`}},
-		{given: ",", mistake: `"," lists nothing`},
-		{given: "web-[", mistake: `"web-[" ` + glob},
-		{given: "ok [z-a", mistake: `"[z-a" ` + glob},
-		{given: "x[]", mistake: glob},
-		{given: `x\`, mistake: glob},
+		{given: "2562047h100m", mistake: no},
+		{given: "106751d106751d", mistake: no},
 	})
 }
 
@@ -242,8 +235,8 @@ func TestLabels(t *testing.T) {
 
 		{given: "env", mistake: `"env" is no label: give key=value`},
 		{given: "env:prod", mistake: `"env:prod" is no label: give key=value`},
-		{given: ",", mistake: "lists nothing"},
-		{given: "=x", mistake: "labels has an empty label key"},
+		{given: ",", want: config.Labels{}},
+		{given: "=x", mistake: `"" ` + badKey},
 		{given: "a=b=c", mistake: `"b=c" ` + badValue},
 		{given: "a b=c", mistake: `"a b" ` + badKey},
 		{given: "-a=b", mistake: badKey},
@@ -265,7 +258,6 @@ func TestLabels(t *testing.T) {
 		{given: "HSNAP/x=y", mistake: reserved},
 		{given: "hetzner.cloud/x=y", mistake: reserved},
 		{given: "a=b,a=c", mistake: `"a" is given twice`},
-		{given: `{"a":"b","a":"b"}`, mistake: `"a" is given twice`},
 		{given: `{"a":1}`, mistake: `"a" has a value that is no string`},
 		{given: `{"a":null}`, mistake: `"a" has a value that is no string`},
 		{given: `{"a":{"b":"c"}}`, mistake: `"a" has a value that is no string`},
@@ -305,69 +297,28 @@ func TestSeries(t *testing.T) {
 	})
 }
 
-func TestSelector(t *testing.T) {
-	const (
-		noTerm   = "is no term of a label selector: use k=v"
-		badKey   = "is no label key"
-		badValue = "is no label value"
-	)
-	check(t, "LABEL_SELECTOR", func(c config.Config) config.Selector { return c.LabelSelector }, []value[config.Selector]{
-		{given: "env", want: "env"},
-		{given: "!env", want: "!env"},
-		{given: "env=prod", want: "env=prod"},
-		{given: "env==prod", want: "env==prod"},
-		{given: "env!=prod", want: "env!=prod"},
-		{given: "env=", want: "env="},
-		{given: "env in (prod,stage)", want: "env in (prod,stage)"},
-		{given: "env notin (prod)", want: "env notin (prod)"},
-		{given: "env=prod,!ephemeral,tier in (a,b),x", want: "env=prod,!ephemeral,tier in (a,b),x"},
-		{given: " env = prod ,\n ! ephemeral , tier  in( a , b )", want: "env=prod,!ephemeral,tier in (a,b)"},
-		{given: "hsnap/series=nightly,example.com/a", want: "hsnap/series=nightly,example.com/a"},
-		{given: "in in (in)", want: "in in (in)"},
-
-		{given: "env=prod,", mistake: "label_selector has an empty term"},
-		{given: "env=prod,,x", mistake: "has an empty term"},
-		{given: "env prod", mistake: `"env prod" ` + noTerm},
-		{given: "env in prod", mistake: noTerm},
-		{given: "env in (a", mistake: noTerm},
-		{given: "env in (a) b", mistake: noTerm},
-		{given: "env is (a)", mistake: noTerm},
-		{given: "(a,b)", mistake: noTerm},
-		{given: "a),b", mistake: noTerm},
-		{given: "env > 1", mistake: noTerm},
-		{given: "env!prod", mistake: noTerm},
-		{given: "!env=prod", mistake: noTerm},
-		{given: "a=b=c", mistake: noTerm},
-		{given: "a===c", mistake: noTerm},
-		{given: "a=b c=d", mistake: noTerm},
-		{given: "env in (a,)", mistake: "has an empty value in its parentheses"},
-		{given: "env in ()", mistake: "has an empty value in its parentheses"},
-		{given: "env in ((a))", mistake: `"(a)" ` + badValue},
-		{given: "=x", mistake: "has an empty label key"},
-		{given: "!", mistake: "has an empty label key"},
-		{given: "-env", mistake: badKey},
-		{given: "env=a/b", mistake: `"a/b" ` + badValue},
-		{given: "env=*", mistake: badValue},
-		{given: "env:prod", mistake: badKey},
+// Hetzner judges label selectors: the program trims one and passes it on.
+func TestLabelSelector(t *testing.T) {
+	check(t, "LABEL_SELECTOR", func(c config.Config) string { return c.LabelSelector }, []value[string]{
+		{given: " env=prod,!ephemeral\n", want: "env=prod,!ephemeral"},
+		{given: "env in (a, b), tier", want: "env in (a, b), tier"},
+		{given: "env=prod,,(", want: "env=prod,,("},
+		{given: "what Hetzner may understand one day > 1", want: "what Hetzner may understand one day > 1"},
 	})
 }
 
 func TestPath(t *testing.T) {
-	check(t, "OUTPUT_FILE", func(c config.Config) config.Path { return c.OutputFile }, []value[config.Path]{
+	check(t, "OUTPUT_FILE", func(c config.Config) string { return c.OutputFile }, []value[string]{
 		{given: "out.env", want: "out.env"},
 		{given: "/a dir/größe.env", want: "/a dir/größe.env"},
-		{given: "a\nb", mistake: "give a single line"},
 	})
 }
 
 func TestEndpoint(t *testing.T) {
 	const (
-		absolute = "is no absolute URL"
-		scheme   = "is no https URL"
-		clear    = "would send the token unencrypted"
-		user     = "contains user info"
-		query    = "has a query or a fragment"
-		noPath   = "does not end in /v1"
+		noBase = "is no base URL of the API: give one like https://api.hetzner.cloud/v1"
+		clear  = "would send the token unencrypted"
+		user   = "has user info"
 	)
 	check(t, "API_ENDPOINT", func(c config.Config) config.Endpoint { return c.APIEndpoint }, []value[config.Endpoint]{
 		{given: "https://api.hetzner.cloud/v1", want: "https://api.hetzner.cloud/v1"},
@@ -387,42 +338,38 @@ func TestEndpoint(t *testing.T) {
 		{given: "http://10.0.0.1/v1", mistake: clear},
 		{given: "http://2130706433/v1", mistake: clear},
 		{given: "http://[::]/v1", mistake: clear},
-		{given: "ftp://api.hetzner.cloud/v1", mistake: scheme},
-		{given: "api.hetzner.cloud/v1", mistake: absolute},
-		{given: "//api.hetzner.cloud/v1", mistake: scheme},
-		{given: "https:///v1", mistake: absolute},
-		{given: "https://:443/v1", mistake: absolute},
-		{given: "https:api.hetzner.cloud/v1", mistake: absolute},
-		{given: "https://a b/v1", mistake: absolute},
-		{given: "https://x.example:99999/v1", mistake: "port"},
+		{given: "ftp://api.hetzner.cloud/v1", mistake: noBase},
+		{given: "api.hetzner.cloud/v1", mistake: noBase},
+		{given: "//api.hetzner.cloud/v1", mistake: noBase},
+		{given: "https:///v1", mistake: noBase},
+		{given: "https://:443/v1", mistake: noBase},
+		{given: "https:api.hetzner.cloud/v1", mistake: noBase},
+		{given: "https://a b/v1", mistake: noBase},
 		{given: "https://me@x.example/v1", mistake: user},
 		{given: "https://me:pw@x.example/v1", mistake: user},
-		{given: "https://x.example/v1?a=b", mistake: query},
-		{given: "https://x.example/v1?", mistake: query},
-		{given: "https://x.example/v1#", mistake: query},
-		{given: "https://x.example/v1/#a", mistake: query},
-		{given: "https://x.example", mistake: noPath},
-		{given: "https://x.example/", mistake: noPath},
-		{given: "https://x.example/v2", mistake: noPath},
-		{given: "https://x.example/av1", mistake: noPath},
+		{given: "https://x.example/v1?a=b", mistake: noBase},
+		{given: "https://x.example/v1?", mistake: noBase},
+		{given: "https://x.example/v1#", mistake: noBase},
+		{given: "https://x.example/v1/#a", mistake: noBase},
+		{given: "https://x.example", mistake: noBase},
+		{given: "https://x.example/", mistake: noBase},
+		{given: "https://x.example/v2", mistake: noBase},
+		{given: "https://x.example/av1", mistake: noBase},
 	})
 }
 
 func TestTemplate(t *testing.T) {
-	const brace = "has a brace without its counterpart"
 	check(t, "DESCRIPTION", func(c config.Config) config.Template { return c.Description }, []value[config.Template]{
 		{given: "before the deploy", want: "before the deploy"},
 		{given: "{server}{server}", want: "{server}{server}"},
 		{given: "Größe {sha}", want: "Größe {sha}"},
 		{given: strings.Repeat("ä", 200), want: config.Template(strings.Repeat("ä", 200))},
-		{given: strings.Repeat("ä", 201), mistake: "is too long"},
 		{given: "{Server}", mistake: `"{Server}" is no placeholder: use {server} {server_id} {timestamp}`},
 		{given: "{ server }", mistake: `"{ server }" is no placeholder`},
 		{given: "{}", mistake: `"{}" is no placeholder`},
-		{given: "{{server}", mistake: `"{{server}" is no placeholder`},
-		{given: "{server", mistake: `"{server" ` + brace},
-		{given: "server}", mistake: `"}" ` + brace},
-		{given: "{server}}", mistake: brace},
+		{given: "{{server}", mistake: `"{" is no placeholder`},
+		{given: "{server", mistake: `"{server" is no placeholder`},
+		{given: "{server}}", want: "{server}}"},
 	})
 }
 

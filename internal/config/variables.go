@@ -1,20 +1,19 @@
 package config
 
 import (
+	"fmt"
 	"iter"
 	"maps"
-	"math"
 	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/sethvargo/go-envconfig"
 )
 
 // input is a field of Config that is read from the environment.
 type input struct {
-	key      string // as in the env tag: LOCK_TIMEOUT
-	fallback string // one more variable to read, or ""
+	key      string   // as in the env tag: LOCK_TIMEOUT
+	fallback string   // one more variable to read, or ""
+	choices  []string // the values that are accepted; nil where there is no such list
 }
 
 // inputs yields the inputs in the order of Config's fields.
@@ -22,7 +21,7 @@ func inputs() iter.Seq[input] {
 	return func(yield func(input) bool) {
 		for f := range reflect.TypeFor[Config]().Fields() {
 			key, _, _ := strings.Cut(f.Tag.Get("env"), ",")
-			if key != "" && !yield(input{key: key, fallback: f.Tag.Get("fallback")}) {
+			if key != "" && !yield(input{key, f.Tag.Get("fallback"), strings.Fields(f.Tag.Get("oneof"))}) {
 				return
 			}
 		}
@@ -44,19 +43,17 @@ func (in input) name() string {
 	return strings.ToLower(strings.ReplaceAll(in.key, "_", "-"))
 }
 
-// variables lists the variables that the input is read from. The first that is
-// not empty counts.
-func (in input) variables() []string {
-	names := []string{
-		"INPUT_" + strings.ReplaceAll(in.key, "_", "-"), // GitHub keeps the hyphens
-		"INPUT_" + in.key,
-		"HSNAP_" + in.key,
-		"PLUGIN_" + in.key, // Woodpecker's settings
+// variable returns the one variable in which the platform hands over the input
+// with that key. For the empty key it is what all of them begin with.
+func (p Platform) variable(key string) string {
+	switch p {
+	case GitHub:
+		return "INPUT_" + strings.ReplaceAll(key, "_", "-")
+	case Woodpecker:
+		return "PLUGIN_" + key
+	default:
+		return "HSNAP_" + key
 	}
-	if in.fallback != "" {
-		names = append(names, in.fallback)
-	}
-	return names
 }
 
 // variables are the environment's variables with their values trimmed.
@@ -75,40 +72,34 @@ func parse(env []string) variables {
 	return vars
 }
 
-// variable is one that holds an input's value.
-type variable struct{ name, value string }
-
-// find returns the variable that the input is taken from, if any is not empty.
-func (vars variables) find(in input) (variable, bool) {
-	for _, name := range in.variables() {
-		if value := vars[name]; value != "" {
-			return variable{name, value}, true
-		}
+// find returns the value of an input, "" where it is not given, and the
+// variable that has it or would have it.
+func (vars variables) find(in input) (name, value string) {
+	name = vars.platform().variable(in.key)
+	if vars[name] == "" && in.fallback != "" && vars[in.fallback] != "" {
+		name = in.fallback
 	}
-	return variable{}, false
+	return name, vars[name]
 }
 
-// given tells whether the input with that key has a value.
+// given reports whether the input with that key has a value.
 func (vars variables) given(key string) bool {
-	_, ok := vars.find(inputOf(key))
-	return ok
+	_, value := vars.find(inputOf(key))
+	return value != ""
 }
 
-// nameOf returns the name under which the user gave the input with that key.
+// nameOf returns the name under which the user gives the input with that key.
 func (vars variables) nameOf(key string) string {
-	in := inputOf(key)
-	if v, ok := vars.find(in); ok {
-		return asWritten(v.name)
-	}
-	return in.name()
+	name, _ := vars.find(inputOf(key))
+	return asWritten(name)
 }
 
 // asWritten is what the user wrote for a variable to be set. The CI systems make
 // INPUT_ and PLUGIN_ variables out of names in a workflow file: INPUT_LOCK-TIMEOUT
 // was lock-timeout. Any other variable was set by that name.
 func asWritten(variable string) string {
-	for _, prefix := range []string{"INPUT_", "PLUGIN_"} {
-		if name, ok := strings.CutPrefix(variable, prefix); ok {
+	for _, platform := range []Platform{GitHub, Woodpecker} {
+		if name, ok := strings.CutPrefix(variable, platform.variable("")); ok {
 			return strings.ToLower(name)
 		}
 	}
@@ -125,162 +116,105 @@ func (vars variables) first(names ...string) string {
 	return ""
 }
 
-// explain tells what is wrong with the value of an input, in the user's terms.
-// It finds nothing in an error that no decoder of this package has made.
-func (vars variables) explain(in input, err error) (errs InputErrors) {
-	v, _ := vars.find(in)
-	for _, r := range refusals(err) {
-		e := InputError{Name: vars.nameOf(in.key), Value: shorten(r.value), Problem: r.problem}
-		if e.Value != "" && vars.holdsToken(v.value) {
-			e.Value = "***"
-		}
-		errs = append(errs, e)
-	}
-	return errs
-}
-
-// holdsToken tells whether a value contains the token: it may have been given
-// to another input as well.
-func (vars variables) holdsToken(value string) bool {
-	for name := range tokenVariables() {
-		if token := vars[name]; token != "" && strings.Contains(value, token) {
-			return true
-		}
-	}
-	return false
-}
-
-// unknown finds the variables that the CI system made of names that are no
-// inputs. A misspelt name would otherwise be an input that silently keeps its
-// default, on which servers or snapshots may hang. Their values stay untold:
-// one may be the token under a misspelt name.
-func (vars variables) unknown() (errs InputErrors) {
-	var prefix string
-	known := make(map[string]bool)
-	switch vars.platform() {
-	case GitHub:
-		prefix = "INPUT_"
-		// A step of any container action may give these two: they replace the
-		// image's arguments and its entry point.
-		known["INPUT_ARGS"], known["INPUT_ENTRYPOINT"] = true, true
-	case Woodpecker:
-		prefix = "PLUGIN_"
-	default:
-		return nil
-	}
-	for in := range inputs() {
-		for _, name := range in.variables() {
-			known[name] = true
-		}
-	}
+// unknown finds variables of the platform's form that are no inputs. A misspelt
+// input would otherwise keep its default in silence, and servers or snapshots
+// may depend on it. Their values are not shown: one may be the token.
+//
+// On GitHub such a variable may also be meant for another program, and come from
+// an `env:`. It is an error all the same if it resembles an input.
+func (vars variables) unknown() (warnings []string, errs []error) {
+	platform, known := vars.platform(), knownVariables()
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
-		if !strings.HasPrefix(name, prefix) || known[name] {
+		rest, ours := strings.CutPrefix(name, platform.variable(""))
+		if !ours || known[name] || vars[name] == "" {
 			continue
 		}
-		written := asWritten(name)
-		near, sure := nearest(written)
-		problem := "is no input of hsnap-action: did you mean " + near + "?"
-		if !sure {
-			problem = "is no input of hsnap-action: the nearest is " + near + ", its README and --help list them all"
+		in, alike := nearest(rest)
+		if platform == GitHub && !alike {
+			warnings = append(warnings, fmt.Sprintf("%s is no input of hsnap-action and was ignored: %s comes from with: in this step,"+
+				" or from env: in the step, the job or the workflow", asWritten(name), name))
+			continue
 		}
-		errs = append(errs, InputError{Name: written, Problem: problem})
+		near := in.name()
+		if here := asWritten(platform.variable(in.key)); here != near {
+			near += " (" + here + ")"
+		}
+		hint := "did you mean " + near + "?"
+		if !alike {
+			hint = "the nearest is " + near + ", the README and --help list them all"
+		}
+		if platform == GitHub && !strings.Contains(name, "-") { // a program's variable has no hyphen
+			hint += fmt.Sprintf(" (If %s does not come from with: but from env:, for another program, set it to '' in this step's env:)", name)
+		}
+		errs = append(errs, fmt.Errorf("%s is no input of hsnap-action: %s", asWritten(name), hint))
 	}
-	return errs
+	return warnings, errs
 }
 
-// nearest returns the input whose name is the most like the one given, and
-// whether it can well have been meant: it is a few edits away, or contains the
-// name. Of two that are as near the one with the longer common beginning counts.
-func nearest(name string) (best string, sure bool) {
-	name = strings.ReplaceAll(name, "_", "-")
-	least, common := math.MaxInt, 0
+// knownVariables are the variables with a meaning in any platform's form:
+// inputs, and what is no input but belongs there.
+func knownVariables() map[string]bool {
+	known := map[string]bool{
+		"INPUT_ARGS": true, "INPUT_ENTRYPOINT": true, // `with:` of any container action may have these
+		"HSNAP_COMMAND": true, "PLUGIN_COMMAND": true,
+		"HSNAP_TRUNCATED": true, // outputs of an earlier job, from a dotenv file
+	}
+	for _, output := range Outputs() {
+		known["HSNAP_"+strings.ToUpper(strings.ReplaceAll(output.Name, "-", "_"))] = true
+	}
 	for in := range inputs() {
-		d, same := distance(name, in.name()), commonPrefix(name, in.name())
-		if d < least || d == least && same > common {
-			best, least, common = in.name(), d, same
+		for _, platform := range []Platform{GitHub, Woodpecker, Other} {
+			known[platform.variable(in.key)] = true
 		}
 	}
-	if least <= max(2, len(name)/4) {
-		return best, true
-	}
+	return known
+}
+
+// nearest returns the input whose name is the most similar to the one given,
+// and whether they are so similar that it may have been meant.
+func nearest(name string) (best input, alike bool) {
+	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	most := -1.0
 	for in := range inputs() {
-		if len(name) >= 4 && strings.Contains(in.name(), name) {
-			return in.name(), true
+		if s := similarity(name, in.key); s > most {
+			best, most = in, s
 		}
 	}
-	return best, false
+	return best, most >= 0.45 // lable is like labels, event is not like api-endpoint
 }
 
-// commonPrefix returns how many bytes a and b have in common at their beginning.
-func commonPrefix(a, b string) int {
-	for i := range min(len(a), len(b)) {
-		if a[i] != b[i] {
-			return i
+// similarity is the share of their pairs of adjacent characters that two names
+// have in common, from 0 to 1 (Dice's coefficient). Each word counts with its
+// beginning and its end.
+func similarity(a, b string) float64 {
+	a, b = "_"+a+"_", "_"+b+"_"
+	pairs := make(map[string]int)
+	for i := range len(a) - 1 {
+		pairs[a[i:i+2]]++
+	}
+	common := 0
+	for i := range len(b) - 1 {
+		if pairs[b[i:i+2]] > 0 {
+			pairs[b[i:i+2]]--
+			common++
 		}
 	}
-	return min(len(a), len(b))
+	return 2 * float64(common) / float64(len(a)+len(b)-2)
 }
 
-// distance is the Levenshtein distance: how many bytes have to be added,
-// removed or replaced to make b out of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
-}
-
-// tokenVariables yields the variables that the token may be in.
-func tokenVariables() iter.Seq[string] {
-	return slices.Values(inputOf("HCLOUD_TOKEN").variables())
-}
-
-// Tokens returns every value that one of the token's variables has, also those
-// that do not count, so that all output can be cleared of them. It is of use
-// before [Load] and whether Load succeeds or not.
+// Tokens returns every value of the environment that is a token by its
+// variable's name, read or not, so that all output can be cleared of them. It is
+// of use before [Load] and whether Load succeeds or not. A value under 16
+// characters is no token: to mask it would only garble the output.
 func Tokens(env []string) []string {
 	var tokens []string
-	for name := range tokenVariables() {
-		for _, kv := range env {
-			value, ok := strings.CutPrefix(kv, name+"=")
-			value = strings.TrimSpace(value)
-			if ok && value != "" && !slices.Contains(tokens, value) {
-				tokens = append(tokens, value)
-			}
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		value = strings.TrimSpace(value)
+		named := strings.HasSuffix(strings.ReplaceAll(name, "-", "_"), "HCLOUD_TOKEN")
+		if named && len(value) >= 16 && !slices.Contains(tokens, value) {
+			tokens = append(tokens, value)
 		}
 	}
 	return tokens
-}
-
-// lookup is what envconfig reads from: it finds an input under any of its
-// variables, and knows which one it was asked for last.
-type lookup struct {
-	vars variables
-	last input
-	skip map[string]bool // keys of inputs whose mistakes are noted already
-}
-
-var _ envconfig.Lookuper = (*lookup)(nil)
-
-// Lookup implements [envconfig.Lookuper]. What is empty counts as not found, so
-// that the default applies.
-func (l *lookup) Lookup(key string) (string, bool) {
-	l.last = inputOf(key)
-	if l.skip[key] {
-		return "", false
-	}
-	v, ok := l.vars.find(l.last)
-	return v.value, ok
 }

@@ -1,0 +1,56 @@
+package config
+
+import (
+	"encoding/json"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// List holds names, IDs or globs of servers, each once, in the order given.
+type List []string
+
+// EnvDecode accepts entries separated by commas and white space, or a JSON array
+// of strings. Globs are those of [path.Match].
+func (l *List) EnvDecode(value string) error {
+	entries := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+	if strings.HasPrefix(value, "[") && json.Valid([]byte(value)) { // otherwise it begins with a character class
+		entries = nil
+		if json.Unmarshal([]byte(value), &entries) != nil {
+			return refuse(value, `is no JSON array of strings: give one as ["db-1", "web-*"], or the entries alone`)
+		}
+	}
+	*l = nil
+	var wrong mistakes
+	for i, entry := range entries {
+		if slices.Contains(entries[:i], entry) {
+			continue
+		}
+		if problem := checkEntry(entry); problem != "" {
+			wrong.add(entry, problem)
+		}
+		*l = append(*l, entry)
+	}
+	return wrong.err()
+}
+
+// checkEntry returns what is wrong with an entry that can be no name, ID or
+// glob, "" if nothing is. A server's name is a host name.
+func checkEntry(entry string) string {
+	strange := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(`-._*?[]^\`, r)
+	}
+	switch {
+	case strings.HasPrefix(entry, "#"):
+		return "is no name, ID or glob: comments are not accepted"
+	case len(entry) > 1 && strings.ContainsRune("!-", rune(entry[0])):
+		return "is no name, ID or glob: servers to leave out go into exclude"
+	case entry == "", entry == "-", strings.ContainsFunc(entry, strange):
+		return "is no name, ID or glob: give one entry a line, without dashes before it, quotation marks or braces"
+	}
+	if _, err := path.Match(entry, ""); err != nil {
+		return `is no valid glob: accepted are *, ?, [abc], [a-z] and [^a-z], and \ before one of these characters`
+	}
+	return ""
+}
