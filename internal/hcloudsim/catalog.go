@@ -1,6 +1,7 @@
 package hcloudsim
 
 import (
+	"net/http"
 	"strconv"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
@@ -128,4 +129,8 @@ func pricing() schema.Pricing {
 		list.ServerTypes = append(list.ServerTypes, kind)
 	}
 	return list
+}
+
+func (c *call) getPricing() reply {
+	return answer(http.StatusOK, map[string]any{"pricing": pricing()})
 }
