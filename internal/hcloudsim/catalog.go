@@ -54,9 +54,16 @@ var products = []product{
 	{96, "ccx13", 2, 8, 80, "dedicated", "x86", 11.99},
 }
 
+// serverTypeJSON is a server type as the API shows it: its traffic is a matter
+// of the location.
+type serverTypeJSON struct {
+	schema.ServerType
+	IncludedTraffic dropped `json:"included_traffic,omitempty"`
+}
+
 // serverType is the named server type as offered at a location, or one like
 // the smallest for an unknown name.
-func serverType(name, at string) schema.ServerType {
+func serverType(name, at string) serverTypeJSON {
 	found := products[0]
 	found.id, found.name = 999, name
 	for _, p := range products {
@@ -64,7 +71,7 @@ func serverType(name, at string) schema.ServerType {
 			found = p
 		}
 	}
-	return schema.ServerType{
+	return serverTypeJSON{ServerType: schema.ServerType{
 		ID:           found.id,
 		Name:         found.name,
 		Description:  found.name,
@@ -79,7 +86,7 @@ func serverType(name, at string) schema.ServerType {
 		Locations: []schema.ServerTypeLocation{
 			{ID: location(at).ID, Name: at, Recommended: true, Available: true},
 		},
-	}
+	}}
 }
 
 func (p product) price(at string) schema.PricingServerTypePrice {
@@ -99,9 +106,26 @@ func price(net float64) schema.Price {
 	return schema.Price{Net: decimal(net), Gross: decimal(net * (100 + vatPercent) / 100)}
 }
 
+// pricingJSON is the price list as the API shows it.
+type pricingJSON struct {
+	schema.Pricing
+	PrimaryIPs []primaryIPJSON `json:"primary_ips"`
+	Traffic    dropped         `json:"traffic,omitempty"`
+}
+
+type primaryIPJSON struct {
+	Type   string               `json:"type"`
+	Prices []primaryIPPriceJSON `json:"prices"`
+}
+
+type primaryIPPriceJSON struct {
+	schema.PricingPrimaryIPTypePrice
+	Datacenter dropped `json:"datacenter,omitempty"`
+}
+
 // pricing is the price list.
-func pricing() schema.Pricing {
-	list := schema.Pricing{
+func pricing() pricingJSON {
+	list := pricingJSON{Pricing: schema.Pricing{
 		Currency:          "EUR",
 		VATRate:           strconv.Itoa(vatPercent) + ".000000",
 		Image:             schema.PricingImage{PricePerGBMonth: price(0.011)},
@@ -109,14 +133,15 @@ func pricing() schema.Pricing {
 		FloatingIP:        schema.PricingFloatingIP{PriceMonthly: price(3)}, //nolint:staticcheck // deprecated, and still sent
 		ServerBackup:      schema.PricingServerBackup{Percentage: "20.000000"},
 		LoadBalancerTypes: []schema.PricingLoadBalancerType{},
-		Traffic:           schema.PricingTraffic{PricePerTB: price(0)}, //nolint:staticcheck // deprecated, and still sent
-	}
+	}}
 	for _, family := range []string{"ipv4", "ipv6"} {
 		floating := schema.PricingFloatingIPType{Type: family}
-		primary := schema.PricingPrimaryIP{Type: family}
+		primary := primaryIPJSON{Type: family}
 		for _, l := range locations {
 			floating.Prices = append(floating.Prices, schema.PricingFloatingIPTypePrice{Location: l.Name, PriceMonthly: price(3)})
-			primary.Prices = append(primary.Prices, schema.PricingPrimaryIPTypePrice{Location: l.Name, PriceHourly: price(0.0008), PriceMonthly: price(0.5)})
+			primary.Prices = append(primary.Prices, primaryIPPriceJSON{PricingPrimaryIPTypePrice: schema.PricingPrimaryIPTypePrice{
+				Location: l.Name, PriceHourly: price(0.0008), PriceMonthly: price(0.5),
+			}})
 		}
 		list.FloatingIPs = append(list.FloatingIPs, floating)
 		list.PrimaryIPs = append(list.PrimaryIPs, primary)

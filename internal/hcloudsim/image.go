@@ -46,8 +46,16 @@ func (p *project) snapshots() int {
 	return n
 }
 
-// show is the image as the API tells it.
-func (img *image) show() schema.Image {
+// dropped hides a field of hcloud-go's schema that the API no longer sends.
+type dropped = *struct{}
+
+// imageJSON is an image as the API shows it.
+type imageJSON struct {
+	schema.Image
+	Deprecated dropped `json:"deprecated,omitempty"`
+}
+
+func (img *image) show() imageJSON {
 	s := schema.Image{
 		ID:           img.ID,
 		Status:       img.Status,
@@ -74,13 +82,13 @@ func (img *image) show() schema.Image {
 			s.BoundTo = new(img.ServerID)
 		}
 	}
-	return s
+	return imageJSON{Image: s}
 }
 
 // systemImage is the image that servers were made from. It is part of every
 // server and, to keep the listings of a test its own, of no listing.
-func systemImage(kind schema.ServerType) schema.Image {
-	return schema.Image{
+func systemImage(architecture string) imageJSON {
+	return imageJSON{Image: schema.Image{
 		ID:           161547269,
 		Status:       "available",
 		Type:         "system",
@@ -90,10 +98,10 @@ func systemImage(kind schema.ServerType) schema.Image {
 		Created:      new(time.Date(1999, 4, 25, 13, 26, 27, 0, time.UTC)),
 		OSFlavor:     "ubuntu",
 		OSVersion:    new("24.04"),
-		Architecture: kind.Architecture,
+		Architecture: architecture,
 		RapidDeploy:  true,
 		Labels:       map[string]string{},
-	}
+	}}
 }
 
 // own tells whether the image belongs to the project, not to Hetzner.

@@ -120,11 +120,13 @@ func (p *project) snapshot(s *server, description string, labels map[string]stri
 	return img, a
 }
 
-// serverJSON is a server as the API tells it. Unlike schema.Server it can be
+// serverJSON is a server as the API shows it. Unlike schema.Server it can be
 // without an address.
 type serverJSON struct {
 	schema.Server
-	PublicNet publicNetJSON `json:"public_net"`
+	PublicNet  publicNetJSON  `json:"public_net"`
+	ServerType serverTypeJSON `json:"server_type"`
+	Image      imageJSON      `json:"image"`
 }
 
 type publicNetJSON struct {
@@ -150,9 +152,7 @@ func (s *server) show() serverJSON {
 			Status:          s.Status,
 			Created:         s.Created,
 			PrivateNet:      []schema.ServerPrivateNet{},
-			ServerType:      kind,
 			Location:        location(s.Location),
-			Image:           new(systemImage(kind)),
 			Locked:          s.seemsLocked(),
 			IncludedTraffic: includedTraffic,
 			Labels:          orEmpty(s.Labels),
@@ -160,7 +160,9 @@ func (s *server) show() serverJSON {
 			LoadBalancers:   []int64{},
 			PrimaryDiskSize: kind.Disk,
 		},
-		PublicNet: net,
+		PublicNet:  net,
+		ServerType: kind,
+		Image:      systemImage(kind.Architecture),
 	}
 }
 
