@@ -31,6 +31,10 @@ const description = `{
       }
     },
     "/boxes/{id}": {
+      "get": {
+        "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 1}}],
+        "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Box"}}}}}
+      },
       "put": {
         "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 1}}],
         "requestBody": {"required": true, "content": {"application/json": {"schema": {
@@ -38,6 +42,12 @@ const description = `{
         }}}},
         "responses": {"204": {}}
       }
+    },
+    "/boxes/open": {
+      "get": {"responses": {"204": {}}}
+    },
+    "/open": {
+      "get": {"responses": {"200": {}}}
     }
   },
   "components": {"schemas": {"Box": {
@@ -105,10 +115,14 @@ func TestWrap(t *testing.T) {
 		"bad path":            {"PUT", "/v1/boxes/x", `{}`, gone, "parameter id"},
 		"no body":             {"PUT", "/v1/boxes/4", "", gone, "body is missing"},
 		"bad body":            {"PUT", "/v1/boxes/4", `{"name":null}`, gone, "name"},
-		"unknown field":       {"PUT", "/v1/boxes/4", `{"size":1}`, gone, "unknown field size"},
+		"unknown field":       {"PUT", "/v1/boxes/4", `{"size":1}`, gone, "additional properties 'size' not allowed"},
 		"body not wanted":     {"GET", "/v1/boxes?id=1", "{}", good, "unexpected body"},
 		"bad reply":           {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{}`}, "boxes"},
 		"bad reference":       {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{"boxes":[{}]}`}, "made"},
+		"undescribed field":   {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{"boxes":[{"made":null,"size":1}]}`}, "additional properties 'size' not allowed"},
+		"parameter in path":   {"GET", "/v1/boxes/4", "", fixed{200, jsonHeader, `{"made":null}`}, ""},
+		"literal path":        {"GET", "/v1/boxes/open", "", gone, ""},
+		"literal, no prefix":  {"GET", "/boxes/open", "", gone, ""},
 		"bad format":          {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{"boxes":[{"made":"today"}]}`}, "date-time"},
 		"bad JSON":            {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{`}, "body"},
 		"bad content type":    {"GET", "/v1/boxes?id=1", "", fixed{200, nil, `{"boxes":[]}`}, "content type"},
@@ -139,6 +153,48 @@ func TestWrap(t *testing.T) {
 			t.Errorf("%s: %q", name, log.errors)
 		case tt.want != "" && (len(log.errors) != 1 || !strings.Contains(log.errors[0], tt.want)):
 			t.Errorf("%s: errors %q, want one with %q", name, log.errors, tt.want)
+		}
+	}
+}
+
+// The description of today, where it is at hand, is read to its end.
+func TestWholeDescription(t *testing.T) {
+	name := os.Getenv(Variable)
+	if name == "" {
+		t.Skip("no description")
+	}
+	s, err := load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for request, want := range map[string]string{
+		"GET /v1/firewalls/actions":          "GET /firewalls/actions",
+		"GET /firewalls/actions":             "GET /firewalls/actions",
+		"GET /v1/firewalls/7":                "GET /firewalls/{id}",
+		"GET /v1/actions":                    "GET /actions",
+		"POST /v1/servers":                   "POST /servers",
+		"DELETE /v1/servers/7":               "DELETE /servers/{id}",
+		"GET /v1/server_types":               "GET /server_types",
+		"DELETE /v1/primary_ips/7":           "DELETE /primary_ips/{id}",
+		"POST /v1/servers/7/actions/rebuild": "POST /servers/{id}/actions/rebuild",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		if op, _ := s.find(method, path); op == nil || op.name != want {
+			t.Errorf("%s is found as %+v, want %s", request, op, want)
+		}
+	}
+}
+
+func TestBadDescription(t *testing.T) {
+	for name, text := range map[string]string{
+		"no JSON":        `{`,
+		"no object":      `{"paths": 5}`,
+		"bad parameters": `{"paths": {"/a": {"get": {"parameters": 5}}}}`,
+		"bad schema":     `{"paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "blob"}}}}}}}}}`,
+		"bad reference":  `{"paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/nowhere"}}}}}}}}}`,
+	} {
+		if _, err := parse([]byte(text)); err == nil {
+			t.Errorf("%s: no error", name)
 		}
 	}
 }
