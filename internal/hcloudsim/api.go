@@ -1,6 +1,7 @@
 package hcloudsim
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -97,7 +98,30 @@ func (r route) match(path string) (id int64, ok bool) {
 	return id, true
 }
 
-// perform lets a request take effect: limit, token, operation.
+// findRoute returns the operation of a request and the ID in its path, or the
+// refusal of a path or a method that the API doesn't know.
+func findRoute(ex *exchange) (found route, id int64, refusal *reply) {
+	var allowed []string
+	for _, r := range routes {
+		id, ok := r.match(ex.Path)
+		if !ok || !ex.rooted {
+			continue
+		}
+		if r.method == ex.Method {
+			return r, id, nil
+		}
+		allowed = append(allowed, r.method)
+	}
+	if allowed == nil {
+		return route{}, 0, new(refuse(http.StatusNotFound, "not_found", "not found"))
+	}
+	wrong := refuse(http.StatusMethodNotAllowed, "method_not_allowed", "method not allowed")
+	wrong.header.Set("Allow", strings.Join(allowed, ", "))
+	return route{}, 0, &wrong
+}
+
+// perform lets a request take effect: rate limit, path, token, operation. The
+// path comes before the token: a wrong endpoint is not found, whoever asks.
 func (p *project) perform(ex *exchange, f Fault) reply {
 	if !p.limit.take(p.now) || f.Kind == RateLimited {
 		return p.limited(ex)
@@ -105,41 +129,32 @@ func (p *project) perform(ex *exchange, f Fault) reply {
 	if f.Kind == ErrorJSON {
 		return refuse(f.Status, f.Code, f.Message)
 	}
+	r, id, refusal := findRoute(ex)
+	if refusal == nil {
+		refusal = p.authorize(ex)
+	}
+	if refusal != nil {
+		return *refusal
+	}
+	c := &call{p: p, ex: ex, id: id, query: query{values: ex.query}}
+	if f.Kind == ShiftedPage {
+		c.shift = cmp.Or(f.Shift, -1)
+	}
+	return r.serve(c)
+}
+
+// authorize returns the refusal of a token that may not do this.
+func (p *project) authorize(ex *exchange) *reply {
 	readOnly := ex.token == p.opts.ReadOnlyToken
 	switch {
 	case p.revoked || !readOnly && ex.token != p.opts.Token:
-		return refuse(http.StatusUnauthorized, "unauthorized", "unable to authenticate")
+		return new(refuse(http.StatusUnauthorized, "unauthorized", "the token you have provided is invalid"))
 	case readOnly && ex.Method != http.MethodGet && p.opts.OldReadOnlyCode:
-		return refuse(http.StatusUnauthorized, "token_readonly", "token is only allowed to perform GET requests")
+		return new(refuse(http.StatusUnauthorized, "token_readonly", "token is only allowed to perform GET requests"))
 	case readOnly && ex.Method != http.MethodGet:
-		return refuse(http.StatusForbidden, "forbidden", "insufficient permissions for this request")
+		return new(refuse(http.StatusForbidden, "forbidden", "insufficient permissions for this request"))
 	}
-
-	var allowed []string
-	for _, r := range routes {
-		id, ok := r.match(ex.Path)
-		if !ok {
-			continue
-		}
-		if r.method != ex.Method {
-			allowed = append(allowed, r.method)
-			continue
-		}
-		c := &call{p: p, ex: ex, id: id, query: query{values: ex.query}}
-		if f.Kind == ShiftedPage {
-			c.shift = f.Shift
-			if c.shift == 0 {
-				c.shift = -1
-			}
-		}
-		return r.serve(c)
-	}
-	if allowed != nil {
-		r := refuse(http.StatusMethodNotAllowed, "method_not_allowed", "method not allowed")
-		r.header.Set("Allow", strings.Join(allowed, ", "))
-		return r
-	}
-	return refuse(http.StatusNotFound, "not_found", "not found")
+	return nil
 }
 
 // limited is the answer to one request too many. Like Hetzner's it quotes the

@@ -61,12 +61,6 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/actions", "", 422, "invalid_input", "id"},
 		{"GET", "/actions?id=x", "", 422, "invalid_input", "id"},
 		{"GET", "/actions?id=0", "", 422, "invalid_input", "id"},
-		{"GET", "/volumes", "", 404, "not_found", ""},
-		{"GET", "/servers/", "", 404, "not_found", ""},
-		{"GET", "/servers/x", "", 404, "not_found", ""},
-		{"GET", "/servers/0", "", 404, "not_found", ""},
-		{"DELETE", "/servers/5", "", 405, "method_not_allowed", ""},
-		{"GET", create, "", 405, "method_not_allowed", ""},
 	} {
 		g := h.refused(tt.method, tt.path, tt.body, tt.status, tt.code)
 		if g.Header.Get("Content-Type") != "application/json" {
@@ -87,13 +81,60 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A path is judged before the token, and what the simulator doesn't implement is never answered as if it did.
+func TestUnknownPaths(t *testing.T) {
+	c := New(Options{})
+	c.AddServer(Server{ID: 5})
+	h := rude(t, c)
+	for _, token := range []string{DefaultToken, DefaultReadOnlyToken, "wrong", ""} {
+		h.token = token
+		for _, tt := range []struct {
+			method, path string
+			status       int
+			code, allow  string
+		}{
+			{"GET", "/volumes", 404, "not_found", ""},
+			{"GET", "/firewalls", 404, "not_found", ""},
+			{"GET", "/firewalls/actions", 404, "not_found", ""},
+			{"POST", "/firewalls", 404, "not_found", ""},
+			{"GET", "/server_types", 404, "not_found", ""},
+			{"DELETE", "/primary_ips/5", 404, "not_found", ""},
+			{"GET", "/servers/", 404, "not_found", ""},
+			{"GET", "/servers/x", 404, "not_found", ""},
+			{"GET", "/servers/0", 404, "not_found", ""},
+			{"POST", "/servers", 405, "method_not_allowed", "GET"},
+			{"PUT", "/servers/5", 405, "method_not_allowed", "GET"},
+			{"DELETE", "/servers/5", 405, "method_not_allowed", "GET"},
+			{"GET", "/servers/5/actions/create_image", 405, "method_not_allowed", "POST"},
+			{"POST", "/images/6", 405, "method_not_allowed", "GET, PUT, DELETE"},
+		} {
+			body := ""
+			if tt.method != "GET" && tt.method != "DELETE" {
+				body = "{}"
+			}
+			g := h.refused(tt.method, tt.path, body, tt.status, tt.code)
+			if allow := g.Header.Get("Allow"); allow != tt.allow {
+				t.Errorf("%s %s: allowed %q, want %q", tt.method, tt.path, allow, tt.allow)
+			}
+		}
+	}
+	req := rude(t, c).request("GET", "/servers", "")
+	req.URL.Path = "/servers" // without /v1
+	if res, err := h.rt.RoundTrip(req); err != nil || res.StatusCode != 404 {
+		t.Errorf("without /v1: %v, %v", res, err)
+	}
+}
+
 func TestTokens(t *testing.T) {
 	c := New(Options{})
 	c.AddServer(Server{ID: 5})
 	h := rude(t, c)
 	for _, token := range []string{"", "wrong", DefaultToken + "x"} {
 		h.token = token
-		h.refused("GET", "/servers", "", 401, "unauthorized")
+		g := h.refused("GET", "/servers", "", 401, "unauthorized")
+		if g.Error.Message != "the token you have provided is invalid" {
+			t.Errorf("token %q: message %q", token, g.Error.Message)
+		}
 	}
 	req := h.request("GET", "/servers", "")
 	req.Header.Set("Authorization", DefaultToken)

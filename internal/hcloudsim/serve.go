@@ -24,12 +24,13 @@ const FaultHeader = "X-Sim-Fault"
 // exchange is a request under way.
 type exchange struct {
 	Exchange
-	nth   int // of this identity, from zero
-	query url.Values
-	token string
-	body  []byte
-	base  string // scheme and host, for links
-	uri   string // as asked for, with /v1 and query
+	nth    int  // of this identity, from zero
+	rooted bool // the path began with /v1
+	query  url.Values
+	token  string
+	body   []byte
+	base   string // scheme and host, for links
+	uri    string // as asked for, with /v1 and query
 
 	before, after time.Duration // latency
 	correlation   string        // empty: none this time
@@ -117,10 +118,7 @@ func (c *Cloud) done(ex *exchange, status int, correlation string) {
 // arrive records a request and draws its dice.
 func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 	values := r.URL.Query()
-	path, ok := strings.CutPrefix(r.URL.Path, "/v1")
-	if !ok {
-		path = r.URL.Path // which no route knows
-	}
+	path, rooted := strings.CutPrefix(r.URL.Path, "/v1")
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
@@ -131,6 +129,7 @@ func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 	}
 	ex := &exchange{
 		Exchange: Exchange{Method: r.Method, Path: path, Query: values.Encode()},
+		rooted:   rooted,
 		query:    values,
 		token:    token,
 		body:     body,
