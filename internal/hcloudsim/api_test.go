@@ -316,7 +316,17 @@ func TestBadSetupPanics(t *testing.T) {
 func TestPrices(t *testing.T) {
 	h := newClient(t, New(Options{}))
 	g := h.must("GET", "/pricing", "")
-	if !strings.Contains(g.Raw, `"image":{"price_per_gb_month":{"net":"0.0110000000000000","gross":"0.0130900000000000"}}`) {
-		t.Errorf("prices: %s", g.Raw)
+	for _, want := range []string{
+		`"currency":"EUR"`, `"vat_rate":"19.000000"`,
+		`"image":{"price_per_gb_month":{"net":"0.0143000000000000","gross":"0.0170170000000000"}}`,
+		`{"location":"fsn1","price_hourly":{"net":"0.0104006410256410","gross":"0.0123767628205128"},"price_monthly":{"net":"6.4900000000000000","gross":"7.7231000000000000"}`,
+	} {
+		if !strings.Contains(g.Raw, want) {
+			t.Errorf("prices without %s: %s", want, g.Raw)
+		}
+	}
+	h = newClient(t, New(Options{Currency: "USD"}))
+	if g := h.must("GET", "/pricing", ""); !strings.Contains(g.Raw, `"currency":"USD"`) {
+		t.Errorf("another currency: %s", g.Raw)
 	}
 }

@@ -68,6 +68,9 @@ type Options struct {
 	// hour/RateLimit. Zero: 3600.
 	RateLimit int
 
+	// Currency is that of the project's owner. Empty: EUR.
+	Currency string
+
 	// Corrupt may answer a fault for a request, weather that no test has to
 	// plan. It is asked once a request, when no injected fault fires, with dice
 	// of the request's own. Of the fault only Kind, Delay, Shift, Status, Code
@@ -89,6 +92,7 @@ type Cloud struct {
 func New(o Options) *Cloud {
 	o.Token = cmp.Or(o.Token, DefaultToken)
 	o.ReadOnlyToken = cmp.Or(o.ReadOnlyToken, DefaultReadOnlyToken)
+	o.Currency = cmp.Or(o.Currency, "EUR")
 	o.RateLimit = cmp.Or(o.RateLimit, 3600)
 	if o.MaxLatency < o.MinLatency {
 		o.MaxLatency = o.MinLatency
