@@ -11,13 +11,17 @@ func (c *call) listImages() reply {
 	kind := q.oneOf("type", "system", "app", "snapshot", "backup")
 	status := q.oneOf("status", "available", "creating", "unavailable")
 	architecture := q.oneOf("architecture", "x86", "arm")
-	q.oneOf("include_deprecated", "true", "false") // no image of ours is deprecated
+	q.oneOf("include_deprecated", "true", "false")
+	deprecatedToo := q.values.Get("include_deprecated") == "true"
 	boundTo := q.ids("bound_to")
 	name := q.values.Get("name")
 	images := slices.DeleteFunc(c.p.sortedImages(), func(img *image) bool {
 		bound := img.Type == "backup" && slices.Contains(boundTo, img.ServerID)
+		if img.deprecated() && !deprecatedToo || img.withdrawn(c.p.now) {
+			return true
+		}
 		return name != "" && img.Name != name || boundTo != nil && !bound ||
-			!kind(img.Type) || !status(img.Status) || !architecture("x86") || !sel.matches(img.Labels)
+			!kind(img.Type) || !status(img.Status) || !architecture(img.Architecture) || !sel.matches(img.Labels)
 	})
 	sortBy(q, images, orders[*image]{
 		"id":      by(func(img *image) int64 { return img.ID }),

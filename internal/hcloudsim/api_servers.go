@@ -111,6 +111,9 @@ func (c *call) power(command func(*server) *action) reply {
 	return answer(http.StatusCreated, map[string]any{"action": command(s).show(c.p.now)})
 }
 
+// maxUserData is how many bytes of user data the API accepts.
+const maxUserData = 32 << 10
+
 func (c *call) rebuild() reply {
 	if c.p.servers[c.id] == nil {
 		return notFound("server", c.id)
@@ -119,7 +122,9 @@ func (c *call) rebuild() reply {
 	if refusal != nil {
 		return *refusal
 	}
-	b.text("user_data")
+	if data := b.text("user_data"); data != nil && len(*data) > maxUserData {
+		b.errs.add("user_data", "is too long")
+	}
 	idOrName := b.idOrName("image")
 	if b.errs != nil {
 		return invalid(b.errs)
@@ -127,21 +132,28 @@ func (c *call) rebuild() reply {
 	if !c.p.canRebuildFrom(idOrName) {
 		return refuse(http.StatusNotFound, "not_found", "image not found")
 	}
+	if c.p.servers[c.id].Protected {
+		return refuse(http.StatusLocked, "protected", "server rebuild is protected")
+	}
 	s, refusal := c.operation()
 	if refusal != nil {
 		return *refusal
 	}
-	return answer(http.StatusCreated, map[string]any{
-		"action": c.p.rebuild(s).show(c.p.now), "root_password": nil,
-	})
+	content := map[string]any{"action": c.p.rebuild(s).show(c.p.now), "root_password": nil}
+	if s.RootPassword != "" {
+		content["root_password"] = s.RootPassword
+	}
+	return answer(http.StatusCreated, content)
 }
 
-// canRebuildFrom tells whether there is an available image of that ID or name.
+// canRebuildFrom reports whether there is an available image of that ID or,
+// among the system images, of that name.
 func (p *project) canRebuildFrom(idOrName string) bool {
 	for _, img := range p.images {
-		if img.Status == "available" && (idOrName == strconv.FormatInt(img.ID, 10) || idOrName == img.Name) {
+		named := img.Type == "system" && idOrName == img.Name
+		if img.Status == "available" && !img.withdrawn(p.now) && (named || idOrName == strconv.FormatInt(img.ID, 10)) {
 			return true
 		}
 	}
-	return idOrName == "ubuntu-24.04"
+	return idOrName == systemImageName
 }

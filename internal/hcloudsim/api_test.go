@@ -199,6 +199,92 @@ func TestDroppedFields(t *testing.T) {
 	absent("price of a primary IP", ip["prices"].([]any)[0].(object), "datacenter")
 }
 
+// A deprecated image is left out of a listing that doesn't ask for it, and out of every listing once it is withdrawn.
+func TestDeprecatedImages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(Options{})
+		announced := time.Now().UTC()
+		id := c.AddImage(Image{Deprecated: announced, Labels: map[string]string{"a": "b"}})
+		c.AddImage(Image{})
+		server := c.AddServer(Server{})
+		h := newClient(t, c)
+		listed := func(query string, want int) {
+			t.Helper()
+			if n := len(h.must("GET", "/images"+query, "").Images); n != want {
+				t.Errorf("%d images with %q, want %d", n, query, want)
+			}
+		}
+		listed("", 1)
+		listed("?label_selector=a", 0)
+		listed("?include_deprecated=false", 1)
+		listed("?include_deprecated=true", 2)
+		listed("?include_deprecated=true&label_selector=a", 1)
+		path := fmt.Sprint("/images/", id)
+		if d := h.must("GET", path, "").Image.Deprecation; d == nil || !d.Announced.Equal(announced) || !d.UnavailableAfter.Equal(announced.AddDate(0, 0, 90)) {
+			t.Errorf("deprecation %+v", d)
+		}
+		time.Sleep(90 * 24 * time.Hour)
+		listed("?include_deprecated=true", 1)
+		h.must("GET", path, "")
+		h.refused("POST", fmt.Sprintf("/servers/%d/actions/rebuild", server), fmt.Sprintf(`{"image":"%d"}`, id), 404, "not_found")
+	})
+}
+
+func TestArchitecture(t *testing.T) {
+	c := New(Options{})
+	arm := c.AddServer(Server{Type: "cax11"})
+	c.AddImage(Image{ID: 1})
+	c.AddImage(Image{ID: 2, Architecture: "arm"})
+	h := newClient(t, c)
+	made := h.must("POST", fmt.Sprintf("/servers/%d/actions/create_image", arm), createSnapshot).Image
+	if made.Architecture != "arm" {
+		t.Errorf("the snapshot of an arm server is for %s", made.Architecture)
+	}
+	for query, want := range map[string][]int64{"x86": {1}, "arm": {2, made.ID}} {
+		var have []int64
+		for _, img := range h.must("GET", "/images?architecture="+query, "").Images {
+			have = append(have, img.ID)
+		}
+		if diff := cmp.Diff(want, have); diff != "" {
+			t.Errorf("%s: %s", query, diff)
+		}
+	}
+}
+
+func TestServerFields(t *testing.T) {
+	c := New(Options{})
+	plain := c.AddServer(Server{})
+	special := c.AddServer(Server{RescueEnabled: true, ISO: "debian-13.1.0-amd64-netinst.iso", Protected: true})
+	h := newClient(t, c)
+	if s := h.get(fmt.Sprint("/servers/", plain)).Server; s.RescueEnabled || s.ISO != nil || s.Protection.Delete || s.Protection.Rebuild {
+		t.Errorf("plain server: %+v", s)
+	}
+	s := h.get(fmt.Sprint("/servers/", special)).Server
+	if !s.RescueEnabled || s.ISO == nil || s.ISO.Name != "debian-13.1.0-amd64-netinst.iso" || !s.Protection.Delete || !s.Protection.Rebuild {
+		t.Errorf("server: %+v", s)
+	}
+}
+
+func TestRebuild(t *testing.T) {
+	c := New(Options{})
+	c.AddImage(Image{ID: 6, Name: "mine"})
+	c.AddImage(Image{ID: 7, Type: "system", Name: "debian-13"})
+	c.AddImage(Image{ID: 8, Status: "creating"})
+	rebuild := func(s Server) string {
+		return fmt.Sprintf("/servers/%d/actions/rebuild", c.AddServer(s))
+	}
+	h := newClient(t, c)
+	if g := h.must("POST", rebuild(Server{}), `{"image":"6"}`); !strings.Contains(g.Raw, `"root_password":null`) {
+		t.Errorf("a server with a key: %s", g.Raw)
+	}
+	if g := h.must("POST", rebuild(Server{RootPassword: "YItygq1v3GYjjMomLaKc"}), `{"image":"debian-13"}`); !strings.Contains(g.Raw, `"root_password":"YItygq1v3GYjjMomLaKc"`) {
+		t.Errorf("a server without a key: %s", g.Raw)
+	}
+	h.refused("POST", rebuild(Server{}), `{"image":"mine"}`, 404, "not_found") // a name is for system images
+	h.refused("POST", rebuild(Server{}), `{"image":"8"}`, 404, "not_found")
+	h.refused("POST", rebuild(Server{Protected: true}), `{"image":"6"}`, 423, "protected")
+}
+
 func TestLabelsAreReplaced(t *testing.T) {
 	c := New(Options{})
 	id := c.AddImage(Image{Type: "backup", ServerID: 9, ServerName: "gone", Labels: map[string]string{"a": "1", "b": "2"}, Description: "old"})

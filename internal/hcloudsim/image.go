@@ -24,11 +24,17 @@ func (p *project) addImage(spec Image) *image {
 		spec.Created = p.now
 	}
 	spec.Created = wall(spec.Created).Truncate(time.Second)
+	if !spec.Deprecated.IsZero() {
+		spec.Deprecated = wall(spec.Deprecated).Truncate(time.Second)
+	}
 	img := &image{Image: spec, diskGB: 40}
 	if s := p.servers[spec.ServerID]; s != nil {
+		kind := serverType(s.Type, s.Location)
 		img.ServerName = cmp.Or(img.ServerName, s.Name)
-		img.diskGB = float32(serverType(s.Type, s.Location).Disk)
+		img.Architecture = cmp.Or(img.Architecture, kind.Architecture)
+		img.diskGB = float32(kind.Disk)
 	}
+	img.Architecture = cmp.Or(img.Architecture, "x86")
 	p.images[img.ID] = img
 	return img
 }
@@ -44,6 +50,17 @@ func (p *project) snapshots() int {
 		}
 	}
 	return n
+}
+
+func (img *image) deprecated() bool { return !img.Deprecated.IsZero() }
+
+// unavailableAfter is when a deprecated image can no longer be used.
+func (img *image) unavailableAfter() time.Time { return img.Deprecated.AddDate(0, 0, 90) }
+
+// withdrawn reports whether the image's deprecation has run out: it is in no
+// listing any more, and nothing can be made from it.
+func (img *image) withdrawn(now time.Time) bool {
+	return img.deprecated() && !now.Before(img.unavailableAfter())
 }
 
 // dropped hides a field of hcloud-go's schema that the API no longer sends.
@@ -65,10 +82,13 @@ func (img *image) show() imageJSON {
 		Created:      new(img.Created),
 		OSFlavor:     "ubuntu",
 		OSVersion:    new("24.04"),
-		Architecture: "x86",
+		Architecture: img.Architecture,
 		RapidDeploy:  img.Type == "system",
 		Protection:   schema.ImageProtection{Delete: img.Protected},
 		Labels:       img.Labels,
+	}
+	if img.deprecated() {
+		s.Deprecation = &schema.DeprecationInfo{Announced: img.Deprecated, UnavailableAfter: img.unavailableAfter()}
 	}
 	if img.Name != "" {
 		s.Name = new(img.Name)
@@ -85,6 +105,8 @@ func (img *image) show() imageJSON {
 	return imageJSON{Image: s}
 }
 
+const systemImageName = "ubuntu-24.04"
+
 // systemImage is the image that servers were made from. It is part of every
 // server and, to keep the listings of a test its own, of no listing.
 func systemImage(architecture string) imageJSON {
@@ -92,7 +114,7 @@ func systemImage(architecture string) imageJSON {
 		ID:           161547269,
 		Status:       "available",
 		Type:         "system",
-		Name:         new("ubuntu-24.04"),
+		Name:         new(systemImageName),
 		Description:  "Ubuntu 24.04",
 		DiskSize:     5,
 		Created:      new(time.Date(1999, 4, 25, 13, 26, 27, 0, time.UTC)),
@@ -104,5 +126,5 @@ func systemImage(architecture string) imageJSON {
 	}}
 }
 
-// own tells whether the image belongs to the project, not to Hetzner.
+// own reports whether the image belongs to the project, not to Hetzner.
 func (img *image) own() bool { return img.Type == "snapshot" || img.Type == "backup" }

@@ -43,7 +43,7 @@ func (b *payload) idOrName(name string) string {
 	if _, ok := parseID(raw); ok {
 		return raw
 	}
-	if raw == "" {
+	if raw == "" || raw == `""` {
 		b.errs.add(name, "missing")
 		return ""
 	}

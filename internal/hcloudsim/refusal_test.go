@@ -2,6 +2,7 @@ package hcloudsim
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -43,6 +44,8 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/images/7/actions/change_protection", `{"delete":true}`, 422, "unsupported_error", ""},
 		{"POST", "/servers/5/actions/shutdown", `{"now":true}`, 422, "invalid_input", "now"},
 		{"POST", "/servers/5/actions/rebuild", `{}`, 422, "invalid_input", "image"},
+		{"POST", "/servers/5/actions/rebuild", `{"image":""}`, 422, "invalid_input", "image"},
+		{"POST", "/servers/5/actions/rebuild", `{"image":"6","user_data":"` + strings.Repeat("x", 32<<10+1) + `"}`, 422, "invalid_input", "user_data"},
 		{"POST", "/servers/5/actions/rebuild", `{"image":"nope"}`, 404, "not_found", ""},
 		{"GET", "/servers?per_page=51", "", 422, "invalid_input", "per_page"},
 		{"GET", "/servers?per_page=0", "", 422, "invalid_input", "per_page"},

@@ -154,6 +154,9 @@ func (s *server) show() serverJSON {
 			PrivateNet:      []schema.ServerPrivateNet{},
 			Location:        location(s.Location),
 			Locked:          s.seemsLocked(),
+			RescueEnabled:   s.RescueEnabled,
+			ISO:             attachedISO(s.ISO, kind.Architecture),
+			Protection:      schema.ServerProtection{Delete: s.Protected, Rebuild: s.Protected},
 			IncludedTraffic: includedTraffic,
 			Labels:          orEmpty(s.Labels),
 			Volumes:         append([]int64{}, s.Volumes...),
@@ -164,6 +167,14 @@ func (s *server) show() serverJSON {
 		ServerType: kind,
 		Image:      systemImage(kind.Architecture),
 	}
+}
+
+// attachedISO is the public ISO of that name, nil for the empty one.
+func attachedISO(name, architecture string) *schema.ISO {
+	if name == "" {
+		return nil
+	}
+	return &schema.ISO{ID: 4711, Name: name, Description: name, Type: "public", Architecture: new(architecture)}
 }
 
 // reverseName is the name that Hetzner gives an address by default.

@@ -18,6 +18,12 @@ type Server struct {
 	Labels   map[string]string
 	Volumes  []int64
 	Created  time.Time // zero: 30 days ago
+
+	RescueEnabled bool   // the next boot is into the rescue system
+	ISO           string // the name of the attached ISO; empty: none
+	Protected     bool   // against deletion and rebuild
+	RootPassword  string // what a rebuild answers; empty: null, as for a server with an SSH key
+
 	Snapshot SnapshotBehaviour
 	Power    PowerBehaviour
 }
@@ -127,17 +133,22 @@ func (c *Cloud) Servers() []ServerState {
 
 // Image is an image of the project, both to be added and as the truth.
 type Image struct {
-	ID          int64  // zero: the next free one
-	Type        string // empty: snapshot
-	Status      string // empty: available
-	Name        string // of system images only
-	Description string
-	Labels      map[string]string
-	ServerID    int64     // zero: created_from is null
-	ServerName  string    // empty: the server's name, where there is such a server
-	Created     time.Time // zero: now; whole seconds, as in the API
-	SizeGB      float32   // zero: null in the API, as while creating
-	Protected   bool
+	ID           int64  // zero: the next free one
+	Type         string // empty: snapshot
+	Status       string // empty: available
+	Name         string // of system images only
+	Description  string
+	Labels       map[string]string
+	Architecture string    // empty: that of the server, where there is such a server, else x86
+	ServerID     int64     // zero: created_from is null
+	ServerName   string    // empty: the server's name, where there is such a server
+	Created      time.Time // zero: now; whole seconds, as in the API
+	SizeGB       float32   // zero: null in the API, as while creating
+	Protected    bool
+
+	// Deprecated is when the image's deprecation was announced; 90 days later
+	// it becomes unavailable. Zero: it isn't deprecated.
+	Deprecated time.Time
 }
 
 // AddImage adds an image and returns its ID. It panics when the ID is taken.
