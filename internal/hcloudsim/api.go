@@ -31,14 +31,16 @@ func refuse(status int, code, message string) reply {
 
 // invalid refuses an input and names the fields at fault.
 func invalid(errs fieldErrors) reply {
-	names := make([]string, len(errs))
-	for i, e := range errs {
-		names[i] = e.Name
+	message := fmt.Sprintf("invalid input in field '%s': %s", errs[0].Name, strings.Join(errs[0].Messages, ", "))
+	if len(errs) > 1 {
+		names := make([]string, len(errs))
+		for i, e := range errs {
+			names[i] = e.Name
+		}
+		message = fmt.Sprintf("invalid input in fields '%s'", strings.Join(names, "', '"))
 	}
 	return answer(http.StatusUnprocessableEntity, map[string]any{"error": errorContent{
-		Code:    "invalid_input",
-		Message: fmt.Sprintf("invalid input in fields '%s'", strings.Join(names, "', '")),
-		Details: map[string]any{"fields": errs},
+		Code: "invalid_input", Message: message, Details: map[string]any{"fields": errs},
 	}})
 }
 

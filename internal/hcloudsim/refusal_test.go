@@ -78,6 +78,14 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s %s %s: details %s, want field %q", tt.method, tt.path, tt.body, g.Error.Details, tt.field)
 		}
 	}
+	for body, want := range map[string]string{
+		`{"surprise":1}`:              "invalid input in field 'surprise': unknown field",
+		`{"type":"image","labels":5}`: "invalid input in fields 'labels', 'type'",
+	} {
+		if g := h.do("POST", create, body); g.Error.Message != want {
+			t.Errorf("%s: message %q, want %q", body, g.Error.Message, want)
+		}
+	}
 	h.must("GET", "/servers?foo=bar", "") // unknown parameters are ignored
 	if len(c.Images()) != 2 || len(c.Servers()[0].Commands) > 0 || server != 5 || snapshot != 6 {
 		t.Errorf("a refused request took effect: %+v %+v", c.Images(), c.Servers())

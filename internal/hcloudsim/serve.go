@@ -3,7 +3,6 @@ package hcloudsim
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
@@ -155,7 +154,7 @@ func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 	dice := rand.New(rand.NewPCG(opts.Seed, hash.Sum64()))
 	ex.before, ex.after = latency(dice, opts.MinLatency, opts.MaxLatency)
 	if dice.IntN(16) > 0 {
-		ex.correlation = fmt.Sprintf("%016x", dice.Uint64())
+		ex.correlation = strconv.FormatUint(dice.Uint64(), 16) // its length varies
 	}
 	if opts.Corrupt != nil {
 		ex.weather = opts.Corrupt(r, rand.New(rand.NewPCG(^opts.Seed, hash.Sum64())))
