@@ -279,7 +279,7 @@ func pairs(text string) map[string]string {
 
 func (s *scenario) fault(ws words) {
 	kinds := map[string]hcloudsim.FaultKind{}
-	for kind := hcloudsim.LoseAnswerDone; kind <= hcloudsim.Redirect307; kind++ {
+	for kind := hcloudsim.LoseAnswerDone; kind.String() != "unknown"; kind++ {
 		kinds[kind.String()] = kind
 	}
 	kind, ok := kinds[ws.list[1]]

@@ -1,7 +1,6 @@
 package hcloudsim
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -54,7 +53,7 @@ type call struct {
 	ex    *exchange
 	id    int64 // of the resource in the path
 	query query
-	shift int // of the later pages of a listing
+	fault Fault
 }
 
 // route is an operation of the API; {id} in its path stands for an ID.
@@ -138,11 +137,7 @@ func (p *project) perform(ex *exchange, f Fault) reply {
 	if refusal != nil {
 		return *refusal
 	}
-	c := &call{p: p, ex: ex, id: id, query: query{values: ex.query}}
-	if f.Kind == ShiftedPage {
-		c.shift = cmp.Or(f.Shift, -1)
-	}
-	return r.serve(c)
+	return r.serve(&call{p: p, ex: ex, id: id, query: query{values: ex.query}, fault: f})
 }
 
 // authorize returns the refusal of a token that may not do this.

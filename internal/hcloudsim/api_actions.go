@@ -50,7 +50,7 @@ func (c *call) listActions() reply {
 	}
 	shown := []any{}
 	for _, id := range ids[:min(len(ids), actionsAtOnce)] {
-		if a := c.p.actions[id]; a != nil {
+		if a := c.p.actions[id]; a != nil && c.fault.Kind != ForgetActions {
 			shown = append(shown, c.showAction(a))
 		}
 	}

@@ -88,7 +88,11 @@ func (c *call) createImage() reply {
 		description = new(fmt.Sprintf("%s %s", s.Name, c.p.now.Format("2006-01-02 15:04:05")))
 	}
 	img, a := c.p.snapshot(s, *description, labels)
-	return answer(http.StatusCreated, map[string]any{"image": img.show(), "action": a.show(c.p.now)})
+	shown := img.show()
+	if c.fault.Kind == WrongImageID {
+		shown.ID = c.p.oldestImageBut(img)
+	}
+	return answer(http.StatusCreated, map[string]any{"image": shown, "action": a.show(c.p.now)})
 }
 
 func (c *call) shutdown() reply { return c.power(c.p.shutdown) }

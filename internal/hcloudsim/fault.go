@@ -85,6 +85,15 @@ const (
 	NoCorrelation
 	// Redirect307 redirects to the same address. The request is not processed.
 	Redirect307
+	// WrongImageID answers a create with the ID of another image, the oldest
+	// one of the project: the snapshot's labels are then on another image than
+	// the answer names. Without another image the answer stays right.
+	WrongImageID
+	// ForgetActions answers GET /actions with none, whichever were asked for.
+	ForgetActions
+	// UnknownTotal lists as the API does when it doesn't know the total number
+	// of entries: total_entries and last_page are null.
+	UnknownTotal
 )
 
 var faultNames = [...]string{
@@ -105,6 +114,9 @@ var faultNames = [...]string{
 	Hang:            "hang",
 	NoCorrelation:   "no-correlation",
 	Redirect307:     "redirect-307",
+	WrongImageID:    "wrong-image-id",
+	ForgetActions:   "forget-actions",
+	UnknownTotal:    "unknown-total",
 }
 
 // String is the name of the kind as it stands in [Exchange.Fault]; empty for

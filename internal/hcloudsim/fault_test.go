@@ -143,8 +143,8 @@ func TestSpoiltPages(t *testing.T) {
 		for page := range 3 {
 			g := h.must("GET", fmt.Sprintf("/servers?per_page=2&page=%d", page+1), "")
 			all = append(all, serverIDs(g))
-			if g.Meta.Pagination != nil {
-				totals = append(totals, g.Meta.Pagination.TotalEntries)
+			if g.Meta.Pagination != nil && g.Meta.Pagination.TotalEntries != nil {
+				totals = append(totals, *g.Meta.Pagination.TotalEntries)
 			}
 		}
 		return all, totals
@@ -157,6 +157,7 @@ func TestSpoiltPages(t *testing.T) {
 		{Fault{Kind: ShiftedPage, Times: 3}, [][]int64{{1, 2}, {2, 3}, {4, 5}}, []int{5, 6, 6}},
 		{Fault{Kind: ShiftedPage, Times: 3, Shift: 1}, [][]int64{{1, 2}, {4, 5}, nil}, []int{5, 4, 4}},
 		{Fault{Kind: NoPagination, Times: 3}, [][]int64{{1, 2}, {3, 4}, {5}}, nil},
+		{Fault{Kind: UnknownTotal, Times: 3}, [][]int64{{1, 2}, {3, 4}, {5}}, nil},
 	} {
 		c.Inject(tt.fault)
 		all, totals := pages()
@@ -166,6 +167,58 @@ func TestSpoiltPages(t *testing.T) {
 		if diff := cmp.Diff(tt.totals, totals); diff != "" {
 			t.Errorf("%v: totals %s", tt.fault.Kind, diff)
 		}
+	}
+}
+
+func TestUnknownTotal(t *testing.T) {
+	c := New(Options{})
+	c.AddServer(Server{ID: 1})
+	c.AddServer(Server{ID: 2})
+	c.Inject(Fault{Kind: UnknownTotal})
+	g := newClient(t, c).must("GET", "/servers?per_page=1", "")
+	want := `"pagination":{"page":1,"per_page":1,"previous_page":null,"next_page":2,"last_page":null,"total_entries":null}`
+	if !strings.Contains(g.Raw, want) || strings.Contains(g.Header.Get("Link"), "last") {
+		t.Errorf("link %q, want %s in %s", g.Header.Get("Link"), want, g.Raw)
+	}
+}
+
+func TestWrongImageID(t *testing.T) {
+	c := New(Options{})
+	a, b := c.AddServer(Server{}), c.AddServer(Server{})
+	c.Inject(Fault{Kind: WrongImageID, Path: "/servers/*/actions/create_image"})
+	h := newClient(t, c)
+	create := func(server int64) got {
+		return h.must("POST", fmt.Sprintf("/servers/%d/actions/create_image", server), `{"labels":{"of":"me"}}`)
+	}
+	first := create(a).Image.ID // there is no other
+	old := c.AddImage(Image{ID: 7, Labels: map[string]string{"of": "somebody"}})
+	if id := create(b).Image.ID; id != old {
+		t.Errorf("the answer names image %d, want %d", id, old)
+	}
+	var labels []string
+	for _, img := range c.Images() {
+		labels = append(labels, fmt.Sprint(img.ID, " ", img.Labels["of"]))
+	}
+	want := []string{fmt.Sprint(old, " somebody"), fmt.Sprint(first, " me"), fmt.Sprint(first+1, " me")}
+	if diff := cmp.Diff(want, labels); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestForgetActions(t *testing.T) {
+	c := New(Options{})
+	id := c.Lock(c.AddServer(Server{ID: 5}), Lock{Command: "attach_volume"})
+	c.Inject(Fault{Kind: ForgetActions, Path: "/actions", Times: 1})
+	h := newClient(t, c)
+	path := fmt.Sprintf("/actions?id=%d", id)
+	if g := h.must("GET", path, ""); g.Raw != `{"actions":[]}`+"\n" {
+		t.Errorf("forgotten: %s", g.Raw)
+	}
+	if g := h.must("GET", path, ""); len(g.Actions) != 1 {
+		t.Errorf("remembered: %s", g.Raw)
+	}
+	if n := len(h.must("GET", "/servers/5/actions", "").Actions); n != 1 {
+		t.Errorf("%d actions of the server, want 1", n)
 	}
 }
 

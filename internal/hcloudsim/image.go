@@ -41,6 +41,17 @@ func (p *project) addImage(spec Image) *image {
 
 func (p *project) sortedImages() []*image { return sortedValues(p.images) }
 
+// oldestImageBut returns the ID of the oldest image beside img, of img where
+// there is no other.
+func (p *project) oldestImageBut(img *image) int64 {
+	for _, other := range p.sortedImages() {
+		if other != img {
+			return other.ID
+		}
+	}
+	return img.ID
+}
+
 // snapshots counts what Hetzner's limit counts.
 func (p *project) snapshots() int {
 	n := 0
