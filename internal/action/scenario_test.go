@@ -66,11 +66,11 @@ func TestScenarios(t *testing.T) {
 
 // requests counts what was sent.
 func (w *world) requests() string {
-	looks, creates, others := 0, 0, 0
+	reads, creates, others := 0, 0, 0
 	for _, x := range w.cloud.History() {
 		switch {
 		case x.Method == http.MethodGet:
-			looks++
+			reads++
 		case strings.HasSuffix(x.Path, "/create_image"):
 			creates++
 		default:
@@ -78,9 +78,9 @@ func (w *world) requests() string {
 		}
 	}
 	if others == 0 {
-		return fmt.Sprintf("%d reads and %d creates", looks, creates)
+		return fmt.Sprintf("%d reads and %d creates", reads, creates)
 	}
-	return fmt.Sprintf("%d reads, %d creates and %d other changes", looks, creates, others)
+	return fmt.Sprintf("%d reads, %d creates and %d other changes", reads, creates, others)
 }
 
 func golden(t *testing.T, file, got string) {
@@ -202,7 +202,7 @@ func (s *scenario) apply(ws words) {
 	case "lock":
 		s.w.cloud.Lock(s.id(ws.list[1]), hcloudsim.Lock{
 			From: s.duration(ws, "from"), For: s.duration(ws, "for"), Lag: s.duration(ws, "lag"),
-			Command: ws.args["command"], Hidden: ws.args["hidden"] == "true", AfterLooks: s.number(ws, "after-looks"),
+			Command: ws.args["command"], Hidden: ws.args["hidden"] == "true", AfterPolls: s.number(ws, "after-polls"),
 		})
 	case "fault":
 		s.fault(ws)

@@ -47,7 +47,7 @@ func notFound(what string, id int64) reply {
 	return refuse(http.StatusNotFound, "not_found", fmt.Sprintf("%s with ID '%d' not found", what, id))
 }
 
-// call is a request that was let in.
+// call is a request that passed the rate limit and the token.
 type call struct {
 	p     *project
 	ex    *exchange
@@ -155,7 +155,7 @@ func (p *project) authorize(ex *exchange) *reply {
 }
 
 // limited is the answer to one request too many. Like Hetzner's it quotes the
-// beginning of the token, which clients had better not print.
+// beginning of the token, which clients must not print.
 func (p *project) limited(ex *exchange) reply {
 	return refuse(http.StatusTooManyRequests, "rate_limit_exceeded", fmt.Sprintf(
 		"limit of %d requests per hour reached for token '%s...'", p.opts.RateLimit, ex.token[:min(8, len(ex.token))]))

@@ -30,7 +30,7 @@ func (c *call) listServers() reply {
 		return s.show()
 	})
 	for _, s := range shown {
-		c.p.looked(s)
+		c.p.countPoll(s)
 	}
 	return r
 }
@@ -41,13 +41,13 @@ func (c *call) getServer() reply {
 		return notFound("server", c.id)
 	}
 	r := answer(http.StatusOK, map[string]any{"server": s.show()})
-	c.p.looked(s)
+	c.p.countPoll(s)
 	return r
 }
 
-// operation returns the server of a POST, or the refusal where there is none or
-// it is locked.
-func (c *call) operation() (*server, *reply) {
+// unlockedServer returns the server of a POST, or the refusal where there is
+// none or it is locked.
+func (c *call) unlockedServer() (*server, *reply) {
 	s := c.p.servers[c.id]
 	if s == nil {
 		return nil, new(notFound("server", c.id))
@@ -77,7 +77,7 @@ func (c *call) createImage() reply {
 	if b.errs != nil {
 		return invalid(b.errs)
 	}
-	s, refusal := c.operation()
+	s, refusal := c.unlockedServer()
 	if refusal != nil {
 		return *refusal
 	}
@@ -108,7 +108,7 @@ func (c *call) power(command func(*server) *action) reply {
 			return invalid(b.errs)
 		}
 	}
-	s, refusal := c.operation()
+	s, refusal := c.unlockedServer()
 	if refusal != nil {
 		return *refusal
 	}
@@ -139,7 +139,7 @@ func (c *call) rebuild() reply {
 	if c.p.servers[c.id].Protected {
 		return refuse(http.StatusLocked, "protected", "server rebuild is protected")
 	}
-	s, refusal := c.operation()
+	s, refusal := c.unlockedServer()
 	if refusal != nil {
 		return *refusal
 	}

@@ -28,7 +28,7 @@ func TestOperations(t *testing.T) {
 		c.AddImage(Image{Status: "unavailable"})
 		h := newClient(t, c)
 
-		looks := func() {
+		reads := func() {
 			for _, path := range []string{
 				"/servers", "/servers?per_page=1&page=2&sort=name:desc&sort=id&status=running&status=off", "/servers?name=full&label_selector=env%3Dprod",
 				fmt.Sprint("/servers/", full), fmt.Sprintf("/servers/%d/actions", full),
@@ -42,17 +42,17 @@ func TestOperations(t *testing.T) {
 				h.must("GET", fmt.Sprint("/images/", img.ID), "")
 			}
 		}
-		looks()
+		reads()
 		create := fmt.Sprintf("/servers/%d/actions/create_image", full)
 		made := h.must("POST", create, `{"type":"snapshot","description":"x","labels":{"hsnap/series":"nightly"}}`)
 		h.must("POST", fmt.Sprintf("/servers/%d/actions/create_image", failing), `{}`)
 		h.must("POST", fmt.Sprintf("/servers/%d/actions/poweron", off), "")
-		looks()
+		reads()
 		h.must("GET", fmt.Sprintf("/actions?id=%d&id=%d", made.Action.ID, made.Action.ID+1), "")
 		h.must("GET", fmt.Sprint("/actions/", made.Action.ID), "")
 		h.refused("POST", create, createSnapshot, 423, "locked")
 		time.Sleep(time.Minute)
-		looks()
+		reads()
 		h.must("GET", fmt.Sprintf("/actions?id=%d&id=%d", made.Action.ID, made.Action.ID+1), "")
 		h.must("POST", fmt.Sprintf("/servers/%d/actions/shutdown", full), "")
 		time.Sleep(10 * time.Second)
@@ -61,11 +61,11 @@ func TestOperations(t *testing.T) {
 		h.must("POST", fmt.Sprintf("/servers/%d/actions/poweroff", full), "")
 		time.Sleep(10 * time.Second)
 		h.must("POST", fmt.Sprintf("/servers/%d/actions/rebuild", full), `{"image":"ubuntu-24.04"}`)
-		looks()
+		reads()
 		image := fmt.Sprint("/images/", made.Image.ID)
 		h.must("PUT", image, `{"description":"y","labels":{"a":"b"}}`)
 		h.must("POST", image+"/actions/change_protection", `{"delete":true}`)
-		looks()
+		reads()
 		h.refused("DELETE", image, "", 423, "protected")
 		h.must("POST", image+"/actions/change_protection", `{"delete":false}`)
 		h.must("DELETE", image, "")

@@ -55,7 +55,7 @@ const (
 	// DropConnection breaks the connection as soon as the request is there.
 	// It is not processed.
 	DropConnection
-	// RefuseDial lets no connection come about. Over a real network, where the
+	// RefuseDial refuses the connection. Over a real network, where the
 	// connection exists already, it is a DropConnection.
 	RefuseDial
 	// HTML502 is a gateway's answer. The request is not processed.
@@ -179,8 +179,8 @@ func (p *project) faultFor(ex *exchange) Fault {
 			return f.Fault
 		}
 	}
-	if ex.weather != nil {
-		return *ex.weather
+	if ex.random != nil {
+		return *ex.random
 	}
 	return Fault{}
 }
@@ -222,33 +222,11 @@ func (p *project) process(ex *exchange) outcome {
 	if f.Kind != 0 {
 		ex.Fault = f.Kind.String()
 	}
-	out := outcome{fault: f.Kind}
-	switch f.Kind {
-	case DropConnection, LoseAnswerNever:
-		out.ending = severed
+	if out, stopped := p.stop(ex, f); stopped {
 		return out
-	case RefuseDial:
-		out.ending = refused
-		return out
-	case Hang:
-		out.ending = hung
-		return out
-	case LoseAnswerLate:
-		out.ending = severed
-		p.after(f.Delay, func() { p.perform(ex, Fault{}) })
-		return out
-	case HTML502:
-		out.reply = reply{status: http.StatusBadGateway, header: http.Header{"Content-Type": {"text/html"}}}
-		out.body = []byte(gatewayPage)
-		return out
-	case Redirect307:
-		out.reply = reply{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {ex.uri}}}
-		return out
-	default: // the others let the request be processed
 	}
-
-	out.reply = p.perform(ex, f)
-	p.limit.tell(out.header, p.now)
+	out := outcome{fault: f.Kind, reply: p.perform(ex, f)}
+	p.limit.writeTo(out.header, p.now)
 	if ex.correlation != "" && f.Kind != NoCorrelation {
 		out.header.Set("X-Correlation-Id", ex.correlation)
 	}
@@ -262,8 +240,7 @@ func (p *project) process(ex *exchange) outcome {
 		if err != nil {
 			panic(err) // the content is our own
 		}
-		body = append(body, '\n')
-		out.body = body
+		out.body = append(body, '\n')
 		out.header.Set("Content-Type", "application/json")
 	}
 
@@ -285,8 +262,33 @@ func (p *project) process(ex *exchange) outcome {
 	return out
 }
 
-// pretend replaces the body and, where there was an error or nothing to tell,
-// the status: something between the API and the client has lost both.
+// stop returns the outcome of a request whose fault keeps it from being
+// processed, at least for now.
+func (p *project) stop(ex *exchange, f Fault) (out outcome, stopped bool) {
+	out.fault = f.Kind
+	switch f.Kind {
+	case DropConnection, LoseAnswerNever:
+		out.ending = severed
+	case RefuseDial:
+		out.ending = refused
+	case Hang:
+		out.ending = hung
+	case LoseAnswerLate:
+		out.ending = severed
+		p.after(f.Delay, func() { p.perform(ex, Fault{}) })
+	case HTML502:
+		out.reply = reply{status: http.StatusBadGateway, header: http.Header{"Content-Type": {"text/html"}}}
+		out.body = []byte(gatewayPage)
+	case Redirect307:
+		out.reply = reply{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {ex.uri}}}
+	default: // the others let the request be processed
+		return out, false
+	}
+	return out, true
+}
+
+// pretend replaces the body and, where there was an error or no body, the
+// status: something between the API and the client has lost both.
 func (out *outcome) pretend(body []byte) {
 	out.body = body
 	out.header.Set("Content-Type", "application/json")

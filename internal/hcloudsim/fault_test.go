@@ -119,7 +119,7 @@ func TestSpoiltAnswers(t *testing.T) {
 		}
 	}
 
-	// What refuses is spoilt into a success, too.
+	// A refusal becomes a success, too.
 	c.Lock(id, Lock{})
 	c.Inject(Fault{Kind: EmptyObject, Times: 1})
 	if res, body, err := h.send("POST", create, createSnapshot); err != nil || res.StatusCode != 200 || body != "{}\n" {
@@ -344,7 +344,7 @@ func TestFirstFaultDecides(t *testing.T) {
 	}
 }
 
-func TestWeather(t *testing.T) {
+func TestRandomFaults(t *testing.T) {
 	run := func(seed uint64) (have []string) {
 		c := New(Options{Seed: seed, Corrupt: func(r *http.Request, dice *rand.Rand) *Fault {
 			if r.Method == "GET" && dice.IntN(4) == 0 {
@@ -354,7 +354,7 @@ func TestWeather(t *testing.T) {
 		}})
 		h := rude(t, c)
 		for range 50 {
-			_, _, _ = h.send("GET", "/servers", "") // the weather decides what comes of it
+			_, _, _ = h.send("GET", "/servers", "") // the faults decide what comes of it
 		}
 		for _, ex := range c.History() {
 			have = append(have, ex.Fault)
@@ -365,7 +365,7 @@ func TestWeather(t *testing.T) {
 		t.Error(diff)
 	}
 	if cmp.Equal(run(1), run(2)) {
-		t.Error("two seeds have the same weather")
+		t.Error("two seeds have the same faults")
 	}
 }
 

@@ -1,22 +1,28 @@
-// Package hcloudsim simulates the part of the Hetzner Cloud API that taking
-// and thinning out snapshots needs: servers with locks and power, images,
-// actions, prices, the rate limit, and the ways in which answers get lost.
+// Package hcloudsim simulates the part of the Hetzner Cloud API that this
+// project uses: servers with power and locks, images, actions, prices and the
+// rate limit. It also simulates what goes wrong on the way, see [Fault].
 //
-// It serves tests and the demo. It is as strict as the real API: what Hetzner
-// refuses, it refuses with the same status and code, because a test that
-// passes against a lenient fake proves nothing.
+// It serves tests and the demo. A test adds servers and images to a [Cloud],
+// sends requests through [Cloud.Transport] or, over a network, to the Cloud as
+// an [http.Handler], and then compares what the client believes with the truth:
+// [Cloud.Servers], [Cloud.Images], [Cloud.Actions] and [Cloud.History].
 //
-// A [Cloud] owns no goroutine and no timer. Whatever becomes due, such as the
-// end of an action or the release of a lock, is a pending effect, and effects
-// are applied in the order of their due times when the next request is
-// processed or the truth is asked for. Time comes from [time.Now], so inside a
+// It is as strict as the real API: what Hetzner refuses, it refuses with the
+// same status and code, because a test that passes against a lenient fake
+// proves nothing. An operation that it doesn't implement is an unknown path
+// (404) or method (405).
+//
+// A [Cloud] owns no goroutine and no timer. What becomes due later, such as the
+// end of an action or the release of a lock, is a pending effect. Effects are
+// applied in the order of their due times when the next request is processed or
+// the truth is asked for. Time comes from [time.Now], so inside a
 // testing/synctest bubble an hour of waiting takes milliseconds.
 //
-// The same seed gives the same run. Latency, correlation IDs and weather are
-// drawn from the identity of a request (method, path, query, and how often it
-// was seen), never from one generator in order of arrival. With a latency set,
-// no two requests are processed in the same nanosecond, so their order does
-// not depend on the scheduler either.
+// The same seed gives the same run. Latency, correlation IDs and random faults
+// are drawn from the identity of a request (method, path, query, and how often
+// it was seen), never from one generator in order of arrival. With a latency
+// set, no two requests are processed in the same nanosecond, so their order
+// does not depend on the scheduler either.
 //
 // The package never opens a connection, never reads the environment, never
 // logs and keeps no state outside a Cloud.
@@ -71,10 +77,10 @@ type Options struct {
 	// Currency is that of the project's owner. Empty: EUR.
 	Currency string
 
-	// Corrupt may answer a fault for a request, weather that no test has to
-	// plan. It is asked once a request, when no injected fault fires, with dice
-	// of the request's own. Of the fault only Kind, Delay, Shift, Status, Code
-	// and Message count. It must not call the Cloud.
+	// Corrupt may return a fault for a request, so that a test need not plan
+	// each one. It is called once a request, with dice of the request's own;
+	// its fault counts when no injected one fires. Of the fault only Kind,
+	// Delay, Shift, Status, Code and Message count. It must not call the Cloud.
 	Corrupt func(*http.Request, *rand.Rand) *Fault
 }
 

@@ -16,7 +16,7 @@ const (
 )
 
 // fieldErrors collects what is wrong with query parameters or the fields of a
-// body, so that one answer tells all of it.
+// body, so that one answer names all of it.
 type fieldErrors []fieldError
 
 type fieldError struct {
@@ -167,7 +167,7 @@ func list[T, J any](c *call, key string, items []T, show func(T) J) reply {
 	return r
 }
 
-// linkHeader tells the neighbours of a page as RFC 8288 has it.
+// linkHeader links the neighbours of a page in the form of RFC 8288.
 func linkHeader(ex *exchange, meta pagination) string {
 	var links []string
 	add := func(rel string, page int) {

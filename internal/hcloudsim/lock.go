@@ -14,11 +14,11 @@ type hold struct {
 	hidden bool
 	action *action // who holds it; nil: not to be seen
 
-	looks int    // GETs still to show the server before begin is called
-	begin func() // nil: not waiting for looks
+	polls int    // GETs still to show the server before begin is called
+	begin func() // nil: not waiting for polls
 }
 
-// locked tells whether operations on the server are refused.
+// locked reports whether operations on the server are refused.
 func (s *server) locked() bool {
 	return slices.ContainsFunc(s.holds, func(h *hold) bool { return h.begun })
 }
@@ -66,8 +66,8 @@ func (p *project) placeLock(s *server, l Lock) (actionID int64) {
 	}
 	s.holds = append(s.holds, h)
 	switch {
-	case l.AfterLooks > 0:
-		h.looks = l.AfterLooks
+	case l.AfterPolls > 0:
+		h.polls = l.AfterPolls
 		h.begin = func() { p.after(l.From, begin) }
 	case l.From > 0:
 		p.after(l.From, begin)
@@ -77,15 +77,16 @@ func (p *project) placeLock(s *server, l Lock) (actionID int64) {
 	return actionID
 }
 
-// looked notes that an answer has shown the server. What waited for that many
-// looks begins after the answer, so the answer itself does not show it.
-func (p *project) looked(s *server) {
+// countPoll counts an answer that has shown the server. A lock that waited for
+// that many polls begins after the answer, so the answer itself does not show
+// it.
+func (p *project) countPoll(s *server) {
 	for _, h := range s.holds {
-		if h.looks == 0 {
+		if h.polls == 0 {
 			continue
 		}
-		h.looks--
-		if h.looks == 0 {
+		h.polls--
+		if h.polls == 0 {
 			h.begin()
 		}
 	}

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// lockTest is a server whose lock can be looked at from every side.
+// lockTest is a server whose lock is checked from every side.
 type lockTest struct {
 	client
 	id int64
 }
 
 // expect compares the locked flag, whether a create is refused and how many
-// actions are running. It looks at the flag last: that look counts.
+// actions are running. It reads the flag last: that poll counts.
 func (l lockTest) expect(what string, shown, refused bool, running int) {
 	l.t.Helper()
 	g := l.do("POST", fmt.Sprintf("/servers/%d/actions/create_image", l.id), createSnapshot)
@@ -100,19 +100,19 @@ func TestLocks(t *testing.T) {
 			time.Sleep(20 * time.Second)
 			l.expect("over", false, false, 0)
 		},
-		"after looks": func(t *testing.T) {
+		"after polls": func(t *testing.T) {
 			c, l := setup(t)
-			c.Lock(l.id, Lock{AfterLooks: 2, For: time.Minute, Command: "attach_volume"})
-			l.expect("first look", false, false, 0)
+			c.Lock(l.id, Lock{AfterPolls: 2, For: time.Minute, Command: "attach_volume"})
+			l.expect("first poll", false, false, 0)
 			l.must("GET", "/servers?name=other", "")
-			l.expect("second look", false, false, 0)
+			l.expect("second poll", false, false, 0)
 			l.expect("after them", true, true, 1)
 			time.Sleep(time.Minute)
 			l.expect("over", false, false, 0)
 		},
 		"after a listing, a little later": func(t *testing.T) {
 			c, l := setup(t)
-			c.Lock(l.id, Lock{AfterLooks: 1, From: 10 * time.Second, For: time.Minute})
+			c.Lock(l.id, Lock{AfterPolls: 1, From: 10 * time.Second, For: time.Minute})
 			l.must("GET", "/servers", "")
 			l.expect("not yet", false, false, 0)
 			time.Sleep(10 * time.Second)
@@ -133,7 +133,7 @@ func TestLocks(t *testing.T) {
 		"unlocked before it begins": func(t *testing.T) {
 			c, l := setup(t)
 			c.Lock(l.id, Lock{From: time.Minute})
-			c.Lock(l.id, Lock{AfterLooks: 1})
+			c.Lock(l.id, Lock{AfterPolls: 1})
 			c.Unlock(l.id)
 			time.Sleep(time.Hour)
 			l.expect("never", false, false, 0)

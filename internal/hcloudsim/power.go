@@ -9,13 +9,13 @@ func (p *project) shutdown(s *server) *action {
 	a := p.start(p.newActionID(), "shutdown_server", "server", s.ID, 0)
 	p.end(a, "", "")
 	if s.Status == "running" && s.Power.ShutdownAfter >= 0 {
-		p.unlessPowered(s, s.Power.ShutdownAfter, func() { p.wentOff(s) })
+		p.unlessPowered(s, s.Power.ShutdownAfter, func() { p.setOff(s) })
 	}
 	return a
 }
 
-// wentOff notes that a server has gone off.
-func (p *project) wentOff(s *server) {
+// setOff records that a server is now off.
+func (p *project) setOff(s *server) {
 	s.Status = "off"
 	if s.Power.LockAfter > 0 {
 		p.holdFor(s, s.Power.LockAfter)
@@ -32,7 +32,7 @@ func (p *project) switchTo(id int64, status string) {
 
 func (p *project) powerOff(s *server) *action {
 	return p.operate(s, "stop_server", "off", "stopping", s.Power.PowerOffAfter, func() (code, message string) {
-		p.wentOff(s)
+		p.setOff(s)
 		return "", ""
 	})
 }

@@ -33,7 +33,7 @@ type exchange struct {
 
 	before, after time.Duration // latency
 	correlation   string        // empty: none this time
-	weather       *Fault
+	random        *Fault
 }
 
 // ServeHTTP answers a request to the API. As in the real world a request that
@@ -87,7 +87,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.done(ex, out.status, out.header.Get("X-Correlation-Id"))
 	w.WriteHeader(out.status)
-	_, _ = w.Write(sent) // a client that is gone is not our concern
+	_, _ = w.Write(sent) // the client may have gone away
 	if out.ending == cut {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
@@ -157,7 +157,7 @@ func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 		ex.correlation = strconv.FormatUint(dice.Uint64(), 16) // its length varies
 	}
 	if opts.Corrupt != nil {
-		ex.weather = opts.Corrupt(r, rand.New(rand.NewPCG(^opts.Seed, hash.Sum64())))
+		ex.random = opts.Corrupt(r, rand.New(rand.NewPCG(^opts.Seed, hash.Sum64())))
 	}
 	return ex
 }

@@ -28,7 +28,7 @@ type Server struct {
 	Power    PowerBehaviour
 }
 
-// SnapshotBehaviour is how a server's snapshots come about.
+// SnapshotBehaviour is how a server's snapshots are created.
 type SnapshotBehaviour struct {
 	// Duration is the time from acceptance to the action's success. Zero: 45 s.
 	Duration time.Duration
@@ -209,10 +209,10 @@ type Lock struct {
 	// The lock begins From after it was placed and ends For later. A For of
 	// zero never ends.
 	From, For time.Duration
-	// AfterLooks lets the lock come into being only after that many GETs have
-	// shown the server, From after the last of them. It closes the gap between
-	// a look and the create that trusts it.
-	AfterLooks int
+	// AfterPolls lets the lock begin only after that many GETs have shown the
+	// server, From after the last of them: the lock then falls between a poll
+	// and the create that trusts it.
+	AfterPolls int
 	// Command is the command of a running action that shows who holds the
 	// lock. Empty: no action is to be seen.
 	Command string

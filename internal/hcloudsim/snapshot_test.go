@@ -24,20 +24,20 @@ func TestSnapshotLife(t *testing.T) {
 			len(a.Resources) != 1 || a.Resources[0].ID != id || a.Resources[0].Type != "server" {
 			t.Errorf("accepted: %s", made.Raw)
 		}
-		look := func() (got, got) {
+		poll := func() (got, got) {
 			return h.must("GET", fmt.Sprint("/actions/", made.Action.ID), ""), h.must("GET", fmt.Sprint("/images/", made.Image.ID), "")
 		}
 		time.Sleep(30 * time.Second)
-		if a, i := look(); a.Action.Status != "running" || a.Action.Progress != 50 || i.Image.Status != "creating" || !c.Servers()[0].Locked {
+		if a, i := poll(); a.Action.Status != "running" || a.Action.Progress != 50 || i.Image.Status != "creating" || !c.Servers()[0].Locked {
 			t.Errorf("half way: %s %s", a.Raw, i.Raw)
 		}
 		time.Sleep(31 * time.Second)
-		if a, i := look(); a.Action.Status != "success" || a.Action.Progress != 100 || i.Image.Status != "creating" || c.Servers()[0].Locked ||
+		if a, i := poll(); a.Action.Status != "success" || a.Action.Progress != 100 || i.Image.Status != "creating" || c.Servers()[0].Locked ||
 			!a.Action.Finished.Equal(start.Add(time.Minute)) {
 			t.Errorf("action over: %s %s", a.Raw, i.Raw)
 		}
 		time.Sleep(10 * time.Second)
-		if _, i := look(); i.Image.Status != "available" || *i.Image.ImageSize != 3.5 {
+		if _, i := poll(); i.Image.Status != "available" || *i.Image.ImageSize != 3.5 {
 			t.Errorf("available: %s", i.Raw)
 		}
 	})

@@ -196,7 +196,7 @@ func pointer(tokens ...string) string {
 }
 
 // find returns the operation of a request, and the ID in its path. The path may
-// have one segment in front: where the API is rooted is the endpoint's affair.
+// have one segment in front, since the endpoint decides where the API begins.
 func (s *spec) find(method, path string) (op *operation, id string) {
 	have := strings.Split(path, "/")
 	for _, op := range s.operations {

@@ -1,6 +1,6 @@
-// Package speccheck holds HTTP traffic against an OpenAPI 3.1 description. It
-// is for tests: it keeps the simulated Hetzner Cloud honest about the form of
-// its replies, and its clients honest about the form of their requests.
+// Package speccheck checks HTTP requests and replies against an OpenAPI 3.1
+// description. It is for tests: the simulated Hetzner Cloud must send nothing
+// that the description doesn't name, and its clients must not either.
 //
 // The description is not part of this repository. The environment variable
 // HCLOUD_SPEC names it, as JSON; without the variable nothing is checked.
@@ -20,7 +20,7 @@ import (
 // Variable is the environment variable that names the description.
 const Variable = "HCLOUD_SPEC"
 
-// faultHeader marks replies that a simulator has spoilt on purpose.
+// faultHeader marks replies that a simulator has damaged on purpose.
 const faultHeader = "X-Sim-Fault"
 
 // Wrap returns a RoundTripper that passes everything on to rt and reports
