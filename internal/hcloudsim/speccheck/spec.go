@@ -122,7 +122,7 @@ func (s *spec) compile(data []byte) error {
 	if err != nil {
 		return err
 	}
-	closeObjects(document)
+	normalize(document)
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
@@ -139,24 +139,43 @@ func (s *spec) compile(data []byte) error {
 	return nil
 }
 
-// closeObjects forbids fields that the description doesn't name. It leaves that
-// open, yet the API refuses unknown fields of a request, and a field of a reply
-// that is no longer described is one that the API has dropped.
-func closeObjects(node any) {
+// normalize rewrites the schemas below a node into what JSON Schema
+// understands.
+func normalize(node any) {
 	switch node := node.(type) {
 	case map[string]any:
-		if _, ok := node["properties"]; ok && node["additionalProperties"] == nil {
-			node["additionalProperties"] = false
-		}
+		closeObject(node)
+		allowNull(node)
 		for key, child := range node {
 			if key != "allOf" { // its parts don't know each other's fields
-				closeObjects(child)
+				normalize(child)
 			}
 		}
 	case []any:
 		for _, child := range node {
-			closeObjects(child)
+			normalize(child)
 		}
+	}
+}
+
+// closeObject forbids fields that the description doesn't name. It leaves that
+// open, yet the API refuses unknown fields of a request, and a field of a reply
+// that is no longer described is one that the API has dropped.
+func closeObject(schema map[string]any) {
+	if _, ok := schema["properties"]; ok && schema["additionalProperties"] == nil {
+		schema["additionalProperties"] = false
+	}
+}
+
+// allowNull reads OpenAPI 3.0's nullable, which parts of the description still
+// use, and lets an enum have the null that its type allows.
+func allowNull(schema map[string]any) {
+	if kind, ok := schema["type"].(string); ok && schema["nullable"] == true {
+		schema["type"] = []any{kind, "null"}
+	}
+	kinds, _ := schema["type"].([]any)
+	if values, ok := schema["enum"].([]any); ok && slices.Contains(kinds, "null") && !slices.Contains(values, nil) {
+		schema["enum"] = append(values, nil)
 	}
 }
 

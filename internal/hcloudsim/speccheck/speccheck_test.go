@@ -51,7 +51,11 @@ const description = `{
     }
   },
   "components": {"schemas": {"Box": {
-    "type": "object", "required": ["made"], "properties": {"made": {"type": ["string", "null"], "format": "date-time"}}
+    "type": "object", "required": ["made"], "properties": {
+      "made": {"type": ["string", "null"], "format": "date-time"},
+      "owner": {"type": "object", "nullable": true, "properties": {"name": {"type": "string"}}},
+      "lid": {"type": ["string", "null"], "enum": ["flat", "round"]}
+    }
   }}}
 }`
 
@@ -69,6 +73,30 @@ func (f fixed) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return &http.Response{StatusCode: f.status, Header: f.header.Clone(), Body: io.NopCloser(strings.NewReader(f.body)), Request: req}, nil
+}
+
+// errors sends a request that is answered so, and returns what is wrong with
+// either of them.
+func (f fixed) errors(t *testing.T, method, path, body string) []string {
+	t.Helper()
+	log := &errorLog{TB: t}
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://sim.test"+path, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := Wrap(log, f).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := io.ReadAll(res.Body); err != nil || string(raw) != f.body {
+		t.Errorf("%s %s: body %q, %v", method, path, raw, err)
+	}
+	return log.errors
 }
 
 // errorLog is a testing.TB that keeps its errors.
@@ -123,6 +151,9 @@ func TestWrap(t *testing.T) {
 		"parameter in path":   {"GET", "/v1/boxes/4", "", fixed{200, jsonHeader, `{"made":null}`}, ""},
 		"literal path":        {"GET", "/v1/boxes/open", "", gone, ""},
 		"literal, no prefix":  {"GET", "/boxes/open", "", gone, ""},
+		"nullable":            {"GET", "/boxes/4", "", fixed{200, jsonHeader, `{"made":null,"owner":null,"lid":null}`}, ""},
+		"not nullable":        {"GET", "/boxes/4", "", fixed{200, jsonHeader, `{"made":null,"owner":{"name":null}}`}, "owner/name"},
+		"not in an enum":      {"GET", "/boxes/4", "", fixed{200, jsonHeader, `{"made":null,"lid":"square"}`}, "lid"},
 		"bad format":          {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{"boxes":[{"made":"today"}]}`}, "date-time"},
 		"bad JSON":            {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{`}, "body"},
 		"bad content type":    {"GET", "/v1/boxes?id=1", "", fixed{200, nil, `{"boxes":[]}`}, "content type"},
@@ -131,28 +162,12 @@ func TestWrap(t *testing.T) {
 		"bad error reply":     {"GET", "/v1/boxes?id=1", "", fixed{422, jsonHeader, `{}`}, "error"},
 		"number out of range": {"PUT", "/v1/boxes/99999999999999999999", `{}`, gone, "parameter id"},
 	} {
-		log := &errorLog{TB: t}
-		var body io.Reader
-		if tt.body != "" {
-			body = strings.NewReader(tt.body)
-		}
-		req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://sim.test"+tt.path, body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		res, err := Wrap(log, tt.reply).RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if raw, err := io.ReadAll(res.Body); err != nil || string(raw) != tt.reply.body {
-			t.Errorf("%s: body %q, %v", name, raw, err)
-		}
+		errors := tt.reply.errors(t, tt.method, tt.path, tt.body)
 		switch {
-		case tt.want == "" && len(log.errors) > 0:
-			t.Errorf("%s: %q", name, log.errors)
-		case tt.want != "" && (len(log.errors) != 1 || !strings.Contains(log.errors[0], tt.want)):
-			t.Errorf("%s: errors %q, want one with %q", name, log.errors, tt.want)
+		case tt.want == "" && len(errors) > 0:
+			t.Errorf("%s: %q", name, errors)
+		case tt.want != "" && (len(errors) != 1 || !strings.Contains(errors[0], tt.want)):
+			t.Errorf("%s: errors %q, want one with %q", name, errors, tt.want)
 		}
 	}
 }
