@@ -12,6 +12,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// readEverything sends every GET of the API about the two servers and all images.
+func readEverything(c *Cloud, h client, a, b int64) {
+	h.t.Helper()
+	for _, path := range []string{
+		"/servers", "/servers?per_page=1&page=2&sort=name:desc&sort=id&status=running&status=off", "/servers?name=full&label_selector=env%3Dprod",
+		fmt.Sprint("/servers/", a), fmt.Sprintf("/servers/%d/actions", a),
+		fmt.Sprintf("/servers/%d/actions?status=running&sort=finished:desc&sort=command&sort=started:asc&sort=status", b),
+		"/images", "/images?type=snapshot&type=backup&status=available&sort=created:desc&architecture=x86&include_deprecated=true",
+		fmt.Sprintf("/images?bound_to=%d&name=x", a), "/pricing", "/servers?page=99",
+	} {
+		h.must("GET", path, "")
+	}
+	for _, img := range c.Images() {
+		h.must("GET", fmt.Sprint("/images/", img.ID), "")
+	}
+}
+
 // TestOperations walks all operations in all states; the checks of the form
 // are those of the API's description.
 func TestOperations(t *testing.T) {
@@ -19,67 +36,59 @@ func TestOperations(t *testing.T) {
 		c := New(Options{Seed: 1, MinLatency: time.Millisecond, MaxLatency: 50 * time.Millisecond, SnapshotLimit: 3})
 		full := c.AddServer(Server{
 			Name: "full", IPv4: "203.0.113.7", IPv6: "2001:db8::/64", Type: "ccx13", Location: "hel1",
-			Labels: map[string]string{"env": "prod"}, Volumes: []int64{7},
+			Labels: map[string]string{"env": "prod"}, Volumes: []int64{7}, RescueEnabled: true, ISO: "netinst.iso",
 		})
 		failing := c.AddServer(Server{Name: "bare", Type: "odd", Location: "moon1", Snapshot: SnapshotBehaviour{FailCode: "action_failed", FailMessage: "m"}})
 		off := c.AddServer(Server{Name: "off", Status: "off"})
 		c.AddImage(Image{Type: "backup", ServerID: full, SizeGB: 1})
-		c.AddImage(Image{Type: "system", Name: "debian-13", Description: "Debian 13", SizeGB: 1})
+		c.AddImage(Image{Type: "system", Name: "debian-13", Description: "Debian 13", SizeGB: 1, Deprecated: time.Now()})
 		c.AddImage(Image{Status: "unavailable"})
 		h := newClient(t, c)
 
-		reads := func() {
-			for _, path := range []string{
-				"/servers", "/servers?per_page=1&page=2&sort=name:desc&sort=id&status=running&status=off", "/servers?name=full&label_selector=env%3Dprod",
-				fmt.Sprint("/servers/", full), fmt.Sprintf("/servers/%d/actions", full),
-				fmt.Sprintf("/servers/%d/actions?status=running&sort=finished:desc&sort=command&sort=started:asc&sort=status", failing),
-				"/images", "/images?type=snapshot&type=backup&status=available&sort=created:desc&architecture=x86&include_deprecated=true",
-				fmt.Sprintf("/images?bound_to=%d&name=x", full), "/pricing", "/servers?page=99",
-			} {
-				h.must("GET", path, "")
-			}
-			for _, img := range c.Images() {
-				h.must("GET", fmt.Sprint("/images/", img.ID), "")
-			}
-		}
-		reads()
+		readEverything(c, h, full, failing)
 		create := fmt.Sprintf("/servers/%d/actions/create_image", full)
 		made := h.must("POST", create, `{"type":"snapshot","description":"x","labels":{"hsnap/series":"nightly"}}`)
 		h.must("POST", fmt.Sprintf("/servers/%d/actions/create_image", failing), `{}`)
 		h.must("POST", fmt.Sprintf("/servers/%d/actions/poweron", off), "")
-		reads()
+		readEverything(c, h, full, failing)
 		h.must("GET", fmt.Sprintf("/actions?id=%d&id=%d", made.Action.ID, made.Action.ID+1), "")
 		h.must("GET", fmt.Sprint("/actions/", made.Action.ID), "")
 		h.refused("POST", create, createSnapshot, 423, "locked")
 		time.Sleep(time.Minute)
-		reads()
+		readEverything(c, h, full, failing)
 		h.must("GET", fmt.Sprintf("/actions?id=%d&id=%d", made.Action.ID, made.Action.ID+1), "")
-		h.must("POST", fmt.Sprintf("/servers/%d/actions/shutdown", full), "")
-		time.Sleep(10 * time.Second)
-		h.must("POST", fmt.Sprintf("/servers/%d/actions/poweron", full), "")
-		time.Sleep(10 * time.Second)
-		h.must("POST", fmt.Sprintf("/servers/%d/actions/poweroff", full), "")
-		time.Sleep(10 * time.Second)
+		for _, power := range []string{"shutdown", "poweron", "poweroff"} {
+			h.must("POST", fmt.Sprintf("/servers/%d/actions/%s", full, power), "")
+			time.Sleep(10 * time.Second)
+		}
 		h.must("POST", fmt.Sprintf("/servers/%d/actions/rebuild", full), `{"image":"ubuntu-24.04"}`)
-		reads()
+		readEverything(c, h, full, failing)
 		image := fmt.Sprint("/images/", made.Image.ID)
 		h.must("PUT", image, `{"description":"y","labels":{"a":"b"}}`)
 		h.must("POST", image+"/actions/change_protection", `{"delete":true}`)
-		reads()
+		readEverything(c, h, full, failing)
 		h.refused("DELETE", image, "", 423, "protected")
 		h.must("POST", image+"/actions/change_protection", `{"delete":false}`)
 		h.must("DELETE", image, "")
 		h.refused("GET", image, "", 404, "not_found")
-		h.refused("GET", "/actions/99", "", 404, "not_found")
-		h.refused("GET", "/servers/99", "", 404, "not_found")
-		h.refused("GET", "/servers/99/actions", "", 404, "not_found")
-		h.refused("POST", "/servers/99/actions/create_image", "{}", 404, "not_found")
-		c.AddImage(Image{})
-		c.AddImage(Image{})
-		h.refused("POST", fmt.Sprintf("/servers/%d/actions/create_image", off), "{}", 403, "resource_limit_exceeded")
-		h.token = "wrong"
-		h.refused("GET", "/servers", "", 401, "unauthorized")
 	})
+}
+
+// The refusals whose form the API's description describes, too.
+func TestOperationsRefused(t *testing.T) {
+	c := New(Options{SnapshotLimit: 1})
+	c.AddServer(Server{ID: 5})
+	c.AddImage(Image{})
+	h := newClient(t, c)
+	h.refused("GET", "/actions/99", "", 404, "not_found")
+	h.refused("GET", "/servers/99", "", 404, "not_found")
+	h.refused("GET", "/servers/99/actions", "", 404, "not_found")
+	h.refused("POST", "/servers/99/actions/create_image", "{}", 404, "not_found")
+	h.refused("POST", "/servers/5/actions/create_image", "{}", 403, "resource_limit_exceeded")
+	h.refused("POST", "/servers", `{"name":"x","server_type":"cx23","image":"debian-13"}`, 405, "method_not_allowed")
+	h.refused("GET", "/firewalls", "", 404, "not_found")
+	h.token = "wrong"
+	h.refused("GET", "/servers", "", 401, "unauthorized")
 }
 
 func TestPages(t *testing.T) {

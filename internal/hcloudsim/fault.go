@@ -240,7 +240,7 @@ func (p *project) process(ex *exchange) outcome {
 		if err != nil {
 			panic(err) // the content is our own
 		}
-		out.body = append(body, '\n')
+		out.body = slices.Concat(body, []byte("\n"))
 		out.header.Set("Content-Type", "application/json")
 	}
 

@@ -9,72 +9,89 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// powerTest sends power commands to one server.
+type powerTest struct {
+	client
+	id int64
+}
+
+func (p powerTest) do(command string) got {
+	p.t.Helper()
+	return p.must("POST", fmt.Sprintf("/servers/%d/actions/%s", p.id, command), "")
+}
+
+func (p powerTest) expect(status string, locked bool) {
+	p.t.Helper()
+	s := p.get(fmt.Sprint("/servers/", p.id)).Server
+	if s.Status != status || s.Locked != locked {
+		p.t.Errorf("%s, locked %v; want %s, %v", s.Status, s.Locked, status, locked)
+	}
+}
+
+func (p powerTest) expectAction(id int64, status string) {
+	p.t.Helper()
+	if a := p.get(fmt.Sprint("/actions/", id)).Action; a.Status != status {
+		p.t.Errorf("action %+v, want %s", a, status)
+	}
+}
+
 func TestPower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(Options{})
-		id := c.AddServer(Server{})
-		deaf := c.AddServer(Server{Power: PowerBehaviour{ShutdownAfter: -1, PowerOnFails: 1}})
-		h := newClient(t, c)
-		do := func(id int64, command string) got {
-			return h.must("POST", fmt.Sprintf("/servers/%d/actions/%s", id, command), "")
-		}
-		expect := func(id int64, status string, locked bool) {
-			t.Helper()
-			s := h.get(fmt.Sprint("/servers/", id)).Server
-			if s.Status != status || s.Locked != locked {
-				t.Errorf("%s, locked %v; want %s, %v", s.Status, s.Locked, status, locked)
-			}
-		}
-		if a := do(id, "shutdown").Action; a.Status != "success" {
-			t.Errorf("shutdown: %+v", a)
-		}
+		p := powerTest{newClient(t, c), c.AddServer(Server{})}
+		p.expectAction(p.do("shutdown").Action.ID, "success")
 		time.Sleep(7 * time.Second)
-		expect(id, "running", false)
+		p.expect("running", false)
 		time.Sleep(2 * time.Second)
-		expect(id, "off", false)
-		a := do(id, "poweron").Action
-		expect(id, "starting", true)
-		h.refused("POST", fmt.Sprintf("/servers/%d/actions/poweroff", id), "", 423, "locked")
-		time.Sleep(6 * time.Second)
-		expect(id, "running", false)
-		if a := h.get(fmt.Sprint("/actions/", a.ID)).Action; a.Status != "success" || a.Command != "start_server" {
+		p.expect("off", false)
+		a := p.do("poweron").Action
+		if a.Command != "start_server" {
 			t.Errorf("poweron: %+v", a)
 		}
-		if a := do(id, "poweron").Action; a.Status != "success" {
-			t.Errorf("poweron of a running server: %+v", a)
-		}
-		do(deaf, "shutdown")
-		time.Sleep(time.Hour)
-		expect(deaf, "running", false)
-		do(deaf, "poweroff")
-		expect(deaf, "stopping", true)
-		time.Sleep(4 * time.Second)
-		expect(deaf, "off", false)
-		failed := do(deaf, "poweron").Action
+		p.expect("starting", true)
+		p.refused("POST", fmt.Sprintf("/servers/%d/actions/poweroff", p.id), "", 423, "locked")
 		time.Sleep(6 * time.Second)
-		expect(deaf, "off", false)
-		if a := h.get(fmt.Sprint("/actions/", failed.ID)).Action; a.Status != "error" {
-			t.Errorf("failed poweron: %+v", a)
-		}
-		do(deaf, "poweron")
-		time.Sleep(6 * time.Second)
-		expect(deaf, "running", false)
+		p.expect("running", false)
+		p.expectAction(a.ID, "success")
+		p.expectAction(p.do("poweron").Action.ID, "success") // of a running server
 
 		// A server that is on again is not switched off by an old shutdown.
-		do(id, "shutdown")
-		do(id, "poweroff")
+		p.do("shutdown")
+		p.do("poweroff")
 		time.Sleep(3 * time.Second)
-		do(id, "poweron")
+		p.do("poweron")
 		time.Sleep(20 * time.Second)
-		expect(id, "running", false)
+		p.expect("running", false)
 
-		h.must("POST", fmt.Sprintf("/servers/%d/actions/rebuild", id), `{"image":"ubuntu-24.04"}`)
-		expect(id, "rebuilding", true)
+		p.must("POST", fmt.Sprintf("/servers/%d/actions/rebuild", p.id), `{"image":"ubuntu-24.04"}`)
+		p.expect("rebuilding", true)
 		time.Sleep(21 * time.Second)
-		expect(id, "running", false)
+		p.expect("running", false)
 		want := []string{"shutdown_server", "start_server", "start_server", "shutdown_server", "stop_server", "start_server", "rebuild_server"}
 		if diff := cmp.Diff(want, c.Servers()[0].Commands); diff != "" {
 			t.Error(diff)
 		}
+	})
+}
+
+// A guest that ignores the signal, on a server whose first power-on fails.
+func TestPowerTroubles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(Options{})
+		p := powerTest{newClient(t, c), c.AddServer(Server{Power: PowerBehaviour{ShutdownAfter: -1, PowerOnFails: 1}})}
+		p.do("shutdown")
+		time.Sleep(time.Hour)
+		p.expect("running", false)
+		p.do("poweroff")
+		p.expect("stopping", true)
+		time.Sleep(4 * time.Second)
+		p.expect("off", false)
+		failed := p.do("poweron").Action.ID
+		time.Sleep(6 * time.Second)
+		p.expect("off", false)
+		p.expectAction(failed, "error")
+		p.do("poweron")
+		time.Sleep(6 * time.Second)
+		p.expect("running", false)
 	})
 }

@@ -4,20 +4,49 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-func TestRefusals(t *testing.T) {
+// refusal is a request that must be refused.
+type refusal struct {
+	method, path, body string
+	status             int
+	code, field        string // empty field: the answer names none
+}
+
+// refuseAll sends the requests to a project with a server 5, a snapshot 6 and a
+// system image 7, none of which may change.
+func refuseAll(t *testing.T, refusals []refusal) {
+	t.Helper()
 	c := New(Options{})
-	server := c.AddServer(Server{ID: 5})
-	snapshot := c.AddImage(Image{ID: 6})
+	c.AddServer(Server{ID: 5})
+	c.AddImage(Image{ID: 6})
 	c.AddImage(Image{ID: 7, Type: "system", Name: "debian-13"})
+	before := c.Images()
 	h := rude(t, c)
-	create := "/servers/5/actions/create_image"
-	for _, tt := range []struct {
-		method, path, body string
-		status             int
-		code, field        string
-	}{
+	for _, tt := range refusals {
+		g := h.refused(tt.method, tt.path, tt.body, tt.status, tt.code)
+		if g.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s: content type %q", tt.method, tt.path, g.Header.Get("Content-Type"))
+		}
+		var details struct{ Fields []fieldError }
+		if err := json.Unmarshal(g.Error.Details, &details); err != nil {
+			t.Fatal(err)
+		}
+		if tt.field == "" && details.Fields != nil ||
+			tt.field != "" && (len(details.Fields) != 1 || details.Fields[0].Name != tt.field || len(details.Fields[0].Messages) == 0) {
+			t.Errorf("%s %s %s: details %s, want field %q", tt.method, tt.path, tt.body, g.Error.Details, tt.field)
+		}
+	}
+	if diff := cmp.Diff(before, c.Images()); diff != "" || len(c.Servers()[0].Commands) > 0 {
+		t.Errorf("a refused request took effect: %s %+v", diff, c.Servers())
+	}
+}
+
+func TestRefusedCreates(t *testing.T) {
+	const create = "/servers/5/actions/create_image"
+	refuseAll(t, []refusal{
 		{"POST", create, `{"surprise":1}`, 422, "invalid_input", "surprise"},
 		{"POST", create, `{"Type":"snapshot"}`, 422, "invalid_input", "Type"},
 		{"POST", create, `{"type":null}`, 422, "invalid_input", "type"},
@@ -34,6 +63,11 @@ func TestRefusals(t *testing.T) {
 		{"POST", create, `[]`, 400, "json_error", ""},
 		{"POST", create, `{} {}`, 400, "json_error", ""},
 		{"POST", create, `{"type":`, 400, "json_error", ""},
+	})
+}
+
+func TestRefusedChanges(t *testing.T) {
+	refuseAll(t, []refusal{
 		{"PUT", "/images/6", `{"type":"backup"}`, 422, "invalid_input", "type"},
 		{"PUT", "/images/6", `{"name":"x"}`, 422, "invalid_input", "name"},
 		{"PUT", "/images/7", `{"description":"x"}`, 422, "unsupported_error", ""},
@@ -47,6 +81,11 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/servers/5/actions/rebuild", `{"image":""}`, 422, "invalid_input", "image"},
 		{"POST", "/servers/5/actions/rebuild", `{"image":"6","user_data":"` + strings.Repeat("x", 32<<10+1) + `"}`, 422, "invalid_input", "user_data"},
 		{"POST", "/servers/5/actions/rebuild", `{"image":"nope"}`, 404, "not_found", ""},
+	})
+}
+
+func TestRefusedReads(t *testing.T) {
+	refuseAll(t, []refusal{
 		{"GET", "/servers?per_page=51", "", 422, "invalid_input", "per_page"},
 		{"GET", "/servers?per_page=0", "", 422, "invalid_input", "per_page"},
 		{"GET", "/servers?page=0", "", 422, "invalid_input", "page"},
@@ -64,31 +103,22 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/actions", "", 422, "invalid_input", "id"},
 		{"GET", "/actions?id=x", "", 422, "invalid_input", "id"},
 		{"GET", "/actions?id=0", "", 422, "invalid_input", "id"},
-	} {
-		g := h.refused(tt.method, tt.path, tt.body, tt.status, tt.code)
-		if g.Header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s %s: content type %q", tt.method, tt.path, g.Header.Get("Content-Type"))
-		}
-		var details struct{ Fields []fieldError }
-		if err := json.Unmarshal(g.Error.Details, &details); err != nil {
-			t.Fatal(err)
-		}
-		if tt.field == "" && details.Fields != nil ||
-			tt.field != "" && (len(details.Fields) != 1 || details.Fields[0].Name != tt.field || len(details.Fields[0].Messages) == 0) {
-			t.Errorf("%s %s %s: details %s, want field %q", tt.method, tt.path, tt.body, g.Error.Details, tt.field)
-		}
-	}
+	})
+	c := New(Options{})
+	rude(t, c).must("GET", "/servers?foo=bar", "") // unknown parameters are ignored
+}
+
+func TestRefusedFields(t *testing.T) {
+	c := New(Options{})
+	c.AddServer(Server{ID: 5})
+	h := rude(t, c)
 	for body, want := range map[string]string{
 		`{"surprise":1}`:              "invalid input in field 'surprise': unknown field",
 		`{"type":"image","labels":5}`: "invalid input in fields 'labels', 'type'",
 	} {
-		if g := h.do("POST", create, body); g.Error.Message != want {
+		if g := h.do("POST", "/servers/5/actions/create_image", body); g.Error.Message != want {
 			t.Errorf("%s: message %q, want %q", body, g.Error.Message, want)
 		}
-	}
-	h.must("GET", "/servers?foo=bar", "") // unknown parameters are ignored
-	if len(c.Images()) != 2 || len(c.Servers()[0].Commands) > 0 || server != 5 || snapshot != 6 {
-		t.Errorf("a refused request took effect: %+v %+v", c.Images(), c.Servers())
 	}
 }
 
