@@ -2,6 +2,7 @@ package hcloudsim
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -185,14 +186,12 @@ func (p *project) faultFor(ex *exchange) Fault {
 	return Fault{}
 }
 
-const gatewayPage = `<html>
-<head><title>502 Bad Gateway</title></head>
-<body>
-<center><h1>502 Bad Gateway</h1></center>
-<hr><center>nginx</center>
-</body>
-</html>
-`
+// gatewayPage is the HTML with which a gateway answers in the API's place.
+func gatewayPage(status int) (reply, []byte) {
+	title := fmt.Sprintf("%d %s", status, http.StatusText(status))
+	body := fmt.Sprintf("<html>\n<head><title>%s</title></head>\n<body>\n<center><h1>%s</h1></center>\n<hr><center>nginx</center>\n</body>\n</html>\n", title, title)
+	return reply{status: status, header: http.Header{"Content-Type": {"text/html"}}}, []byte(body)
+}
 
 // ending is how an answer ends.
 type ending int
@@ -218,6 +217,10 @@ type outcome struct {
 // is called once for each request, with the state of the time at which the
 // request takes effect.
 func (p *project) process(ex *exchange) outcome {
+	if ex.unsized {
+		page, body := gatewayPage(http.StatusLengthRequired)
+		return outcome{reply: page, body: body}
+	}
 	f := p.faultFor(ex)
 	if f.Kind != 0 {
 		ex.Fault = f.Kind.String()
@@ -277,8 +280,7 @@ func (p *project) stop(ex *exchange, f Fault) (out outcome, stopped bool) {
 		out.ending = severed
 		p.after(f.Delay, func() { p.perform(ex, Fault{}) })
 	case HTML502:
-		out.reply = reply{status: http.StatusBadGateway, header: http.Header{"Content-Type": {"text/html"}}}
-		out.body = []byte(gatewayPage)
+		out.reply, out.body = gatewayPage(http.StatusBadGateway)
 	case Redirect307:
 		out.reply = reply{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {ex.uri}}}
 	default: // the others let the request be processed

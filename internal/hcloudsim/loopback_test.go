@@ -93,3 +93,71 @@ func TestLoopback(t *testing.T) {
 		})
 	}
 }
+
+// unsizedBody is a request body whose length its type doesn't show.
+type unsizedBody struct{ io.Reader }
+
+func (unsizedBody) Close() error { return nil }
+
+// Gateways refuse a change without a Content-Length, even one without a body; the in-process transport sees the same as a
+// server does.
+func TestLengthRequired(t *testing.T) {
+	c := New(Options{})
+	for name, start := range map[string]func(*httptest.Server){
+		"in process": nil,
+		"HTTP/1.1":   (*httptest.Server).Start,
+		"HTTP/2":     func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() },
+	} {
+		url, rt := "http://sim.test", c.Transport()
+		if start != nil {
+			srv := httptest.NewUnstartedServer(c)
+			start(srv)
+			t.Cleanup(srv.Close)
+			url, rt = srv.URL, srv.Client().Transport
+		}
+		id := c.AddServer(Server{Snapshot: SnapshotBehaviour{LockFor: -1}})
+		image := c.AddImage(Image{})
+		create := fmt.Sprintf("/servers/%d/actions/create_image", id)
+		shutdown := fmt.Sprintf("/servers/%d/actions/shutdown", id)
+		for _, tt := range []struct {
+			method, path string
+			body         io.Reader
+			length       int64 // beside what http.NewRequest finds out itself
+			status       int
+		}{
+			{"POST", shutdown, nil, 0, 201},
+			{"POST", shutdown, http.NoBody, 0, 201},
+			{"POST", shutdown, strings.NewReader(""), 0, 201},
+			{"POST", create, strings.NewReader(createSnapshot), 0, 201},
+			{"POST", create, unsizedBody{strings.NewReader(createSnapshot)}, int64(len(createSnapshot)), 201},
+			{"POST", shutdown, unsizedBody{strings.NewReader("")}, 0, 411},
+			{"POST", shutdown, unsizedBody{strings.NewReader("")}, -1, 411},
+			{"POST", create, unsizedBody{strings.NewReader(createSnapshot)}, 0, 411},
+			{"PUT", fmt.Sprint("/images/", image), unsizedBody{strings.NewReader(`{"description":"x"}`)}, 0, 411},
+			{"GET", "/servers", nil, 0, 200},
+			{"DELETE", fmt.Sprint("/images/", image), nil, 0, 204},
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), tt.method, url+"/v1"+tt.path, tt.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.length != 0 {
+				req.ContentLength = tt.length
+			}
+			req.Header.Set("Authorization", "Bearer "+DefaultToken)
+			res, err := rt.RoundTrip(req)
+			if err != nil {
+				t.Fatalf("%s: %s %s: %v", name, tt.method, tt.path, err)
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != tt.status || tt.status == 411 && res.Header.Get("Content-Type") != "text/html" {
+				t.Errorf("%s: %s %s with %T of length %d: %d %s, want %d", name, tt.method, tt.path, tt.body, tt.length, res.StatusCode, res.Header, tt.status)
+			}
+		}
+	}
+	for _, img := range c.Images() {
+		if img.Description == "x" {
+			t.Error("a refused change took effect")
+		}
+	}
+}

@@ -31,6 +31,10 @@ type exchange struct {
 	base   string // scheme and host, for links
 	uri    string // as asked for, with /v1 and query
 
+	// unsized is a change without a Content-Length. Gateways refuse it, even
+	// with an empty body.
+	unsized bool
+
 	before, after time.Duration // latency
 	correlation   string        // empty: none this time
 	random        *Fault
@@ -137,6 +141,7 @@ func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 	}
 	if r.Method == http.MethodPost || r.Method == http.MethodPut {
 		ex.Body = string(body)
+		ex.unsized = r.ContentLength < 0
 	}
 
 	identity := ex.Method + "\x00" + ex.Path + "\x00" + ex.Query
