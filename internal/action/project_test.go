@@ -141,7 +141,7 @@ func build(t *testing.T, seed uint64, mercy mercy) (*world, plan) {
 			lock := hcloudsim.Lock{
 				From: within(0, time.Minute), For: within(time.Second, 4*time.Minute), Lag: within(0, 5*time.Second),
 				Command: []string{"", "change_server_type", "apply_firewall"}[dice.IntN(3)],
-				Hidden:  dice.IntN(4) == 0, AfterLooks: dice.IntN(3),
+				Hidden:  dice.IntN(4) == 0, AfterPolls: dice.IntN(3),
 			}
 			if !mercy.alone {
 				w.cloud.Lock(id, lock)

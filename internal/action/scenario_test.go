@@ -33,44 +33,74 @@ func TestScenarios(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := readScenario(t, file)
-				r := w.run(t)
-				hidesToken(t, r)
-				if w.posts {
-					after := w.post(t, r)
-					r.log += fmt.Sprintf("--- the post step, with the state %v\n%s--- exit %d after %s\n",
-						r.state, after.log, after.code, after.took.Round(time.Second))
-				}
-				golden(t, filepath.Join(dir, "log.txt"), strings.ReplaceAll(r.log, hcloudsim.DefaultToken, "<the token>"))
-				golden(t, filepath.Join(dir, "summary.md"), r.summary)
-				var outputs strings.Builder
-				fmt.Fprintf(&outputs, "exit %d after %s with %s\n", r.code, r.took.Round(time.Second), w.requests())
-				for _, name := range r.order {
-					value := r.outputs[name]
-					if name == "snapshots" {
-						value = strings.ReplaceAll(strings.ReplaceAll(value, `},{`, "},\n  {"), `,"message`, ",\n   \"message")
-					}
-					fmt.Fprintf(&outputs, "%s=%s\n", name, value)
-				}
-				time.Sleep(time.Minute) // for what is still under way
-				for _, s := range w.cloud.Servers() {
-					if len(s.Commands) > 0 {
-						fmt.Fprintf(&outputs, "then %s is %s after %s\n", s.Name, s.Status, strings.Join(s.Commands, ", "))
-					}
-				}
-				golden(t, filepath.Join(dir, "outputs.txt"), outputs.String())
+				s := readScenario(t, file).play(t)
+				golden(t, filepath.Join(dir, "log.txt"), strings.ReplaceAll(s.log.String(), hcloudsim.DefaultToken, "<the token>"))
+				golden(t, filepath.Join(dir, "summary.md"), s.summary.String())
+				golden(t, filepath.Join(dir, "outputs.txt"), s.outputs.String())
 			})
 		})
 	}
 }
 
-// requests counts what was sent.
-func (w *world) requests() string {
-	looks, creates, others := 0, 0, 0
-	for _, x := range w.cloud.History() {
+// story is what the user of a scenario sees.
+type story struct{ log, summary, outputs strings.Builder }
+
+// play runs a scenario to its end, its further runs included.
+func (w *world) play(t *testing.T) *story {
+	t.Helper()
+	s := &story{}
+	r := w.run(t)
+	hidesToken(t, r)
+	if w.posts {
+		after := w.post(t, r)
+		r.log += fmt.Sprintf("--- the post step, with the state %v\n%s--- exit %d after %s\n",
+			r.state, after.log, after.code, after.took.Round(time.Second))
+	}
+	s.add(r, w.cloud.History())
+	for _, after := range w.again {
+		before := len(w.cloud.History())
+		r := w.runAgain(t, after)
+		hidesToken(t, r)
+		s.log.WriteString("--- run again\n")
+		s.outputs.WriteString("--- run again\n")
+		s.summary.WriteString("\n--- run again\n\n")
+		s.add(r, w.cloud.History()[before:])
+	}
+	time.Sleep(time.Minute) // for what is still under way
+	for _, server := range w.cloud.Servers() {
+		if len(server.Commands) > 0 {
+			fmt.Fprintf(&s.outputs, "then %s is %s after %s\n", server.Name, server.Status, strings.Join(server.Commands, ", "))
+		}
+	}
+	for _, image := range w.cloud.Images() {
+		if power, ok := image.Labels["hsnap/power"]; ok {
+			fmt.Fprintf(&s.outputs, "then image %d of %s has hsnap/power=%s\n", image.ID, image.ServerName, power)
+		}
+	}
+	return s
+}
+
+// add adds what one run shows, and how many requests it sent.
+func (s *story) add(r ran, sent []hcloudsim.Exchange) {
+	s.log.WriteString(r.log)
+	s.summary.WriteString(r.summary)
+	fmt.Fprintf(&s.outputs, "exit %d after %s with %s\n", r.code, r.took.Round(time.Second), countRequests(sent))
+	for _, name := range r.order {
+		value := r.outputs[name]
+		if name == "snapshots" {
+			value = strings.ReplaceAll(strings.ReplaceAll(value, `},{`, "},\n  {"), `,"message`, ",\n   \"message")
+		}
+		fmt.Fprintf(&s.outputs, "%s=%s\n", name, value)
+	}
+}
+
+// countRequests counts what was sent.
+func countRequests(sent []hcloudsim.Exchange) string {
+	reads, creates, others := 0, 0, 0
+	for _, x := range sent {
 		switch {
 		case x.Method == http.MethodGet:
-			looks++
+			reads++
 		case strings.HasSuffix(x.Path, "/create_image"):
 			creates++
 		default:
@@ -78,9 +108,9 @@ func (w *world) requests() string {
 		}
 	}
 	if others == 0 {
-		return fmt.Sprintf("%d reads and %d creates", looks, creates)
+		return fmt.Sprintf("%d reads and %d creates", reads, creates)
 	}
-	return fmt.Sprintf("%d reads, %d creates and %d other changes", looks, creates, others)
+	return fmt.Sprintf("%d reads, %d creates and %d other changes", reads, creates, others)
 }
 
 func golden(t *testing.T, file, got string) {
@@ -159,6 +189,15 @@ func parseWords(line string) words {
 	return ws
 }
 
+// time is the second word of a line.
+func (s *scenario) time(ws words) time.Duration {
+	d, err := time.ParseDuration(ws.list[1])
+	if err != nil {
+		s.t.Fatalf("%s: %v", ws.line, err)
+	}
+	return d
+}
+
 func (s *scenario) duration(ws words, key string) time.Duration {
 	if ws.args[key] == "" {
 		return 0
@@ -202,7 +241,7 @@ func (s *scenario) apply(ws words) {
 	case "lock":
 		s.w.cloud.Lock(s.id(ws.list[1]), hcloudsim.Lock{
 			From: s.duration(ws, "from"), For: s.duration(ws, "for"), Lag: s.duration(ws, "lag"),
-			Command: ws.args["command"], Hidden: ws.args["hidden"] == "true", AfterLooks: s.number(ws, "after-looks"),
+			Command: ws.args["command"], Hidden: ws.args["hidden"] == "true", AfterPolls: s.number(ws, "after-polls"),
 		})
 	case "fault":
 		s.fault(ws)
@@ -212,12 +251,17 @@ func (s *scenario) apply(ws words) {
 		s.w.self = s.id(ws.list[1])
 	case "post":
 		s.w.posts = true
-	case "signal":
-		after, err := time.ParseDuration(ws.list[1])
-		if err != nil {
-			s.t.Fatalf("%s: %v", ws.line, err)
+	case "again":
+		pause := time.Duration(0)
+		if len(ws.list) > 1 {
+			pause = s.time(ws)
 		}
-		s.w.signals = append(s.w.signals, signalAt{after, map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}[ws.list[2]]})
+		s.w.again = append(s.w.again, pause)
+	case "kill":
+		s.w.kill = s.time(ws)
+	case "signal":
+		signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
+		s.w.signals = append(s.w.signals, signalAt{s.time(ws), signals[ws.list[2]]})
 	default:
 		s.t.Fatalf("unknown line %q", ws.line)
 	}
@@ -241,6 +285,7 @@ func (s *scenario) server(ws words) {
 			PowerOnAfter: s.duration(ws, "poweron-after"), PowerOnFails: s.number(ws, "poweron-fails"), LockAfter: s.duration(ws, "lock-after"),
 		},
 		Name: ws.list[1], Status: ws.args["status"], IPv4: ws.args["ipv4"], Labels: pairs(ws.args["labels"]),
+		RescueEnabled: ws.args["rescue"] == "true", ISO: ws.args["iso"],
 		Snapshot: hcloudsim.SnapshotBehaviour{
 			Duration: s.duration(ws, "duration"), AvailableAfter: s.duration(ws, "available-after"), LockFor: s.duration(ws, "lock-for"),
 			FailCode: ws.args["fail"], FailMessage: strings.ReplaceAll(ws.args["fail-message"], "_", " "), FailAfter: s.duration(ws, "fail-after"),
@@ -259,9 +304,13 @@ func (s *scenario) image(ws words) {
 	server := s.id(ws.list[1])
 	labels := pairs(ws.args["labels"])
 	labels["hsnap/server-id"] = strconv.FormatInt(server, 10)
+	var deprecated time.Time
+	if ws.args["deprecated"] == "true" {
+		deprecated = time.Now()
+	}
 	for i := range max(1, s.number(ws, "times")) {
 		s.w.cloud.AddImage(hcloudsim.Image{
-			ServerID: server, Labels: labels, Description: ws.args["description"], Status: ws.args["status"], SizeGB: 2.5,
+			ServerID: server, Deprecated: deprecated, Labels: labels, Description: ws.args["description"], Status: ws.args["status"], SizeGB: 2.5,
 			Created: time.Now().Add(-s.duration(ws, "age") * time.Duration(i+1)), Protected: ws.args["protected"] == "true",
 		})
 	}
@@ -279,7 +328,7 @@ func pairs(text string) map[string]string {
 
 func (s *scenario) fault(ws words) {
 	kinds := map[string]hcloudsim.FaultKind{}
-	for kind := hcloudsim.LoseAnswerDone; kind <= hcloudsim.Redirect307; kind++ {
+	for kind := hcloudsim.LoseAnswerDone; kind.String() != "unknown"; kind++ {
 		kinds[kind.String()] = kind
 	}
 	kind, ok := kinds[ws.list[1]]
@@ -302,10 +351,6 @@ func (s *scenario) fault(ws words) {
 }
 
 func (s *scenario) at(ws words) {
-	after, err := time.ParseDuration(ws.list[1])
-	if err != nil {
-		s.t.Fatalf("%s: %v", ws.line, err)
-	}
 	acts := map[string]func(*hcloudsim.Cloud){
 		"revoke":        func(c *hcloudsim.Cloud) { c.Revoke() },
 		"spend":         func(c *hcloudsim.Cloud) { c.Spend(s.number(ws, "requests")) },
@@ -322,5 +367,5 @@ func (s *scenario) at(ws words) {
 	if !ok {
 		s.t.Fatalf("unknown act in %q", ws.line)
 	}
-	s.w.cloud.At(after, act)
+	s.w.cloud.At(s.time(ws), act)
 }

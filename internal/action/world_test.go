@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,8 +31,11 @@ type world struct {
 	seed    uint64
 	dir     string // for the files that the runner hands over
 	check   func(http.RoundTripper) http.RoundTripper
-	self    int64 // the server that the program runs on, by Hetzner's metadata service; 0: elsewhere
-	posts   bool  // a scenario goes on with the post step
+	self    int64           // the server that the program runs on, by Hetzner's metadata service; 0: elsewhere
+	posts   bool            // a scenario goes on with the post step
+	kill    time.Duration   // when the process is killed; 0: never
+	again   []time.Duration // a scenario runs the program again, each so long after the run before
+	runs    int             // how many runs of the workflow were before this one
 }
 
 // network is the simulated API, and the metadata service beside it.
@@ -109,11 +113,21 @@ func (w *world) run(t *testing.T) ran { return w.runAs(t, "/hsnap-action") }
 
 // post runs the program as the post step of the step that has run.
 func (w *world) post(t *testing.T, r ran) ran {
-	w.signals = nil
+	w.signals, w.kill = nil, 0
 	for name, value := range r.state {
 		w.env["STATE_"+name] = value
 	}
 	return w.runAs(t, "/hsnap-post")
+}
+
+// runAgain runs the program as the workflow's next run does.
+func (w *world) runAgain(t *testing.T, after time.Duration) ran {
+	time.Sleep(after)
+	w.signals, w.kill = nil, 0
+	w.runs++
+	w.env["GITHUB_RUN_ID"], w.env["GITHUB_RUN_NUMBER"] = strconv.Itoa(8123456789+w.runs), strconv.Itoa(7+w.runs)
+	maps.DeleteFunc(w.env, func(name, _ string) bool { return strings.HasPrefix(name, "STATE_") })
+	return w.run(t)
 }
 
 func (w *world) runAs(t *testing.T, program string) ran {
@@ -155,17 +169,20 @@ func (w *world) runAs(t *testing.T, program string) ran {
 			}
 		}()
 	}
+	kill := killLater(w.kill, []string{output, summary, state}, signals, over)
 	var log logWriter
 	start := time.Now()
 	p := action.Process{
-		Args: []string{program}, Version: "test", Out: &log, Signals: signals,
-		Transport: network{w.check(w.cloud.Transport()), w.self},
-		Rand:      rand.NewChaCha8([32]byte{byte(w.seed), byte(w.seed >> 8), byte(w.seed >> 16)}),
+		Args: []string{program}, Version: "test", Out: killableWriter{&log, kill}, Signals: signals,
+		Transport: killableNetwork{network{w.check(w.cloud.Transport()), w.self}, kill},
+		Rand:      rand.NewChaCha8([32]byte{byte(w.seed), byte(w.seed >> 8), byte(w.seed >> 16), byte(w.runs)}),
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		p.Env = append(p.Env, name+"="+env[name])
 	}
-	r := ran{code: p.Main(t.Context()), took: time.Since(start)}
+	var r ran
+	code := p.Main(t.Context())
+	r.code, r.took = kill.finish(t, code, time.Since(start))
 	r.log, r.selected = log.text.String(), log.selected
 	r.outputs, r.order = readOutputs(t, output)
 	r.summary = read(t, summary)

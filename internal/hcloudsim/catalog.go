@@ -1,15 +1,18 @@
 package hcloudsim
 
 import (
+	"math/big"
+	"net/http"
 	"strconv"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 )
 
-// The catalog is what Hetzner sells: locations, server types and prices. The
-// figures are plausible, in EUR, and not kept up to date.
+// The catalog is what Hetzner sells: locations, server types and prices, as of
+// spring 2026. The figures are plausible, not a reference.
 
 const (
+	snapshotPrice   = "0.0143" // net, a GB and month
 	vatPercent      = 19
 	includedTraffic = 20 << 40 // bytes a month
 )
@@ -41,21 +44,28 @@ type product struct {
 	disk    int     // GB
 	cpu     string
 	arch    string
-	monthly float64 // net
+	monthly string // net
 }
 
 var products = []product{
-	{114, "cx23", 2, 4, 40, "shared", "x86", 2.99},
-	{115, "cx33", 4, 8, 80, "shared", "x86", 4.99},
-	{116, "cx43", 8, 16, 160, "shared", "x86", 8.99},
-	{109, "cpx22", 2, 4, 80, "shared", "x86", 5.99},
-	{45, "cax11", 2, 4, 40, "shared", "arm", 3.29},
-	{96, "ccx13", 2, 8, 80, "dedicated", "x86", 11.99},
+	{114, "cx23", 2, 4, 40, "shared", "x86", "3.99"},
+	{115, "cx33", 4, 8, 80, "shared", "x86", "6.49"},
+	{116, "cx43", 8, 16, 160, "shared", "x86", "11.99"},
+	{109, "cpx22", 2, 4, 80, "shared", "x86", "7.99"},
+	{45, "cax11", 2, 4, 40, "shared", "arm", "4.49"},
+	{96, "ccx13", 2, 8, 80, "dedicated", "x86", "15.99"},
+}
+
+// serverTypeJSON is a server type as the API shows it: its traffic is a matter
+// of the location.
+type serverTypeJSON struct {
+	schema.ServerType
+	IncludedTraffic dropped `json:"included_traffic,omitempty"`
 }
 
 // serverType is the named server type as offered at a location, or one like
 // the smallest for an unknown name.
-func serverType(name, at string) schema.ServerType {
+func serverType(name, at string) serverTypeJSON {
 	found := products[0]
 	found.id, found.name = 999, name
 	for _, p := range products {
@@ -63,7 +73,7 @@ func serverType(name, at string) schema.ServerType {
 			found = p
 		}
 	}
-	return schema.ServerType{
+	return serverTypeJSON{ServerType: schema.ServerType{
 		ID:           found.id,
 		Name:         found.name,
 		Description:  found.name,
@@ -78,44 +88,77 @@ func serverType(name, at string) schema.ServerType {
 		Locations: []schema.ServerTypeLocation{
 			{ID: location(at).ID, Name: at, Recommended: true, Available: true},
 		},
-	}
+	}}
 }
 
 func (p product) price(at string) schema.PricingServerTypePrice {
 	return schema.PricingServerTypePrice{
 		Location:          at,
-		PriceHourly:       price(p.monthly / 624),
+		PriceHourly:       hourly(p.monthly),
 		PriceMonthly:      price(p.monthly),
 		IncludedTraffic:   includedTraffic,
-		PricePerTBTraffic: price(1),
+		PricePerTBTraffic: price("1"),
 	}
 }
 
 // price is a net price with its gross, written with as many digits as the API
 // does.
-func price(net float64) schema.Price {
-	decimal := func(f float64) string { return strconv.FormatFloat(f, 'f', 16, 64) }
-	return schema.Price{Net: decimal(net), Gross: decimal(net * (100 + vatPercent) / 100)}
+func price(net string) schema.Price { return taxed(decimal(net)) }
+
+// hourly is the price of an hour: the month's is a cap that 26 days reach.
+func hourly(monthly string) schema.Price {
+	return taxed(new(big.Rat).Quo(decimal(monthly), big.NewRat(26*24, 1)))
+}
+
+func taxed(net *big.Rat) schema.Price {
+	gross := new(big.Rat).Mul(net, big.NewRat(100+vatPercent, 100))
+	return schema.Price{Net: net.FloatString(16), Gross: gross.FloatString(16)}
+}
+
+func decimal(text string) *big.Rat {
+	r, ok := new(big.Rat).SetString(text)
+	if !ok {
+		panic("hcloudsim: no decimal: " + text)
+	}
+	return r
+}
+
+// pricingJSON is the price list as the API shows it.
+type pricingJSON struct {
+	schema.Pricing
+	PrimaryIPs []primaryIPJSON `json:"primary_ips"`
+	Traffic    dropped         `json:"traffic,omitempty"`
+}
+
+type primaryIPJSON struct {
+	Type   string               `json:"type"`
+	Prices []primaryIPPriceJSON `json:"prices"`
+}
+
+type primaryIPPriceJSON struct {
+	schema.PricingPrimaryIPTypePrice
+	Datacenter dropped `json:"datacenter,omitempty"`
 }
 
 // pricing is the price list.
-func pricing() schema.Pricing {
-	list := schema.Pricing{
-		Currency:          "EUR",
+func pricing(currency string) pricingJSON {
+	list := pricingJSON{Pricing: schema.Pricing{
+		Currency:          currency,
 		VATRate:           strconv.Itoa(vatPercent) + ".000000",
-		Image:             schema.PricingImage{PricePerGBMonth: price(0.011)},
-		Volume:            schema.PricingVolume{PricePerGBPerMonth: price(0.044)},
-		FloatingIP:        schema.PricingFloatingIP{PriceMonthly: price(3)}, //nolint:staticcheck // deprecated, and still sent
+		Image:             schema.PricingImage{PricePerGBMonth: price(snapshotPrice)},
+		Volume:            schema.PricingVolume{PricePerGBPerMonth: price("0.0572")},
+		FloatingIP:        schema.PricingFloatingIP{PriceMonthly: price("3")}, //nolint:staticcheck // deprecated, and still sent
 		ServerBackup:      schema.PricingServerBackup{Percentage: "20.000000"},
 		LoadBalancerTypes: []schema.PricingLoadBalancerType{},
-		Traffic:           schema.PricingTraffic{PricePerTB: price(0)}, //nolint:staticcheck // deprecated, and still sent
-	}
+	}}
 	for _, family := range []string{"ipv4", "ipv6"} {
 		floating := schema.PricingFloatingIPType{Type: family}
-		primary := schema.PricingPrimaryIP{Type: family}
+		primary := primaryIPJSON{Type: family}
 		for _, l := range locations {
-			floating.Prices = append(floating.Prices, schema.PricingFloatingIPTypePrice{Location: l.Name, PriceMonthly: price(3)})
-			primary.Prices = append(primary.Prices, schema.PricingPrimaryIPTypePrice{Location: l.Name, PriceHourly: price(0.0008), PriceMonthly: price(0.5)})
+			floating.Prices = append(floating.Prices, schema.PricingFloatingIPTypePrice{Location: l.Name, PriceMonthly: price("3")})
+			primary.Prices = append(primary.Prices, primaryIPPriceJSON{PricingPrimaryIPTypePrice: schema.PricingPrimaryIPTypePrice{
+				Location: l.Name, PriceHourly: price("0.0008"), PriceMonthly: price("0.5"),
+			}})
 		}
 		list.FloatingIPs = append(list.FloatingIPs, floating)
 		list.PrimaryIPs = append(list.PrimaryIPs, primary)
@@ -128,4 +171,8 @@ func pricing() schema.Pricing {
 		list.ServerTypes = append(list.ServerTypes, kind)
 	}
 	return list
+}
+
+func (c *call) getPricing() reply {
+	return answer(http.StatusOK, map[string]any{"pricing": pricing(c.p.opts.Currency)})
 }

@@ -33,7 +33,7 @@ func busyRun(t *testing.T, seed uint64) (history []Exchange, images []Image) {
 		for i := range 20 {
 			id := c.AddServer(Server{Snapshot: SnapshotBehaviour{Duration: time.Duration(i+1) * time.Second}})
 			c.Lock(id, Lock{For: time.Duration(i) * 700 * time.Millisecond, Command: "attach_volume"})
-			c.Lock(id, Lock{AfterLooks: 3, For: 2 * time.Second})
+			c.Lock(id, Lock{AfterPolls: 3, For: 2 * time.Second})
 			ids = append(ids, id)
 		}
 		h := rude(t, c)

@@ -2,6 +2,7 @@ package hcloudsim
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -55,7 +56,7 @@ const (
 	// DropConnection breaks the connection as soon as the request is there.
 	// It is not processed.
 	DropConnection
-	// RefuseDial lets no connection come about. Over a real network, where the
+	// RefuseDial refuses the connection. Over a real network, where the
 	// connection exists already, it is a DropConnection.
 	RefuseDial
 	// HTML502 is a gateway's answer. The request is not processed.
@@ -85,6 +86,15 @@ const (
 	NoCorrelation
 	// Redirect307 redirects to the same address. The request is not processed.
 	Redirect307
+	// WrongImageID answers a create with the ID of another image, the oldest
+	// one of the project: the snapshot's labels are then on another image than
+	// the answer names. Without another image the answer stays right.
+	WrongImageID
+	// ForgetActions answers GET /actions with none, whichever were asked for.
+	ForgetActions
+	// UnknownTotal lists as the API does when it doesn't know the total number
+	// of entries: total_entries and last_page are null.
+	UnknownTotal
 )
 
 var faultNames = [...]string{
@@ -105,6 +115,9 @@ var faultNames = [...]string{
 	Hang:            "hang",
 	NoCorrelation:   "no-correlation",
 	Redirect307:     "redirect-307",
+	WrongImageID:    "wrong-image-id",
+	ForgetActions:   "forget-actions",
+	UnknownTotal:    "unknown-total",
 }
 
 // String is the name of the kind as it stands in [Exchange.Fault]; empty for
@@ -167,20 +180,18 @@ func (p *project) faultFor(ex *exchange) Fault {
 			return f.Fault
 		}
 	}
-	if ex.weather != nil {
-		return *ex.weather
+	if ex.random != nil {
+		return *ex.random
 	}
 	return Fault{}
 }
 
-const gatewayPage = `<html>
-<head><title>502 Bad Gateway</title></head>
-<body>
-<center><h1>502 Bad Gateway</h1></center>
-<hr><center>nginx</center>
-</body>
-</html>
-`
+// gatewayPage is the HTML with which a gateway answers in the API's place.
+func gatewayPage(status int) (reply, []byte) {
+	title := fmt.Sprintf("%d %s", status, http.StatusText(status))
+	body := fmt.Sprintf("<html>\n<head><title>%s</title></head>\n<body>\n<center><h1>%s</h1></center>\n<hr><center>nginx</center>\n</body>\n</html>\n", title, title)
+	return reply{status: status, header: http.Header{"Content-Type": {"text/html"}}}, []byte(body)
+}
 
 // ending is how an answer ends.
 type ending int
@@ -206,37 +217,19 @@ type outcome struct {
 // is called once for each request, with the state of the time at which the
 // request takes effect.
 func (p *project) process(ex *exchange) outcome {
+	if ex.unsized {
+		page, body := gatewayPage(http.StatusLengthRequired)
+		return outcome{reply: page, body: body}
+	}
 	f := p.faultFor(ex)
 	if f.Kind != 0 {
 		ex.Fault = f.Kind.String()
 	}
-	out := outcome{fault: f.Kind}
-	switch f.Kind {
-	case DropConnection, LoseAnswerNever:
-		out.ending = severed
+	if out, stopped := p.stop(ex, f); stopped {
 		return out
-	case RefuseDial:
-		out.ending = refused
-		return out
-	case Hang:
-		out.ending = hung
-		return out
-	case LoseAnswerLate:
-		out.ending = severed
-		p.after(f.Delay, func() { p.perform(ex, Fault{}) })
-		return out
-	case HTML502:
-		out.reply = reply{status: http.StatusBadGateway, header: http.Header{"Content-Type": {"text/html"}}}
-		out.body = []byte(gatewayPage)
-		return out
-	case Redirect307:
-		out.reply = reply{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {ex.uri}}}
-		return out
-	default: // the others let the request be processed
 	}
-
-	out.reply = p.perform(ex, f)
-	p.limit.tell(out.header, p.now)
+	out := outcome{fault: f.Kind, reply: p.perform(ex, f)}
+	p.limit.writeTo(out.header, p.now)
 	if ex.correlation != "" && f.Kind != NoCorrelation {
 		out.header.Set("X-Correlation-Id", ex.correlation)
 	}
@@ -250,8 +243,7 @@ func (p *project) process(ex *exchange) outcome {
 		if err != nil {
 			panic(err) // the content is our own
 		}
-		body = append(body, '\n')
-		out.body = body
+		out.body = slices.Concat(body, []byte("\n"))
 		out.header.Set("Content-Type", "application/json")
 	}
 
@@ -273,8 +265,32 @@ func (p *project) process(ex *exchange) outcome {
 	return out
 }
 
-// pretend replaces the body and, where there was an error or nothing to tell,
-// the status: something between the API and the client has lost both.
+// stop returns the outcome of a request whose fault keeps it from being
+// processed, at least for now.
+func (p *project) stop(ex *exchange, f Fault) (out outcome, stopped bool) {
+	out.fault = f.Kind
+	switch f.Kind {
+	case DropConnection, LoseAnswerNever:
+		out.ending = severed
+	case RefuseDial:
+		out.ending = refused
+	case Hang:
+		out.ending = hung
+	case LoseAnswerLate:
+		out.ending = severed
+		p.after(f.Delay, func() { p.perform(ex, Fault{}) })
+	case HTML502:
+		out.reply, out.body = gatewayPage(http.StatusBadGateway)
+	case Redirect307:
+		out.reply = reply{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {ex.uri}}}
+	default: // the others let the request be processed
+		return out, false
+	}
+	return out, true
+}
+
+// pretend replaces the body and, where there was an error or no body, the
+// status: something between the API and the client has lost both.
 func (out *outcome) pretend(body []byte) {
 	out.body = body
 	out.header.Set("Content-Type", "application/json")

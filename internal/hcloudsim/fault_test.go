@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,7 +69,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-func TestSpoiltAnswers(t *testing.T) {
+func TestDamagedAnswers(t *testing.T) {
 	c := New(Options{})
 	id := c.AddServer(Server{Snapshot: SnapshotBehaviour{LockFor: -1}})
 	h := newClient(t, c)
@@ -118,54 +117,66 @@ func TestSpoiltAnswers(t *testing.T) {
 		default: // the table has said it all
 		}
 	}
+}
 
-	// What refuses is spoilt into a success, too.
+// A refusal becomes a success, too.
+func TestDamagedRefusal(t *testing.T) {
+	c := New(Options{})
+	id := c.AddServer(Server{})
 	c.Lock(id, Lock{})
 	c.Inject(Fault{Kind: EmptyObject, Times: 1})
-	if res, body, err := h.send("POST", create, createSnapshot); err != nil || res.StatusCode != 200 || body != "{}\n" {
+	res, body, err := newClient(t, c).send("POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot)
+	if err != nil || res.StatusCode != 200 || body != "{}\n" {
 		t.Errorf("refusal as an empty object: %v %s %v", res, body, err)
 	}
+}
 
+func TestCutBody(t *testing.T) {
+	c := New(Options{})
 	c.Inject(Fault{Kind: CutBody, Times: 1})
-	res, body, err := h.send("GET", "/servers", "")
+	res, body, err := newClient(t, c).send("GET", "/servers", "")
 	if !errors.Is(err, io.ErrUnexpectedEOF) || res.StatusCode != 200 || int64(2*len(body)) > res.ContentLength+1 || body == "" {
 		t.Errorf("cut: %v %q %v", res, body, err)
 	}
 }
 
-func TestSpoiltPages(t *testing.T) {
+func TestWrongImageID(t *testing.T) {
 	c := New(Options{})
-	for i := range 5 {
-		c.AddServer(Server{ID: int64(i + 1)})
-	}
+	a, b := c.AddServer(Server{}), c.AddServer(Server{})
+	c.Inject(Fault{Kind: WrongImageID, Path: "/servers/*/actions/create_image"})
 	h := newClient(t, c)
-	pages := func() (all [][]int64, totals []int) {
-		for page := range 3 {
-			g := h.must("GET", fmt.Sprintf("/servers?per_page=2&page=%d", page+1), "")
-			all = append(all, serverIDs(g))
-			if g.Meta.Pagination != nil {
-				totals = append(totals, g.Meta.Pagination.TotalEntries)
-			}
-		}
-		return all, totals
+	create := func(server int64) got {
+		return h.must("POST", fmt.Sprintf("/servers/%d/actions/create_image", server), `{"labels":{"of":"me"}}`)
 	}
-	for _, tt := range []struct {
-		fault  Fault
-		pages  [][]int64
-		totals []int
-	}{
-		{Fault{Kind: ShiftedPage, Times: 3}, [][]int64{{1, 2}, {2, 3}, {4, 5}}, []int{5, 6, 6}},
-		{Fault{Kind: ShiftedPage, Times: 3, Shift: 1}, [][]int64{{1, 2}, {4, 5}, nil}, []int{5, 4, 4}},
-		{Fault{Kind: NoPagination, Times: 3}, [][]int64{{1, 2}, {3, 4}, {5}}, nil},
-	} {
-		c.Inject(tt.fault)
-		all, totals := pages()
-		if diff := cmp.Diff(tt.pages, all); diff != "" {
-			t.Errorf("%v: %s", tt.fault.Kind, diff)
-		}
-		if diff := cmp.Diff(tt.totals, totals); diff != "" {
-			t.Errorf("%v: totals %s", tt.fault.Kind, diff)
-		}
+	first := create(a).Image.ID // there is no other
+	old := c.AddImage(Image{ID: 7, Labels: map[string]string{"of": "somebody"}})
+	if id := create(b).Image.ID; id != old {
+		t.Errorf("the answer names image %d, want %d", id, old)
+	}
+	var labels []string
+	for _, img := range c.Images() {
+		labels = append(labels, fmt.Sprint(img.ID, " ", img.Labels["of"]))
+	}
+	want := []string{fmt.Sprint(old, " somebody"), fmt.Sprint(first, " me"), fmt.Sprint(first+1, " me")}
+	if diff := cmp.Diff(want, labels); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestForgetActions(t *testing.T) {
+	c := New(Options{})
+	id := c.Lock(c.AddServer(Server{ID: 5}), Lock{Command: "attach_volume"})
+	c.Inject(Fault{Kind: ForgetActions, Path: "/actions", Times: 1})
+	h := newClient(t, c)
+	path := fmt.Sprintf("/actions?id=%d", id)
+	if g := h.must("GET", path, ""); g.Raw != `{"actions":[]}`+"\n" {
+		t.Errorf("forgotten: %s", g.Raw)
+	}
+	if g := h.must("GET", path, ""); len(g.Actions) != 1 {
+		t.Errorf("remembered: %s", g.Raw)
+	}
+	if n := len(h.must("GET", "/servers/5/actions", "").Actions); n != 1 {
+		t.Errorf("%d actions of the server, want 1", n)
 	}
 }
 
@@ -291,7 +302,7 @@ func TestFirstFaultDecides(t *testing.T) {
 	}
 }
 
-func TestWeather(t *testing.T) {
+func TestRandomFaults(t *testing.T) {
 	run := func(seed uint64) (have []string) {
 		c := New(Options{Seed: seed, Corrupt: func(r *http.Request, dice *rand.Rand) *Fault {
 			if r.Method == "GET" && dice.IntN(4) == 0 {
@@ -301,7 +312,7 @@ func TestWeather(t *testing.T) {
 		}})
 		h := rude(t, c)
 		for range 50 {
-			_, _, _ = h.send("GET", "/servers", "") // the weather decides what comes of it
+			_, _, _ = h.send("GET", "/servers", "") // the faults decide what comes of it
 		}
 		for _, ex := range c.History() {
 			have = append(have, ex.Fault)
@@ -312,79 +323,6 @@ func TestWeather(t *testing.T) {
 		t.Error(diff)
 	}
 	if cmp.Equal(run(1), run(2)) {
-		t.Error("two seeds have the same weather")
-	}
-}
-
-// TestLoopback goes over real connections, so that the in-process transport
-// cannot lie.
-func TestLoopback(t *testing.T) {
-	for name, start := range map[string]func(*httptest.Server){
-		"HTTP/1.1": (*httptest.Server).Start,
-		"HTTP/2":   func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := New(Options{MaxLatency: time.Millisecond})
-			id := c.AddServer(Server{Snapshot: SnapshotBehaviour{LockFor: -1}})
-			srv := httptest.NewUnstartedServer(c)
-			start(srv)
-			defer srv.Close()
-			do := func(method, path, body string) (*http.Response, string, error) {
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-				defer cancel()
-				if strings.HasPrefix(path, "/hang") {
-					ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
-					defer cancel()
-				}
-				req, err := http.NewRequestWithContext(ctx, method, srv.URL+"/v1"+path, strings.NewReader(body))
-				if err != nil {
-					t.Fatal(err)
-				}
-				req.GetBody = nil // net/http must not send a create twice
-				req.Header.Set("Authorization", "Bearer "+DefaultToken)
-				res, err := srv.Client().Transport.RoundTrip(req)
-				if err != nil {
-					return nil, "", err
-				}
-				defer func() { _ = res.Body.Close() }()
-				raw, err := io.ReadAll(res.Body)
-				return res, string(raw), err
-			}
-			create := fmt.Sprintf("/servers/%d/actions/create_image", id)
-
-			res, body, err := do("POST", create, createSnapshot)
-			if err != nil || res.StatusCode != 201 || !strings.Contains(body, `"creating"`) || res.Header.Get(FaultHeader) != "" || res.ContentLength != int64(len(body)) {
-				t.Errorf("create: %v %s %v", res, body, err)
-			}
-			if res, body, err := do("DELETE", fmt.Sprint("/images/", c.Images()[0].ID), ""); err != nil || res.StatusCode != 204 || body != "" {
-				t.Errorf("delete: %v %s %v", res, body, err)
-			}
-			for _, kind := range []FaultKind{LoseAnswerDone, LoseAnswerNever, DropConnection, RefuseDial} {
-				before := len(c.Images())
-				c.Inject(Fault{Kind: kind, Times: 1})
-				if res, _, err := do("POST", create, createSnapshot); err == nil {
-					t.Errorf("%v: answered %v", kind, res)
-				}
-				if n := len(c.Images()) - before; (n == 1) != (kind == LoseAnswerDone) {
-					t.Errorf("%v: %d images more", kind, n)
-				}
-			}
-			c.Inject(Fault{Kind: CutBody, Times: 1})
-			if res, body, err := do("GET", "/servers", ""); err == nil || res == nil || res.StatusCode != 200 || body == "" {
-				t.Errorf("cut: %v %q %v", res, body, err)
-			}
-			c.Inject(Fault{Kind: Hang, Path: "/hang"})
-			if _, _, err := do("GET", "/hang", ""); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("hang: %v", err)
-			}
-			c.Inject(Fault{Kind: Redirect307, Times: 1})
-			if res, _, err := do("GET", "/servers?page=2", ""); err != nil || res.StatusCode != 307 || res.Header.Get("Location") != "/v1/servers?page=2" {
-				t.Errorf("redirect: %v %v", res, err)
-			}
-			c.Inject(Fault{Kind: HTML502, Times: 1})
-			if res, _, err := do("GET", "/servers", ""); err != nil || res.StatusCode != 502 {
-				t.Errorf("gateway: %v %v", res, err)
-			}
-		})
+		t.Error("two seeds have the same faults")
 	}
 }

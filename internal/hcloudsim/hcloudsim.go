@@ -1,22 +1,28 @@
-// Package hcloudsim simulates the part of the Hetzner Cloud API that taking
-// and thinning out snapshots needs: servers with locks and power, images,
-// actions, prices, the rate limit, and the ways in which answers get lost.
+// Package hcloudsim simulates the part of the Hetzner Cloud API that this
+// project uses: servers with power and locks, images, actions, prices and the
+// rate limit. It also simulates what goes wrong on the way, see [Fault].
 //
-// It serves tests and the demo. It is as strict as the real API: what Hetzner
-// refuses, it refuses with the same status and code, because a test that
-// passes against a lenient fake proves nothing.
+// It serves tests and the demo. A test adds servers and images to a [Cloud],
+// sends requests through [Cloud.Transport] or, over a network, to the Cloud as
+// an [http.Handler], and then compares what the client believes with the truth:
+// [Cloud.Servers], [Cloud.Images], [Cloud.Actions] and [Cloud.History].
 //
-// A [Cloud] owns no goroutine and no timer. Whatever becomes due, such as the
-// end of an action or the release of a lock, is a pending effect, and effects
-// are applied in the order of their due times when the next request is
-// processed or the truth is asked for. Time comes from [time.Now], so inside a
+// It is as strict as the real API: what Hetzner refuses, it refuses with the
+// same status and code, because a test that passes against a lenient fake
+// proves nothing. An operation that it doesn't implement is an unknown path
+// (404) or method (405).
+//
+// A [Cloud] owns no goroutine and no timer. What becomes due later, such as the
+// end of an action or the release of a lock, is a pending effect. Effects are
+// applied in the order of their due times when the next request is processed or
+// the truth is asked for. Time comes from [time.Now], so inside a
 // testing/synctest bubble an hour of waiting takes milliseconds.
 //
-// The same seed gives the same run. Latency, correlation IDs and weather are
-// drawn from the identity of a request (method, path, query, and how often it
-// was seen), never from one generator in order of arrival. With a latency set,
-// no two requests are processed in the same nanosecond, so their order does
-// not depend on the scheduler either.
+// The same seed gives the same run. Latency, correlation IDs and random faults
+// are drawn from the identity of a request (method, path, query, and how often
+// it was seen), never from one generator in order of arrival. With a latency
+// set, no two requests are processed in the same nanosecond, so their order
+// does not depend on the scheduler either.
 //
 // The package never opens a connection, never reads the environment, never
 // logs and keeps no state outside a Cloud.
@@ -25,7 +31,6 @@ package hcloudsim
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -69,10 +74,13 @@ type Options struct {
 	// hour/RateLimit. Zero: 3600.
 	RateLimit int
 
-	// Corrupt may answer a fault for a request, weather that no test has to
-	// plan. It is asked once a request, when no injected fault fires, with dice
-	// of the request's own. Of the fault only Kind, Delay, Shift, Status, Code
-	// and Message count. It must not call the Cloud.
+	// Currency is that of the project's owner. Empty: EUR.
+	Currency string
+
+	// Corrupt may return a fault for a request, so that a test need not plan
+	// each one. It is called once a request, with dice of the request's own;
+	// its fault counts when no injected one fires. Of the fault only Kind,
+	// Delay, Shift, Status, Code and Message count. It must not call the Cloud.
 	Corrupt func(*http.Request, *rand.Rand) *Fault
 }
 
@@ -90,6 +98,7 @@ type Cloud struct {
 func New(o Options) *Cloud {
 	o.Token = cmp.Or(o.Token, DefaultToken)
 	o.ReadOnlyToken = cmp.Or(o.ReadOnlyToken, DefaultReadOnlyToken)
+	o.Currency = cmp.Or(o.Currency, "EUR")
 	o.RateLimit = cmp.Or(o.RateLimit, 3600)
 	if o.MaxLatency < o.MinLatency {
 		o.MaxLatency = o.MinLatency
@@ -130,225 +139,6 @@ func (c *Cloud) Spend(n int) {
 			p.limit.take(p.now)
 		}
 	})
-}
-
-// Server is a server to be added to the project.
-type Server struct {
-	ID       int64  // zero: the next free one
-	Name     string // empty: server-<ID>; unique in the project
-	Status   string // empty: running
-	Type     string // empty: cx23
-	Location string // empty: fsn1
-	IPv4     string // empty: none
-	IPv6     string // empty: none
-	Labels   map[string]string
-	Volumes  []int64
-	Created  time.Time // zero: 30 days ago
-	Snapshot SnapshotBehaviour
-	Power    PowerBehaviour
-}
-
-// SnapshotBehaviour is how a server's snapshots come about.
-type SnapshotBehaviour struct {
-	// Duration is the time from acceptance to the action's success. Zero: 45 s.
-	Duration time.Duration
-	// AvailableAfter is the time from the action's success until the image is
-	// available.
-	AvailableAfter time.Duration
-	// Earlier is how long the server's snapshots took before, one a day, the
-	// last one first: their actions are in its history.
-	Earlier []time.Duration
-	// LockFor is how long create_image locks the server: zero for as long as
-	// its action runs, negative not at all.
-	LockFor time.Duration
-	// Progress is how the action's percentage moves.
-	Progress ProgressShape
-
-	// With a FailCode the action ends in that error, FailAfter after
-	// acceptance (zero: Duration), and VanishAfter later its image is gone.
-	FailAfter   time.Duration
-	VanishAfter time.Duration
-	FailCode    string
-	FailMessage string
-	// FailTimes is how many snapshots fail before one succeeds. Zero: all.
-	FailTimes int
-
-	// SizeGB is the size of the finished image. Zero: 2.5.
-	SizeGB float32
-
-	NeverAvailable bool // the action succeeds, the image stays creating
-	Unavailable    bool // the image turns unavailable instead of available
-}
-
-// PowerBehaviour is how a server's guest reacts to the power commands.
-type PowerBehaviour struct {
-	// ShutdownAfter is the time from the ACPI signal until the server is off.
-	// Zero: 8 s; negative: the guest ignores the signal.
-	ShutdownAfter time.Duration
-	PowerOffAfter time.Duration // zero: 3 s
-	PowerOnAfter  time.Duration // zero: 5 s
-	// LockAfter is how long the server is locked, without an action to be seen,
-	// from the moment it goes off.
-	LockAfter time.Duration
-	// PowerOnFails is how many power-ons end in an error and leave the server
-	// off. Negative: all.
-	PowerOnFails int
-}
-
-// ProgressShape is how the percentage of a running action moves.
-type ProgressShape int
-
-// The shapes of progress.
-const (
-	Linear  ProgressShape = iota // in proportion to the time
-	Stuck                        // 0 until the action ends
-	Jumping                      // 0, 45 and 95, a third of the time each
-)
-
-// AddServer adds a server and returns its ID. It panics when the ID or the
-// name is taken.
-func (c *Cloud) AddServer(spec Server) (id int64) {
-	c.update(func(p *project) { id = p.addServer(spec).ID })
-	return id
-}
-
-// DeleteServer deletes a server and its backups. Its snapshots stay. Unknown IDs are ignored.
-func (c *Cloud) DeleteServer(id int64) {
-	c.update(func(p *project) { p.deleteServer(id) })
-}
-
-// SwitchOn switches a server on at once, as somebody else does. Unknown IDs are ignored.
-func (c *Cloud) SwitchOn(id int64) {
-	c.update(func(p *project) { p.switchTo(id, "running") })
-}
-
-// SwitchOff switches a server off at once, as somebody else does. Unknown IDs are ignored.
-func (c *Cloud) SwitchOff(id int64) {
-	c.update(func(p *project) { p.switchTo(id, "off") })
-}
-
-// ServerState is the truth about a server.
-type ServerState struct {
-	ID     int64
-	Name   string
-	Status string
-	Locked bool // truly locked, whether or not the API shows it
-	// Commands are the power commands and rebuilds that were accepted, in order.
-	Commands []string
-}
-
-// Servers returns the servers, sorted by ID.
-func (c *Cloud) Servers() []ServerState {
-	var all []ServerState
-	c.update(func(p *project) {
-		for _, s := range p.sortedServers() {
-			all = append(all, ServerState{
-				ID: s.ID, Name: s.Name, Status: s.Status,
-				Locked: s.locked(), Commands: slices.Clone(s.commands),
-			})
-		}
-	})
-	return all
-}
-
-// Image is an image of the project, both to be added and as the truth.
-type Image struct {
-	ID          int64  // zero: the next free one
-	Type        string // empty: snapshot
-	Status      string // empty: available
-	Name        string // of system images only
-	Description string
-	Labels      map[string]string
-	ServerID    int64     // zero: created_from is null
-	ServerName  string    // empty: the server's name, where there is such a server
-	Created     time.Time // zero: now; whole seconds, as in the API
-	SizeGB      float32   // zero: null in the API, as while creating
-	Protected   bool
-}
-
-// AddImage adds an image and returns its ID. It panics when the ID is taken.
-// The limit of snapshots does not apply.
-func (c *Cloud) AddImage(spec Image) (id int64) {
-	c.update(func(p *project) { id = p.addImage(spec).ID })
-	return id
-}
-
-// DeleteImage deletes an image, protected or not. Unknown IDs are ignored.
-func (c *Cloud) DeleteImage(id int64) {
-	c.update(func(p *project) { delete(p.images, id) })
-}
-
-// ProtectImage sets delete protection on an image. Unknown IDs are ignored.
-func (c *Cloud) ProtectImage(id int64) {
-	c.update(func(p *project) {
-		if img := p.images[id]; img != nil {
-			img.Protected = true
-		}
-	})
-}
-
-// Images returns the images, sorted by ID.
-func (c *Cloud) Images() []Image {
-	var all []Image
-	c.update(func(p *project) {
-		for _, img := range p.sortedImages() {
-			truth := img.Image
-			truth.Labels = maps.Clone(img.Labels)
-			all = append(all, truth)
-		}
-	})
-	return all
-}
-
-// Action is the truth about an action.
-type Action struct {
-	ID      int64
-	Command string
-	Began   time.Time
-	Ends    time.Time // when it has succeeded, unless it is made to fail before
-}
-
-// Actions returns every action so far, sorted by ID.
-func (c *Cloud) Actions() []Action {
-	var all []Action
-	c.update(func(p *project) {
-		for _, a := range p.sortedActions() {
-			all = append(all, Action{ID: a.ID, Command: a.Command, Began: a.began, Ends: a.began.Add(a.length)})
-		}
-	})
-	return all
-}
-
-// Lock is a lock that some other operation holds on a server.
-type Lock struct {
-	// The lock begins From after it was placed and ends For later. A For of
-	// zero never ends.
-	From, For time.Duration
-	// AfterLooks lets the lock come into being only after that many GETs have
-	// shown the server, From after the last of them. It closes the gap between
-	// a look and the create that trusts it.
-	AfterLooks int
-	// Command is the command of a running action that shows who holds the
-	// lock. Empty: no action is to be seen.
-	Command string
-	// Hidden locks are not shown by the server's locked flag.
-	Hidden bool
-	// Lag is how long the lock outlives its For, and with it its action.
-	Lag time.Duration
-}
-
-// Lock places a lock on a server and returns the ID of its action, zero for a
-// lock without one. The action can be seen once the lock has begun. A server
-// can hold several locks. It panics when there is no such server.
-func (c *Cloud) Lock(serverID int64, l Lock) (actionID int64) {
-	c.update(func(p *project) { actionID = p.placeLock(p.mustServer(serverID), l) })
-	return actionID
-}
-
-// Unlock ends every lock that Lock placed on the server, begun or not; their
-// actions end in success. Locks of the server's own operations stay.
-func (c *Cloud) Unlock(serverID int64) {
-	c.update(func(p *project) { p.unlock(p.mustServer(serverID)) })
 }
 
 // Exchange is one request and what became of it.

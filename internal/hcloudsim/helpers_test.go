@@ -31,7 +31,7 @@ func rude(t *testing.T, c *Cloud) client {
 	return client{t: t, rt: c.Transport(), token: DefaultToken}
 }
 
-// got is an answer with its body, decoded into the parts that tests look at.
+// got is an answer with its body, decoded into the parts that tests check.
 type got struct {
 	Status int
 	Header http.Header

@@ -24,16 +24,33 @@ func (p *project) addImage(spec Image) *image {
 		spec.Created = p.now
 	}
 	spec.Created = wall(spec.Created).Truncate(time.Second)
+	if !spec.Deprecated.IsZero() {
+		spec.Deprecated = wall(spec.Deprecated).Truncate(time.Second)
+	}
 	img := &image{Image: spec, diskGB: 40}
 	if s := p.servers[spec.ServerID]; s != nil {
+		kind := serverType(s.Type, s.Location)
 		img.ServerName = cmp.Or(img.ServerName, s.Name)
-		img.diskGB = float32(serverType(s.Type, s.Location).Disk)
+		img.Architecture = cmp.Or(img.Architecture, kind.Architecture)
+		img.diskGB = float32(kind.Disk)
 	}
+	img.Architecture = cmp.Or(img.Architecture, "x86")
 	p.images[img.ID] = img
 	return img
 }
 
 func (p *project) sortedImages() []*image { return sortedValues(p.images) }
+
+// oldestImageBut returns the ID of the oldest image beside img, of img where
+// there is no other.
+func (p *project) oldestImageBut(img *image) int64 {
+	for _, other := range p.sortedImages() {
+		if other != img {
+			return other.ID
+		}
+	}
+	return img.ID
+}
 
 // snapshots counts what Hetzner's limit counts.
 func (p *project) snapshots() int {
@@ -46,8 +63,27 @@ func (p *project) snapshots() int {
 	return n
 }
 
-// show is the image as the API tells it.
-func (img *image) show() schema.Image {
+func (img *image) deprecated() bool { return !img.Deprecated.IsZero() }
+
+// unavailableAfter is when a deprecated image can no longer be used.
+func (img *image) unavailableAfter() time.Time { return img.Deprecated.AddDate(0, 0, 90) }
+
+// withdrawn reports whether the image's deprecation has run out: it is in no
+// listing any more, and nothing can be made from it.
+func (img *image) withdrawn(now time.Time) bool {
+	return img.deprecated() && !now.Before(img.unavailableAfter())
+}
+
+// dropped hides a field of hcloud-go's schema that the API no longer sends.
+type dropped = *struct{}
+
+// imageJSON is an image as the API shows it.
+type imageJSON struct {
+	schema.Image
+	Deprecated dropped `json:"deprecated,omitempty"`
+}
+
+func (img *image) show() imageJSON {
 	s := schema.Image{
 		ID:           img.ID,
 		Status:       img.Status,
@@ -57,10 +93,13 @@ func (img *image) show() schema.Image {
 		Created:      new(img.Created),
 		OSFlavor:     "ubuntu",
 		OSVersion:    new("24.04"),
-		Architecture: "x86",
+		Architecture: img.Architecture,
 		RapidDeploy:  img.Type == "system",
 		Protection:   schema.ImageProtection{Delete: img.Protected},
 		Labels:       img.Labels,
+	}
+	if img.deprecated() {
+		s.Deprecation = &schema.DeprecationInfo{Announced: img.Deprecated, UnavailableAfter: img.unavailableAfter()}
 	}
 	if img.Name != "" {
 		s.Name = new(img.Name)
@@ -74,27 +113,29 @@ func (img *image) show() schema.Image {
 			s.BoundTo = new(img.ServerID)
 		}
 	}
-	return s
+	return imageJSON{Image: s}
 }
+
+const systemImageName = "ubuntu-24.04"
 
 // systemImage is the image that servers were made from. It is part of every
 // server and, to keep the listings of a test its own, of no listing.
-func systemImage(kind schema.ServerType) schema.Image {
-	return schema.Image{
+func systemImage(architecture string) imageJSON {
+	return imageJSON{Image: schema.Image{
 		ID:           161547269,
 		Status:       "available",
 		Type:         "system",
-		Name:         new("ubuntu-24.04"),
+		Name:         new(systemImageName),
 		Description:  "Ubuntu 24.04",
 		DiskSize:     5,
 		Created:      new(time.Date(1999, 4, 25, 13, 26, 27, 0, time.UTC)),
 		OSFlavor:     "ubuntu",
 		OSVersion:    new("24.04"),
-		Architecture: kind.Architecture,
+		Architecture: architecture,
 		RapidDeploy:  true,
 		Labels:       map[string]string{},
-	}
+	}}
 }
 
-// own tells whether the image belongs to the project, not to Hetzner.
+// own reports whether the image belongs to the project, not to Hetzner.
 func (img *image) own() bool { return img.Type == "snapshot" || img.Type == "backup" }

@@ -31,7 +31,7 @@ func checkLabels(labels map[string]string) []string {
 	return wrong
 }
 
-// isLabelKey tells whether key is a name, or a DNS subdomain, a slash and a
+// isLabelKey reports whether key is a name, or a DNS subdomain, a slash and a
 // name.
 func isLabelKey(key string) bool {
 	prefix, name, prefixed := strings.Cut(key, "/")
@@ -43,7 +43,7 @@ func isLabelKey(key string) bool {
 
 func isLabelValue(value string) bool { return value == "" || isLabelName(value) }
 
-// isLabelName tells whether s begins and ends with a letter or digit, has
+// isLabelName reports whether s begins and ends with a letter or digit, has
 // nothing but letters, digits, and -_. between, and is not too long.
 func isLabelName(s string) bool {
 	if s == "" || len(s) > maxLabelName || !isAlphanumeric(s[0]) || !isAlphanumeric(s[len(s)-1]) {
@@ -57,7 +57,7 @@ func isLabelName(s string) bool {
 	return true
 }
 
-// isSubdomain tells whether s consists of DNS labels in lower case.
+// isSubdomain reports whether s consists of DNS labels in lower case.
 func isSubdomain(s string) bool {
 	if len(s) > maxLabelPrefix {
 		return false

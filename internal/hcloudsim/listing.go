@@ -16,7 +16,7 @@ const (
 )
 
 // fieldErrors collects what is wrong with query parameters or the fields of a
-// body, so that one answer tells all of it.
+// body, so that one answer names all of it.
 type fieldErrors []fieldError
 
 type fieldError struct {
@@ -127,14 +127,11 @@ type pagination struct {
 	PerPage      int  `json:"per_page"`
 	PreviousPage *int `json:"previous_page"`
 	NextPage     *int `json:"next_page"`
-	LastPage     int  `json:"last_page"`
-	TotalEntries int  `json:"total_entries"`
+	LastPage     *int `json:"last_page"`
+	TotalEntries *int `json:"total_entries"`
 }
 
-// list answers a page of the items, shown by show. The shift moves the pages
-// after the first: at -1 they begin an item early, as if one had been put in
-// front since the first page was read; at 1 an item late, as if one of the
-// first page had gone.
+// list answers a page of the items, shown by show.
 func list[T, J any](c *call, key string, items []T, show func(T) J) reply {
 	q := &c.query
 	page := q.number("page", 1, 1<<31)
@@ -142,9 +139,9 @@ func list[T, J any](c *call, key string, items []T, show func(T) J) reply {
 	if q.errs != nil {
 		return invalid(q.errs)
 	}
-	shift := c.shift
-	if page == 1 {
-		shift = 0
+	shift := 0
+	if c.fault.Kind == ShiftedPage && page > 1 {
+		shift = cmp.Or(c.fault.Shift, -1)
 	}
 	total := max(0, len(items)-shift)
 	first := min(max(0, (page-1)*perPage+shift), len(items))
@@ -154,15 +151,15 @@ func list[T, J any](c *call, key string, items []T, show func(T) J) reply {
 	for _, item := range items[first:last] {
 		shown = append(shown, show(item))
 	}
-	meta := pagination{
-		Page: page, PerPage: perPage,
-		LastPage:     max(1, (total+perPage-1)/perPage),
-		TotalEntries: total,
+	pages := max(1, (total+perPage-1)/perPage)
+	meta := pagination{Page: page, PerPage: perPage}
+	if c.fault.Kind != UnknownTotal {
+		meta.LastPage, meta.TotalEntries = &pages, &total
 	}
 	if page > 1 {
 		meta.PreviousPage = new(page - 1)
 	}
-	if page < meta.LastPage {
+	if page < pages {
 		meta.NextPage = new(page + 1)
 	}
 	r := answer(http.StatusOK, map[string]any{key: shown, "meta": map[string]any{"pagination": meta}})
@@ -170,7 +167,7 @@ func list[T, J any](c *call, key string, items []T, show func(T) J) reply {
 	return r
 }
 
-// linkHeader tells the neighbours of a page as RFC 8288 has it.
+// linkHeader links the neighbours of a page in the form of RFC 8288.
 func linkHeader(ex *exchange, meta pagination) string {
 	var links []string
 	add := func(rel string, page int) {
@@ -185,7 +182,9 @@ func linkHeader(ex *exchange, meta pagination) string {
 	if meta.NextPage != nil {
 		add("next", *meta.NextPage)
 	}
-	add("last", meta.LastPage)
+	if meta.LastPage != nil {
+		add("last", *meta.LastPage)
+	}
 	return strings.Join(links, ", ")
 }
 

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// lockTest is a server whose lock can be looked at from every side.
+// lockTest is a server whose lock is checked from every side.
 type lockTest struct {
 	client
 	id int64
 }
 
 // expect compares the locked flag, whether a create is refused and how many
-// actions are running. It looks at the flag last: that look counts.
+// actions are running. It reads the flag last: that poll counts.
 func (l lockTest) expect(what string, shown, refused bool, running int) {
 	l.t.Helper()
 	g := l.do("POST", fmt.Sprintf("/servers/%d/actions/create_image", l.id), createSnapshot)
@@ -36,16 +36,25 @@ func (l lockTest) expect(what string, shown, refused bool, running int) {
 	}
 }
 
-func TestLocks(t *testing.T) {
-	setup := func(t *testing.T) (*Cloud, lockTest) {
-		t.Helper()
-		c := New(Options{})
-		id := c.AddServer(Server{Snapshot: SnapshotBehaviour{Duration: time.Millisecond, LockFor: -1}})
-		return c, lockTest{newClient(t, c), id}
+// lockCase has a project with one server, whose snapshots don't lock it.
+type lockCase func(*testing.T, *Cloud, lockTest)
+
+func eachLock(t *testing.T, cases map[string]lockCase) {
+	t.Helper()
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := New(Options{})
+				id := c.AddServer(Server{Snapshot: SnapshotBehaviour{Duration: time.Millisecond, LockFor: -1}})
+				test(t, c, lockTest{newClient(t, c), id})
+			})
+		})
 	}
-	for name, test := range map[string]func(*testing.T){
-		"visible": func(t *testing.T) {
-			c, l := setup(t)
+}
+
+func TestLocks(t *testing.T) {
+	eachLock(t, map[string]lockCase{
+		"visible": func(t *testing.T, c *Cloud, l lockTest) {
 			id := c.Lock(l.id, Lock{For: time.Minute, Command: "change_server_type"})
 			time.Sleep(30 * time.Second)
 			l.expect("half way", true, true, 1)
@@ -58,8 +67,7 @@ func TestLocks(t *testing.T) {
 				t.Errorf("action %+v", a)
 			}
 		},
-		"without an action": func(t *testing.T) {
-			c, l := setup(t)
+		"without an action": func(t *testing.T, c *Cloud, l lockTest) {
 			if id := c.Lock(l.id, Lock{For: time.Minute}); id != 0 {
 				t.Errorf("action %d", id)
 			}
@@ -67,16 +75,14 @@ func TestLocks(t *testing.T) {
 			time.Sleep(time.Minute)
 			l.expect("over", false, false, 0)
 		},
-		"for ever": func(t *testing.T) {
-			c, l := setup(t)
+		"for ever": func(_ *testing.T, c *Cloud, l lockTest) {
 			c.Lock(l.id, Lock{Command: "enable_backup"})
 			time.Sleep(9 * time.Hour)
 			l.expect("hours later", true, true, 1)
 			c.Unlock(l.id)
 			l.expect("unlocked", false, false, 0)
 		},
-		"later": func(t *testing.T) {
-			c, l := setup(t)
+		"later": func(_ *testing.T, c *Cloud, l lockTest) {
 			id := c.Lock(l.id, Lock{From: time.Minute, For: time.Minute, Command: "rebuild_server"})
 			l.expect("before", false, false, 0)
 			l.refused("GET", fmt.Sprint("/actions/", id), "", 404, "not_found")
@@ -85,41 +91,26 @@ func TestLocks(t *testing.T) {
 			time.Sleep(time.Minute)
 			l.expect("over", false, false, 0)
 		},
-		"hidden": func(t *testing.T) {
-			c, l := setup(t)
+		"hidden": func(_ *testing.T, c *Cloud, l lockTest) {
 			c.Lock(l.id, Lock{For: time.Minute, Hidden: true})
 			l.expect("locked", false, true, 0)
 			time.Sleep(time.Minute)
 			l.expect("over", false, false, 0)
 		},
-		"lag": func(t *testing.T) {
-			c, l := setup(t)
+		"lag": func(_ *testing.T, c *Cloud, l lockTest) {
 			c.Lock(l.id, Lock{For: time.Minute, Command: "attach_to_network", Lag: 20 * time.Second})
 			time.Sleep(61 * time.Second)
 			l.expect("action over", true, true, 0)
 			time.Sleep(20 * time.Second)
 			l.expect("over", false, false, 0)
 		},
-		"after looks": func(t *testing.T) {
-			c, l := setup(t)
-			c.Lock(l.id, Lock{AfterLooks: 2, For: time.Minute, Command: "attach_volume"})
-			l.expect("first look", false, false, 0)
-			l.must("GET", "/servers?name=other", "")
-			l.expect("second look", false, false, 0)
-			l.expect("after them", true, true, 1)
-			time.Sleep(time.Minute)
-			l.expect("over", false, false, 0)
-		},
-		"after a listing, a little later": func(t *testing.T) {
-			c, l := setup(t)
-			c.Lock(l.id, Lock{AfterLooks: 1, From: 10 * time.Second, For: time.Minute})
-			l.must("GET", "/servers", "")
-			l.expect("not yet", false, false, 0)
-			time.Sleep(10 * time.Second)
-			l.expect("locked", true, true, 0)
-		},
-		"several": func(t *testing.T) {
-			c, l := setup(t)
+	})
+}
+
+// Locks that begin with a poll, and what others do to a locked server.
+func TestLocksAndOthers(t *testing.T) {
+	eachLock(t, map[string]lockCase{
+		"several": func(_ *testing.T, c *Cloud, l lockTest) {
 			c.Lock(l.id, Lock{For: time.Minute, Command: "attach_volume"})
 			c.Lock(l.id, Lock{From: 30 * time.Second, For: time.Minute, Command: "resize_volume"})
 			l.expect("one", true, true, 1)
@@ -130,17 +121,31 @@ func TestLocks(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			l.expect("over", false, false, 0)
 		},
-		"unlocked before it begins": func(t *testing.T) {
-			c, l := setup(t)
+		"after polls": func(_ *testing.T, c *Cloud, l lockTest) {
+			c.Lock(l.id, Lock{AfterPolls: 2, For: time.Minute, Command: "attach_volume"})
+			l.expect("first poll", false, false, 0)
+			l.must("GET", "/servers?name=other", "")
+			l.expect("second poll", false, false, 0)
+			l.expect("after them", true, true, 1)
+			time.Sleep(time.Minute)
+			l.expect("over", false, false, 0)
+		},
+		"after a listing, a little later": func(_ *testing.T, c *Cloud, l lockTest) {
+			c.Lock(l.id, Lock{AfterPolls: 1, From: 10 * time.Second, For: time.Minute})
+			l.must("GET", "/servers", "")
+			l.expect("not yet", false, false, 0)
+			time.Sleep(10 * time.Second)
+			l.expect("locked", true, true, 0)
+		},
+		"unlocked before it begins": func(_ *testing.T, c *Cloud, l lockTest) {
 			c.Lock(l.id, Lock{From: time.Minute})
-			c.Lock(l.id, Lock{AfterLooks: 1})
+			c.Lock(l.id, Lock{AfterPolls: 1})
 			c.Unlock(l.id)
 			time.Sleep(time.Hour)
 			l.expect("never", false, false, 0)
 			l.expect("never", false, false, 0)
 		},
-		"by another actor": func(t *testing.T) {
-			c, l := setup(t)
+		"by another actor": func(_ *testing.T, c *Cloud, l lockTest) {
 			c.At(time.Minute, func(c *Cloud) {
 				c.Lock(l.id, Lock{For: time.Minute, Command: "attach_volume"})
 				c.At(30*time.Second, func(c *Cloud) { c.Unlock(l.id) })
@@ -151,16 +156,13 @@ func TestLocks(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			l.expect("unlocked", false, false, 0)
 		},
-		"the server goes": func(t *testing.T) {
-			c, l := setup(t)
+		"the server goes": func(_ *testing.T, c *Cloud, l lockTest) {
 			c.Lock(l.id, Lock{For: time.Minute, Command: "attach_volume"})
 			c.At(time.Second, func(c *Cloud) { c.DeleteServer(l.id) })
 			time.Sleep(2 * time.Minute)
 			l.refused("GET", fmt.Sprint("/servers/", l.id), "", 404, "not_found")
 		},
-	} {
-		t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
-	}
+	})
 }
 
 // TestEffectsInOrder lets effects that are due at once apply in the order of

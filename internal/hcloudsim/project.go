@@ -168,7 +168,7 @@ func (a *action) progress(now time.Time) int {
 	}
 }
 
-// show is the action as the API tells it.
+// show is the action as the API shows it.
 func (a *action) show(now time.Time) schema.Action {
 	s := a.Action
 	s.Progress = a.progress(now)

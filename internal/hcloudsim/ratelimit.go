@@ -35,8 +35,8 @@ func (b *bucket) take(now time.Time) bool {
 	return true
 }
 
-// tell writes the state of the limit into the headers of an answer.
-func (b *bucket) tell(h http.Header, now time.Time) {
+// writeTo writes the state of the limit into the headers of an answer.
+func (b *bucket) writeTo(h http.Header, now time.Time) {
 	reset := now
 	if b.full.After(now) {
 		reset = b.full

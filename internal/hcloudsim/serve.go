@@ -3,7 +3,6 @@ package hcloudsim
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
@@ -24,16 +23,21 @@ const FaultHeader = "X-Sim-Fault"
 // exchange is a request under way.
 type exchange struct {
 	Exchange
-	nth   int // of this identity, from zero
-	query url.Values
-	token string
-	body  []byte
-	base  string // scheme and host, for links
-	uri   string // as asked for, with /v1 and query
+	nth    int  // of this identity, from zero
+	rooted bool // the path began with /v1
+	query  url.Values
+	token  string
+	body   []byte
+	base   string // scheme and host, for links
+	uri    string // as asked for, with /v1 and query
+
+	// unsized is a change without a Content-Length. Gateways refuse it, even
+	// with an empty body.
+	unsized bool
 
 	before, after time.Duration // latency
 	correlation   string        // empty: none this time
-	weather       *Fault
+	random        *Fault
 }
 
 // ServeHTTP answers a request to the API. As in the real world a request that
@@ -87,7 +91,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.done(ex, out.status, out.header.Get("X-Correlation-Id"))
 	w.WriteHeader(out.status)
-	_, _ = w.Write(sent) // a client that is gone is not our concern
+	_, _ = w.Write(sent) // the client may have gone away
 	if out.ending == cut {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
@@ -117,10 +121,7 @@ func (c *Cloud) done(ex *exchange, status int, correlation string) {
 // arrive records a request and draws its dice.
 func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 	values := r.URL.Query()
-	path, ok := strings.CutPrefix(r.URL.Path, "/v1")
-	if !ok {
-		path = r.URL.Path // which no route knows
-	}
+	path, rooted := strings.CutPrefix(r.URL.Path, "/v1")
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
@@ -131,6 +132,7 @@ func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 	}
 	ex := &exchange{
 		Exchange: Exchange{Method: r.Method, Path: path, Query: values.Encode()},
+		rooted:   rooted,
 		query:    values,
 		token:    token,
 		body:     body,
@@ -139,6 +141,7 @@ func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 	}
 	if r.Method == http.MethodPost || r.Method == http.MethodPut {
 		ex.Body = string(body)
+		ex.unsized = r.ContentLength < 0
 	}
 
 	identity := ex.Method + "\x00" + ex.Path + "\x00" + ex.Query
@@ -156,10 +159,10 @@ func (c *Cloud) arrive(r *http.Request, body []byte) *exchange {
 	dice := rand.New(rand.NewPCG(opts.Seed, hash.Sum64()))
 	ex.before, ex.after = latency(dice, opts.MinLatency, opts.MaxLatency)
 	if dice.IntN(16) > 0 {
-		ex.correlation = fmt.Sprintf("%016x", dice.Uint64())
+		ex.correlation = strconv.FormatUint(dice.Uint64(), 16) // its length varies
 	}
 	if opts.Corrupt != nil {
-		ex.weather = opts.Corrupt(r, rand.New(rand.NewPCG(^opts.Seed, hash.Sum64())))
+		ex.random = opts.Corrupt(r, rand.New(rand.NewPCG(^opts.Seed, hash.Sum64())))
 	}
 	return ex
 }

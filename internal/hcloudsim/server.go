@@ -25,18 +25,6 @@ type server struct {
 	powerOnsTried  int
 }
 
-// hold is one reason why a server is locked.
-type hold struct {
-	placed bool // by Cloud.Lock, not by an operation of the server's own
-	begun  bool
-	ended  bool
-	hidden bool
-	action *action // who holds it; nil: not to be seen
-
-	looks int    // GETs still to show the server before begin is called
-	begin func() // nil: not waiting for looks
-}
-
 func (p *project) addServer(spec Server) *server {
 	_, taken := p.servers[spec.ID]
 	spec.ID = takeID("server", spec.ID, &p.nextServer, taken)
@@ -94,176 +82,6 @@ func (p *project) mustServer(id int64) *server {
 	return s
 }
 
-// locked tells whether operations on the server are refused.
-func (s *server) locked() bool {
-	return slices.ContainsFunc(s.holds, func(h *hold) bool { return h.begun })
-}
-
-// seemsLocked is the locked flag that the API shows.
-func (s *server) seemsLocked() bool {
-	return slices.ContainsFunc(s.holds, func(h *hold) bool { return h.begun && !h.hidden })
-}
-
-func (s *server) release(h *hold) {
-	h.ended = true
-	s.holds = slices.DeleteFunc(s.holds, func(other *hold) bool { return other == h })
-}
-
-// holdFor locks the server for an operation of its own, which has an action of
-// its own.
-func (p *project) holdFor(s *server, d time.Duration) {
-	h := &hold{begun: true}
-	s.holds = append(s.holds, h)
-	p.after(d, func() { s.release(h) })
-}
-
-// placeLock places a lock of somebody else.
-func (p *project) placeLock(s *server, l Lock) (actionID int64) {
-	if l.Command != "" {
-		actionID = p.newActionID()
-	}
-	h := &hold{placed: true, hidden: l.Hidden}
-	begin := func() {
-		if h.ended {
-			return
-		}
-		h.begun = true
-		if l.Command != "" {
-			// Without an end in sight the action crawls over a day.
-			h.action = p.start(actionID, l.Command, "server", s.ID, cmp.Or(l.For, 24*time.Hour))
-		}
-		if l.For == 0 {
-			return
-		}
-		if h.action != nil {
-			p.after(l.For, func() { p.end(h.action, "", "") })
-		}
-		p.after(l.For+l.Lag, func() { s.release(h) })
-	}
-	s.holds = append(s.holds, h)
-	switch {
-	case l.AfterLooks > 0:
-		h.looks = l.AfterLooks
-		h.begin = func() { p.after(l.From, begin) }
-	case l.From > 0:
-		p.after(l.From, begin)
-	default:
-		begin()
-	}
-	return actionID
-}
-
-// looked notes that an answer has shown the server. What waited for that many
-// looks begins after the answer, so the answer itself does not show it.
-func (p *project) looked(s *server) {
-	for _, h := range s.holds {
-		if h.looks == 0 {
-			continue
-		}
-		h.looks--
-		if h.looks == 0 {
-			h.begin()
-		}
-	}
-}
-
-// unlock ends the locks of others.
-func (p *project) unlock(s *server) {
-	for _, h := range slices.Clone(s.holds) {
-		if !h.placed {
-			continue
-		}
-		if h.action != nil {
-			p.end(h.action, "", "")
-		}
-		s.release(h)
-	}
-}
-
-// shutdown sends the guest the ACPI signal. The action ends with the signal;
-// what the guest makes of it shows in the server's status only.
-func (p *project) shutdown(s *server) *action {
-	s.commands = append(s.commands, "shutdown_server")
-	a := p.start(p.newActionID(), "shutdown_server", "server", s.ID, 0)
-	p.end(a, "", "")
-	if s.Status == "running" && s.Power.ShutdownAfter >= 0 {
-		p.unlessPowered(s, s.Power.ShutdownAfter, func() { p.wentOff(s) })
-	}
-	return a
-}
-
-// wentOff notes that a server has gone off.
-func (p *project) wentOff(s *server) {
-	s.Status = "off"
-	if s.Power.LockAfter > 0 {
-		p.holdFor(s, s.Power.LockAfter)
-	}
-}
-
-// switchTo changes the power at once; what was under way comes to nothing.
-func (p *project) switchTo(id int64, status string) {
-	if s := p.servers[id]; s != nil {
-		s.Status = status
-		s.power++
-	}
-}
-
-func (p *project) powerOff(s *server) *action {
-	return p.operate(s, "stop_server", "off", "stopping", s.Power.PowerOffAfter, func() (code, message string) {
-		p.wentOff(s)
-		return "", ""
-	})
-}
-
-func (p *project) powerOn(s *server) *action {
-	return p.operate(s, "start_server", "running", "starting", s.Power.PowerOnAfter, func() (code, message string) {
-		s.powerOnsTried++
-		if s.Power.PowerOnFails < 0 || s.powerOnsTried <= s.Power.PowerOnFails {
-			s.Status = "off"
-			return "server_error", "server could not be started"
-		}
-		s.Status = "running"
-		return "", ""
-	})
-}
-
-func (p *project) rebuild(s *server) *action {
-	return p.operate(s, "rebuild_server", "", "rebuilding", 20*time.Second, func() (code, message string) {
-		s.Status = "running"
-		return "", ""
-	})
-}
-
-// operate runs an operation that keeps the server locked while its action
-// runs and shows the status meanwhile. A server whose status is idle has
-// nothing to be done to it, and the action ends at once.
-func (p *project) operate(s *server, command, idle, meanwhile string, d time.Duration, finish func() (code, message string)) *action {
-	s.commands = append(s.commands, command)
-	a := p.start(p.newActionID(), command, "server", s.ID, d)
-	if s.Status == idle {
-		p.end(a, "", "")
-		return a
-	}
-	s.Status = meanwhile
-	p.holdFor(s, d)
-	s.power++
-	p.unlessPowered(s, d, func() {
-		code, message := finish()
-		p.end(a, code, message)
-	})
-	return a
-}
-
-// unlessPowered applies f d from now unless another operation comes first.
-func (p *project) unlessPowered(s *server, d time.Duration, f func()) {
-	turn := s.power
-	p.after(d, func() {
-		if s.power == turn {
-			f()
-		}
-	})
-}
-
 // snapshot begins a snapshot that the API has accepted.
 func (p *project) snapshot(s *server, description string, labels map[string]string) (*image, *action) {
 	b := s.Snapshot
@@ -302,11 +120,13 @@ func (p *project) snapshot(s *server, description string, labels map[string]stri
 	return img, a
 }
 
-// serverJSON is a server as the API tells it. Unlike schema.Server it can be
+// serverJSON is a server as the API shows it. Unlike schema.Server it can be
 // without an address.
 type serverJSON struct {
 	schema.Server
-	PublicNet publicNetJSON `json:"public_net"`
+	PublicNet  publicNetJSON  `json:"public_net"`
+	ServerType serverTypeJSON `json:"server_type"`
+	Image      imageJSON      `json:"image"`
 }
 
 type publicNetJSON struct {
@@ -332,18 +152,29 @@ func (s *server) show() serverJSON {
 			Status:          s.Status,
 			Created:         s.Created,
 			PrivateNet:      []schema.ServerPrivateNet{},
-			ServerType:      kind,
 			Location:        location(s.Location),
-			Image:           new(systemImage(kind)),
 			Locked:          s.seemsLocked(),
+			RescueEnabled:   s.RescueEnabled,
+			ISO:             attachedISO(s.ISO, kind.Architecture),
+			Protection:      schema.ServerProtection{Delete: s.Protected, Rebuild: s.Protected},
 			IncludedTraffic: includedTraffic,
 			Labels:          orEmpty(s.Labels),
 			Volumes:         append([]int64{}, s.Volumes...),
 			LoadBalancers:   []int64{},
 			PrimaryDiskSize: kind.Disk,
 		},
-		PublicNet: net,
+		PublicNet:  net,
+		ServerType: kind,
+		Image:      systemImage(kind.Architecture),
 	}
+}
+
+// attachedISO is the public ISO of that name, nil for the empty one.
+func attachedISO(name, architecture string) *schema.ISO {
+	if name == "" {
+		return nil
+	}
+	return &schema.ISO{ID: 4711, Name: name, Description: name, Type: "public", Architecture: new(architecture)}
 }
 
 // reverseName is the name that Hetzner gives an address by default.

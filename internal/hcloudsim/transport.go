@@ -62,8 +62,11 @@ func incoming(req *http.Request) *http.Request {
 		r.Host = r.URL.Host
 	}
 	r.RemoteAddr = "192.0.2.1:1234"
-	if r.Body == nil {
-		r.Body = http.NoBody
+	switch {
+	case r.Body == nil:
+		r.Body, r.ContentLength = http.NoBody, 0
+	case r.Body != http.NoBody && r.ContentLength == 0:
+		r.ContentLength = -1 // unknown, and net/http would send the body in chunks
 	}
 	return r
 }

@@ -31,6 +31,10 @@ const description = `{
       }
     },
     "/boxes/{id}": {
+      "get": {
+        "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 1}}],
+        "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Box"}}}}}
+      },
       "put": {
         "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 1}}],
         "requestBody": {"required": true, "content": {"application/json": {"schema": {
@@ -38,10 +42,20 @@ const description = `{
         }}}},
         "responses": {"204": {}}
       }
+    },
+    "/boxes/open": {
+      "get": {"responses": {"204": {}}}
+    },
+    "/open": {
+      "get": {"responses": {"200": {}}}
     }
   },
   "components": {"schemas": {"Box": {
-    "type": "object", "required": ["made"], "properties": {"made": {"type": ["string", "null"], "format": "date-time"}}
+    "type": "object", "required": ["made"], "properties": {
+      "made": {"type": ["string", "null"], "format": "date-time"},
+      "owner": {"type": "object", "nullable": true, "properties": {"name": {"type": "string"}}},
+      "lid": {"type": ["string", "null"], "enum": ["flat", "round"]}
+    }
   }}}
 }`
 
@@ -59,6 +73,30 @@ func (f fixed) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return &http.Response{StatusCode: f.status, Header: f.header.Clone(), Body: io.NopCloser(strings.NewReader(f.body)), Request: req}, nil
+}
+
+// errors sends a request that is answered so, and returns what is wrong with
+// either of them.
+func (f fixed) errors(t *testing.T, method, path, body string) []string {
+	t.Helper()
+	log := &errorLog{TB: t}
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://sim.test"+path, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := Wrap(log, f).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := io.ReadAll(res.Body); err != nil || string(raw) != f.body {
+		t.Errorf("%s %s: body %q, %v", method, path, raw, err)
+	}
+	return log.errors
 }
 
 // errorLog is a testing.TB that keeps its errors.
@@ -105,10 +143,17 @@ func TestWrap(t *testing.T) {
 		"bad path":            {"PUT", "/v1/boxes/x", `{}`, gone, "parameter id"},
 		"no body":             {"PUT", "/v1/boxes/4", "", gone, "body is missing"},
 		"bad body":            {"PUT", "/v1/boxes/4", `{"name":null}`, gone, "name"},
-		"unknown field":       {"PUT", "/v1/boxes/4", `{"size":1}`, gone, "unknown field size"},
+		"unknown field":       {"PUT", "/v1/boxes/4", `{"size":1}`, gone, "additional properties 'size' not allowed"},
 		"body not wanted":     {"GET", "/v1/boxes?id=1", "{}", good, "unexpected body"},
 		"bad reply":           {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{}`}, "boxes"},
 		"bad reference":       {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{"boxes":[{}]}`}, "made"},
+		"undescribed field":   {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{"boxes":[{"made":null,"size":1}]}`}, "additional properties 'size' not allowed"},
+		"parameter in path":   {"GET", "/v1/boxes/4", "", fixed{200, jsonHeader, `{"made":null}`}, ""},
+		"literal path":        {"GET", "/v1/boxes/open", "", gone, ""},
+		"literal, no prefix":  {"GET", "/boxes/open", "", gone, ""},
+		"nullable":            {"GET", "/boxes/4", "", fixed{200, jsonHeader, `{"made":null,"owner":null,"lid":null}`}, ""},
+		"not nullable":        {"GET", "/boxes/4", "", fixed{200, jsonHeader, `{"made":null,"owner":{"name":null}}`}, "owner/name"},
+		"not in an enum":      {"GET", "/boxes/4", "", fixed{200, jsonHeader, `{"made":null,"lid":"square"}`}, "lid"},
 		"bad format":          {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{"boxes":[{"made":"today"}]}`}, "date-time"},
 		"bad JSON":            {"GET", "/v1/boxes?id=1", "", fixed{200, jsonHeader, `{`}, "body"},
 		"bad content type":    {"GET", "/v1/boxes?id=1", "", fixed{200, nil, `{"boxes":[]}`}, "content type"},
@@ -117,28 +162,54 @@ func TestWrap(t *testing.T) {
 		"bad error reply":     {"GET", "/v1/boxes?id=1", "", fixed{422, jsonHeader, `{}`}, "error"},
 		"number out of range": {"PUT", "/v1/boxes/99999999999999999999", `{}`, gone, "parameter id"},
 	} {
-		log := &errorLog{TB: t}
-		var body io.Reader
-		if tt.body != "" {
-			body = strings.NewReader(tt.body)
-		}
-		req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://sim.test"+tt.path, body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		res, err := Wrap(log, tt.reply).RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if raw, err := io.ReadAll(res.Body); err != nil || string(raw) != tt.reply.body {
-			t.Errorf("%s: body %q, %v", name, raw, err)
-		}
+		errors := tt.reply.errors(t, tt.method, tt.path, tt.body)
 		switch {
-		case tt.want == "" && len(log.errors) > 0:
-			t.Errorf("%s: %q", name, log.errors)
-		case tt.want != "" && (len(log.errors) != 1 || !strings.Contains(log.errors[0], tt.want)):
-			t.Errorf("%s: errors %q, want one with %q", name, log.errors, tt.want)
+		case tt.want == "" && len(errors) > 0:
+			t.Errorf("%s: %q", name, errors)
+		case tt.want != "" && (len(errors) != 1 || !strings.Contains(errors[0], tt.want)):
+			t.Errorf("%s: errors %q, want one with %q", name, errors, tt.want)
+		}
+	}
+}
+
+// The description of today, where it is at hand, is read to its end.
+func TestWholeDescription(t *testing.T) {
+	name := os.Getenv(Variable)
+	if name == "" {
+		t.Skip("no description")
+	}
+	s, err := load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for request, want := range map[string]string{
+		"GET /v1/firewalls/actions":          "GET /firewalls/actions",
+		"GET /firewalls/actions":             "GET /firewalls/actions",
+		"GET /v1/firewalls/7":                "GET /firewalls/{id}",
+		"GET /v1/actions":                    "GET /actions",
+		"POST /v1/servers":                   "POST /servers",
+		"DELETE /v1/servers/7":               "DELETE /servers/{id}",
+		"GET /v1/server_types":               "GET /server_types",
+		"DELETE /v1/primary_ips/7":           "DELETE /primary_ips/{id}",
+		"POST /v1/servers/7/actions/rebuild": "POST /servers/{id}/actions/rebuild",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		if op, _ := s.find(method, path); op == nil || op.name != want {
+			t.Errorf("%s is found as %+v, want %s", request, op, want)
+		}
+	}
+}
+
+func TestBadDescription(t *testing.T) {
+	for name, text := range map[string]string{
+		"no JSON":        `{`,
+		"no object":      `{"paths": 5}`,
+		"bad parameters": `{"paths": {"/a": {"get": {"parameters": 5}}}}`,
+		"bad schema":     `{"paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "blob"}}}}}}}}}`,
+		"bad reference":  `{"paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/nowhere"}}}}}}}}}`,
+	} {
+		if _, err := parse([]byte(text)); err == nil {
+			t.Errorf("%s: no error", name)
 		}
 	}
 }

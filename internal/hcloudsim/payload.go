@@ -1,0 +1,88 @@
+package hcloudsim
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+)
+
+// payload is the JSON object of a request.
+type payload struct {
+	raw  map[string]json.RawMessage
+	errs fieldErrors
+}
+
+// payload reads the request's body, which may have the known fields and no
+// others. Its second result is the refusal of what is no JSON object.
+func (c *call) payload(known ...string) (*payload, *reply) {
+	b := &payload{}
+	if err := json.Unmarshal(c.ex.body, &b.raw); err != nil || b.raw == nil {
+		return nil, new(refuse(http.StatusBadRequest, "json_error", "invalid JSON in request body"))
+	}
+	var unknown []string
+	for name := range b.raw {
+		if !slices.Contains(known, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		b.errs.add(name, "unknown field")
+	}
+	return b, nil
+}
+
+// text reads a string, nil where there is none.
+func (b *payload) text(name string) *string { return field[string](b, name, "must be a string") }
+
+func (b *payload) boolean(name string) *bool { return field[bool](b, name, "must be a boolean") }
+
+// idOrName reads a required ID, as a number or a string, or a name.
+func (b *payload) idOrName(name string) string {
+	raw := string(b.raw[name])
+	if _, ok := parseID(raw); ok {
+		return raw
+	}
+	if raw == "" || raw == `""` {
+		b.errs.add(name, "missing")
+		return ""
+	}
+	if text := b.text(name); text != nil {
+		return *text
+	}
+	return ""
+}
+
+// labels reads labels and checks them, nil where there are none.
+func (b *payload) labels(name string) map[string]string {
+	given := field[map[string]*string](b, name, "must be an object of strings")
+	if given == nil {
+		return nil
+	}
+	labels := map[string]string{}
+	for key, value := range *given {
+		if value == nil {
+			b.errs.add(name, "must be an object of strings")
+			return nil
+		}
+		labels[key] = *value
+	}
+	if wrong := checkLabels(labels); wrong != nil {
+		b.errs.add(name, wrong...)
+	}
+	return labels
+}
+
+// field reads a field that may be absent, though not null.
+func field[T any](b *payload, name, rule string) *T {
+	raw, ok := b.raw[name]
+	if !ok {
+		return nil
+	}
+	var value T
+	if string(raw) == "null" || json.Unmarshal(raw, &value) != nil {
+		b.errs.add(name, rule)
+		return nil
+	}
+	return &value
+}

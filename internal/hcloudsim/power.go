@@ -1,0 +1,87 @@
+package hcloudsim
+
+import "time"
+
+// shutdown sends the guest the ACPI signal. The action ends with the signal;
+// what the guest makes of it shows in the server's status only.
+func (p *project) shutdown(s *server) *action {
+	s.commands = append(s.commands, "shutdown_server")
+	a := p.start(p.newActionID(), "shutdown_server", "server", s.ID, 0)
+	p.end(a, "", "")
+	if s.Status == "running" && s.Power.ShutdownAfter >= 0 {
+		p.unlessPowered(s, s.Power.ShutdownAfter, func() { p.setOff(s) })
+	}
+	return a
+}
+
+// setOff records that a server is now off.
+func (p *project) setOff(s *server) {
+	s.Status = "off"
+	if s.Power.LockAfter > 0 {
+		p.holdFor(s, s.Power.LockAfter)
+	}
+}
+
+// switchTo changes the power at once; what was under way comes to nothing.
+func (p *project) switchTo(id int64, status string) {
+	if s := p.servers[id]; s != nil {
+		s.Status = status
+		s.power++
+	}
+}
+
+func (p *project) powerOff(s *server) *action {
+	return p.operate(s, "stop_server", "off", "stopping", s.Power.PowerOffAfter, func() (code, message string) {
+		p.setOff(s)
+		return "", ""
+	})
+}
+
+func (p *project) powerOn(s *server) *action {
+	return p.operate(s, "start_server", "running", "starting", s.Power.PowerOnAfter, func() (code, message string) {
+		s.powerOnsTried++
+		if s.Power.PowerOnFails < 0 || s.powerOnsTried <= s.Power.PowerOnFails {
+			s.Status = "off"
+			return "server_error", "server could not be started"
+		}
+		s.Status = "running"
+		return "", ""
+	})
+}
+
+func (p *project) rebuild(s *server) *action {
+	return p.operate(s, "rebuild_server", "", "rebuilding", 20*time.Second, func() (code, message string) {
+		s.Status = "running"
+		return "", ""
+	})
+}
+
+// operate runs an operation that keeps the server locked while its action
+// runs and shows the status meanwhile. A server whose status is idle has
+// nothing to be done to it, and the action ends at once.
+func (p *project) operate(s *server, command, idle, meanwhile string, d time.Duration, finish func() (code, message string)) *action {
+	s.commands = append(s.commands, command)
+	a := p.start(p.newActionID(), command, "server", s.ID, d)
+	if s.Status == idle {
+		p.end(a, "", "")
+		return a
+	}
+	s.Status = meanwhile
+	p.holdFor(s, d)
+	s.power++
+	p.unlessPowered(s, d, func() {
+		code, message := finish()
+		p.end(a, code, message)
+	})
+	return a
+}
+
+// unlessPowered applies f d from now unless another operation comes first.
+func (p *project) unlessPowered(s *server, d time.Duration, f func()) {
+	turn := s.power
+	p.after(d, func() {
+		if s.power == turn {
+			f()
+		}
+	})
+}
