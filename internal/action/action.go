@@ -1,8 +1,18 @@
-// Package action is the story of one run, from inputs to exit code. Start reading here.
+// Package action is one run of the program, from the inputs to the exit code. Start reading here.
 //
-// It reads the inputs, has the snapshots taken, has the result reported, and turns it into an exit code. It talks to
-// no server and words no result itself, and it takes everything from outside the program (environment, output,
-// signals, network, randomness) as values, so that a test can be the world.
+// [Process.Main] reads the inputs, takes the snapshots, reports the outcome and returns the exit code. On GitHub the same
+// program runs once more as the action's post step, which switches on the servers that the step left off (post.go). This
+// package sends no request and words no result. The environment, the output, the signals, the network and the randomness
+// are fields of [Process], so that a test can supply all of them.
+//
+// The other packages are best read in this order:
+//
+//   - config: from the environment to validated settings
+//   - fleet: a loop that runs one script per server, and polls for all of them within one budget
+//   - snapshot: the script that brings one server to exactly one usable snapshot
+//   - hetzner: one request to the API, and what its answer means
+//   - retention: which old snapshots to keep
+//   - report: the words of the log, the outputs and the job summary
 package action
 
 import (
@@ -23,16 +33,16 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// Exit codes are part of the user's contract. A cancelled run ends with 128 plus the signal's number.
+// Exit codes are part of the user's contract. A cancelled run returns 128 plus the signal's number.
 const (
-	exitSuccess = 0 // every selected server has its snapshot, or was skipped as asked
-	exitFailure = 1 // one or more servers failed, or the outputs could not be handed on
+	exitSuccess = 0 // every selected server has its snapshot, or was skipped as configured
+	exitFailure = 1 // one or more servers failed, or the outputs could not be written
 	exitInputs  = 2 // wrong inputs, or nothing selected
 	exitAPI     = 3 // the API could not be used at all
 	exitSignal  = 128
 )
 
-// Process is the program as a value.
+// Process is the program, with everything that it uses from outside.
 type Process struct {
 	Args      []string // the command line, program name first
 	Version   string
@@ -43,17 +53,33 @@ type Process struct {
 	Rand      io.Reader // as crypto/rand.Reader: never fails
 }
 
+// A log that nobody reads may hold the end up for so long; a cancelled run has less time.
+const (
+	flushLimit          = 2 * time.Second
+	flushLimitCancelled = 400 * time.Millisecond
+)
+
 // Main runs the program and returns its exit code.
 func (p Process) Main(ctx context.Context) int {
 	tokens := config.Tokens(p.Env)
 	mask := secret.New(tokens...)
 	r := report.New(report.Options{Out: p.Out, Mask: mask, Getenv: p.getenv})
-	if p.question(r) {
+	code := p.run(ctx, r, tokens, mask)
+	if code > exitSignal {
+		r.Flush(flushLimitCancelled)
+	} else {
+		r.Flush(flushLimit)
+	}
+	return code
+}
+
+func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mask secret.Mask) int {
+	if p.answerFlag(r) {
 		return exitSuccess
 	}
 	r.Conceal(tokens)
 	if p.isPost() {
-		return p.post(ctx, r, mask)
+		return p.runPost(ctx, r, mask)
 	}
 
 	cfg, err := config.Load(p.Env)
@@ -70,8 +96,6 @@ func (p Process) Main(ctx context.Context) int {
 	}
 	set := settings(cfg, p.Rand)
 	a := asked(cfg)
-	a.Live = set.Shutdown == snapshot.Never
-	a.Post = !a.Live && cfg.Run.Platform == config.GitHub
 	r.Ask(a)
 	if a.Post {
 		set.Record = func(off []snapshot.Recorded) error { return r.SaveState(stateOff, encode(off)) }
@@ -94,8 +118,8 @@ func (p Process) client(cfg config.Config, mask secret.Mask, r *report.Report) *
 	})
 }
 
-// question answers a question about the program itself; the command line holds nothing else.
-func (p Process) question(r *report.Report) (answered bool) {
+// answerFlag answers --help and --version. Nothing else is read from the command line.
+func (p Process) answerFlag(r *report.Report) (answered bool) {
 	if len(p.Args) != 2 {
 		return false
 	}
@@ -110,25 +134,24 @@ func (p Process) question(r *report.Report) (answered bool) {
 	return true
 }
 
-// deliver hands on the outputs. A result that the next step can't read is no success.
+// deliver writes the outputs and the job summary. A run whose outputs the next step can't read is no success.
 func (p Process) deliver(r *report.Report, o snapshot.Outcome, to report.OutputsTo, code int) int {
-	if err := r.Deliver(o, to); err != nil {
-		r.Error(err.Error())
-		if code == exitSuccess {
-			return exitFailure
-		}
+	if err := r.Deliver(o, to); err != nil && code == exitSuccess {
+		return exitFailure
 	}
 	return code
 }
 
-// asked is what messages tell of the inputs.
+// asked returns what messages depend on.
 func asked(cfg config.Config) report.Asked {
+	live := snapshot.Policy(cfg.Shutdown) == snapshot.Never
 	return report.Asked{
-		LockTimeout: cfg.LockTimeout, Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector,
+		LockTimeout: time.Duration(cfg.LockTimeout), Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers,
+		Live: live, Post: !live && cfg.Run.Platform == config.GitHub, Keeps: !cfg.Retention().Empty(),
 	}
 }
 
-// exitCode follows from the outcome alone.
+// exitCode returns the exit code of an outcome, which depends on nothing else.
 func exitCode(o snapshot.Outcome) int {
 	switch {
 	case o.Signal != nil:
@@ -146,7 +169,7 @@ func exitCode(o snapshot.Outcome) int {
 	return exitSuccess
 }
 
-// settings translates the inputs into the words of package snapshot.
+// settings returns the inputs in the types of package snapshot.
 func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 	s := snapshot.Settings{
 		Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: cfg.LabelSelector,
@@ -154,18 +177,21 @@ func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 		IfLocked:    snapshot.Policy(cfg.IfLocked),
 		LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: time.Duration(cfg.SnapshotTimeout),
 		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun), Protect: bool(cfg.Protect),
-		Shutdown: snapshot.Shutdown(cfg.Shutdown), ShutdownTimeout: time.Duration(cfg.ShutdownTimeout),
+		Shutdown: snapshot.Policy(cfg.Shutdown), ShutdownTimeout: time.Duration(cfg.ShutdownTimeout),
 		MaxUnavailable: int(cfg.MaxUnavailable), SettleTime: time.Duration(cfg.SettleTime),
-		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository, labelMost),
+		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository, maxLabel),
 		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels), Reserved: config.Reserved,
 		Describe: func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
 		Rand:     random,
 	}
-	s.Run, s.RunFamily, s.EarlierRuns = runs(cfg, random)
+	s.RunLabel, s.RunFamily, s.EarlierRuns = runLabels(cfg, random)
+	if cfg.Run.Platform == config.GitHub { // it sends SIGINT first, and SIGKILL 2.5 s after SIGTERM
+		s.Late = func(first os.Signal) bool { return first == syscall.SIGTERM }
+	}
 	return s
 }
 
-// getenv looks a variable up as os.Getenv does: the first one counts.
+// getenv returns the value of a variable as os.Getenv does: where a name occurs twice, the first one counts.
 func (p Process) getenv(name string) string {
 	for _, pair := range p.Env {
 		if value, ok := strings.CutPrefix(pair, name+"="); ok {

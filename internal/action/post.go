@@ -14,18 +14,18 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// A run that is killed can switch nothing on any more. On GitHub the step's post step does it instead: the same binary
-// under another name, which reads from the step's state what may be off.
+// A run that was killed can't switch its servers on again. On GitHub the action's post step does: the same program under
+// another name. It reads from the step's state which servers may be off.
 const (
 	postName = "hsnap-post"
 	stateOff = "off" // the post step gets it as STATE_off
 )
 
-// isPost reports whether the program runs as the step's post step.
+// isPost reports whether the program runs as the post step.
 func (p Process) isPost() bool { return len(p.Args) > 0 && filepath.Base(p.Args[0]) == postName }
 
-// post switches on what the step has left off. After a run that ended well that is nothing, and nothing is sent.
-func (p Process) post(ctx context.Context, r *report.Report, mask secret.Mask) int {
+// runPost switches on the servers that the step left off. After a step that left none off it sends nothing.
+func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask) int {
 	left := decode(p.getenv("STATE_" + stateOff))
 	if len(left) == 0 {
 		return exitSuccess
@@ -35,14 +35,17 @@ func (p Process) post(ctx context.Context, r *report.Report, mask secret.Mask) i
 		r.Mistakes(err)
 		return exitInputs
 	}
-	r.Ask(asked(cfg))
+	a := asked(cfg)
+	a.Post = false // this is it
+	r.Ask(a)
 	r.Line("the step has left servers off, or may have; switching them on")
 	o := snapshot.Rescue(ctx, p.client(cfg, mask, r), settings(cfg, p.Rand), left, p.Signals, r.Event)
 	r.Explain(o)
 	return exitCode(o)
 }
 
-// encode writes down which servers may be off: IDs, each with the second until which its guest may still shut down.
+// encode returns the servers that may be off as text: their IDs, each with the UNIX second until which its guest may still
+// shut down.
 func encode(off []snapshot.Recorded) string {
 	parts := make([]string, len(off))
 	for i, s := range off {
@@ -54,7 +57,7 @@ func encode(off []snapshot.Recorded) string {
 	return strings.Join(parts, ",")
 }
 
-// decode reads what encode has written. What makes no sense is left out: it is nobody's server.
+// decode reads the text that encode returned, and skips every part that is no server's ID.
 func decode(text string) []snapshot.Recorded {
 	var off []snapshot.Recorded
 	for part := range strings.SplitSeq(text, ",") {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,7 +30,11 @@ type plan struct {
 	running         map[int64]bool          // servers that ran at first, and that nobody else switches off or deletes
 	guest           map[int64]time.Duration // how long each guest takes to shut down, negative for never
 	stopTimeout     time.Duration
-	run             string // the label of this attempt
+	settle          time.Duration
+	maxUnavailable  int
+	maxParallel     int
+	leftBefore      map[int64]bool // servers that an earlier run has left off, and that say so by a label
+	run             string         // the label of this attempt
 	dry             bool
 }
 
@@ -40,6 +45,7 @@ type mercy struct {
 	alone   bool // no other actors and no locks
 	young   bool // no old snapshots
 	patient bool // no cancel
+	plain   bool // without what worlds have got since some seeds had failed: those stay as they were
 }
 
 // build makes a world from a seed: a project, inputs, weather, other actors, and perhaps a cancel.
@@ -51,7 +57,7 @@ func build(t *testing.T, seed uint64, mercy mercy) (*world, plan) {
 	}
 	p := plan{
 		seed: seed, guest: map[int64]time.Duration{}, failing: map[int64]bool{}, running: map[int64]bool{},
-		old: map[int64]hcloudsim.Image{}, taken: map[int64]bool{}, shielded: map[int64]bool{}, shutdown: "never", servers: 1 + dice.IntN(6), wait: dice.IntN(5) > 0,
+		leftBefore: map[int64]bool{}, old: map[int64]hcloudsim.Image{}, taken: map[int64]bool{}, shielded: map[int64]bool{}, shutdown: "never", servers: 1 + dice.IntN(6), wait: dice.IntN(5) > 0,
 		lockTimeout:     within(20*time.Second, 10*time.Minute).Round(time.Second),
 		snapshotTimeout: within(90*time.Second, 10*time.Minute).Round(time.Second),
 	}
@@ -62,24 +68,30 @@ func build(t *testing.T, seed uint64, mercy mercy) (*world, plan) {
 		p.shutdown = []string{"graceful", "force"}[dice.IntN(2)]
 	}
 	// Storms come and go between seeds: most are mild, so that runs also get somewhere.
-	onCreate, onLook := [...]int{0, 5, 30, 60}[dice.IntN(4)], [...]int{0, 2, 10, 40}[dice.IntN(4)]
+	onCreate, onPoll := [...]int{0, 5, 30, 60}[dice.IntN(4)], [...]int{0, 2, 10, 40}[dice.IntN(4)]
 	w := newWorld(t, hcloudsim.Options{
 		Seed: seed, MinLatency: 10 * time.Millisecond, MaxLatency: within(20*time.Millisecond, 3*time.Second),
 		SnapshotLimit: []int{0, 0, 0, 3 + dice.IntN(10)}[dice.IntN(4)],
 		Corrupt: func(r *http.Request, dice *rand.Rand) *hcloudsim.Fault {
-			percent := onLook
+			percent := onPoll
 			if mercy.calm {
 				return nil
 			}
 			if r.Method != http.MethodGet {
 				percent = onCreate
 			}
-			if dice.IntN(100) >= percent {
+			switch {
+			case dice.IntN(100) < percent:
+				return weather(r.Method, dice)
+			case mercy.plain:
 				return nil
 			}
-			return weather(r.Method, dice)
+			return oddity(r, percent, dice)
 		},
 	})
+	if !mercy.plain {
+		w.breaks = 2
+	}
 	if seed%8 != 0 { // checking replies takes most of the time; a sample does
 		w.check = func(rt http.RoundTripper) http.RoundTripper { return rt }
 	}
@@ -159,11 +171,15 @@ func build(t *testing.T, seed uint64, mercy mercy) (*world, plan) {
 	p.run = fmt.Sprintf("8123456789-%d", attempt)
 	w.env["GITHUB_RUN_ATTEMPT"] = strconv.Itoa(attempt)
 	history(w, &p, dice, at)
+	if !mercy.plain {
+		recent(w, &p, rand.New(rand.NewPCG(seed, 0x1a7e)))
+	}
 	if mercy.young {
 		for id := range p.old {
 			w.cloud.DeleteImage(id)
 			delete(p.old, id)
 		}
+		clear(p.leftBefore)
 	}
 	if mercy.servers > 0 {
 		for i, s := range w.cloud.Servers() {
@@ -194,8 +210,9 @@ func build(t *testing.T, seed uint64, mercy mercy) (*world, plan) {
 			w.signals = []signalAt{{p.cancelAfter, syscall.SIGINT}}
 		}
 	}
+	p.maxParallel = 1 + dice.IntN(8)
 	w.inputs = map[string]string{
-		"servers": "web-*", "wait": strconv.FormatBool(p.wait), "max-parallel": strconv.Itoa(1 + dice.IntN(8)),
+		"servers": "web-*", "wait": strconv.FormatBool(p.wait), "max-parallel": strconv.Itoa(p.maxParallel),
 		"lock-timeout": p.lockTimeout.String(), "snapshot-timeout": p.snapshotTimeout.String(),
 		"if-locked":           []string{"wait", "wait", "wait", "skip", "fail"}[dice.IntN(5)],
 		"if-volumes-attached": []string{"warn", "warn", "ignore", "fail"}[dice.IntN(4)],
@@ -213,8 +230,11 @@ func build(t *testing.T, seed uint64, mercy mercy) (*world, plan) {
 		w.inputs["shutdown"] = p.shutdown
 		p.stopTimeout = within(10*time.Second, time.Minute).Round(time.Second)
 		w.inputs["shutdown-timeout"] = p.stopTimeout.String()
-		w.inputs["max-unavailable"] = strconv.Itoa(1 + dice.IntN(3))
-		w.inputs["settle-time"] = []string{"0s", "10s"}[dice.IntN(2)]
+		p.maxUnavailable = 1 + dice.IntN(3)
+		w.inputs["max-unavailable"] = strconv.Itoa(p.maxUnavailable)
+		p.settle = []time.Duration{0, 10 * time.Second}[dice.IntN(2)]
+		w.inputs["settle-time"] = p.settle.String()
+		w.watchPower()
 	}
 	if p.wait && dice.IntN(4) == 0 {
 		w.inputs["protect"] = "true"
@@ -268,6 +288,58 @@ func history(w *world, p *plan, dice *rand.Rand, at func(time.Duration, func(*hc
 			}
 		}
 	}
+}
+
+// recent gives the project what other runs have just made of the same servers: snapshots that are younger than an hour, one
+// whose label names another server than Hetzner does, and one that says that an earlier run has left its server off.
+func recent(w *world, p *plan, dice *rand.Rand) {
+	for _, server := range w.cloud.Servers() {
+		labels := func(id int64) map[string]string {
+			return map[string]string{"hsnap/series": "nightly", "hsnap/server-id": strconv.FormatInt(id, 10), "hsnap/run": "77-1"}
+		}
+		add := func(image hcloudsim.Image) {
+			image.ServerID, image.SizeGB = server.ID, 2.5
+			image.Created = image.Created.Truncate(time.Second)
+			p.old[w.cloud.AddImage(image)] = image
+		}
+		for range max(dice.IntN(5)-2, 0) {
+			add(hcloudsim.Image{Labels: labels(server.ID), Created: time.Now().Add(-time.Duration(dice.Int64N(int64(50 * time.Minute))))})
+		}
+		if dice.IntN(5) == 0 {
+			add(hcloudsim.Image{Labels: labels(server.ID + 1), Created: time.Now().Add(-time.Duration(2+dice.IntN(1000)) * time.Hour)})
+		}
+		if dice.IntN(3) == 0 && server.Status == "off" && p.shutdown != "never" {
+			image := hcloudsim.Image{Labels: labels(server.ID), Created: time.Now().Add(-100 * time.Minute)}
+			image.Labels["hsnap/power"] = "pending"
+			add(image)
+			p.leftBefore[server.ID] = true
+		}
+	}
+}
+
+// oddity is one thing that Hetzner answers now and then, and that is no breakdown; mostly none.
+func oddity(r *http.Request, percent int, dice *rand.Rand) *hcloudsim.Fault {
+	if dice.IntN(100) >= percent/2 {
+		return nil
+	}
+	refusals := []hcloudsim.Fault{
+		{Status: http.StatusConflict, Code: "conflict"}, {Status: http.StatusPreconditionFailed, Code: "resource_unavailable"},
+		{Status: http.StatusForbidden, Code: "maintenance"}, {Status: http.StatusUnprocessableEntity, Code: "service_error"},
+		{Status: http.StatusLocked, Code: "locked"},
+	}
+	refusal := refusals[dice.IntN(len(refusals))]
+	refusal.Kind, refusal.Message = hcloudsim.ErrorJSON, "a message"
+	switch path := strings.TrimPrefix(r.URL.Path, "/v1"); {
+	case r.Method == http.MethodGet && path == "/actions":
+		return &hcloudsim.Fault{Kind: hcloudsim.ForgetActions}
+	case r.Method == http.MethodGet && (path == "/images" || path == "/servers"):
+		return &hcloudsim.Fault{Kind: hcloudsim.UnknownTotal}
+	case r.Method == http.MethodGet:
+		return nil
+	case strings.HasSuffix(path, "/create_image") && dice.IntN(3) == 0:
+		return &hcloudsim.Fault{Kind: hcloudsim.WrongImageID}
+	}
+	return &refusal
 }
 
 // weather is one thing that goes wrong with a request.

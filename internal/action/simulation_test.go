@@ -3,6 +3,7 @@ package action_test
 import (
 	"flag"
 	"fmt"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -15,9 +16,17 @@ import (
 )
 
 var (
-	seeds     = flag.Int("seeds", 300, "how many seeds TestSimulation runs")
+	seeds     = flag.Int("seeds", defaultSeeds(), "how many seeds TestSimulation runs")
 	firstSeed = flag.Uint64("seed", 1, "the first seed that TestSimulation runs")
 )
+
+// defaultSeeds returns how many seeds a test of the whole package takes.
+func defaultSeeds() int {
+	if raced {
+		return 100
+	}
+	return 300
+}
 
 // tried is one run of a seed's world, and what the judge found.
 type tried struct {
@@ -41,20 +50,30 @@ func try(t *testing.T, seed uint64, mercy mercy) (result tried) {
 	return result
 }
 
-// shrink looks for the simplest world of a failing seed that still fails.
+// digits are what differs between two findings of a kind.
+var digits = regexp.MustCompile(`\d+`)
+
+// alike reports whether a finding is of the same kind as one in another world.
+func (f findings) alike(one string) bool {
+	kind := func(finding string) string { return digits.ReplaceAllString(finding, "") }
+	return slices.ContainsFunc(f, func(other string) bool { return kind(other) == kind(one) })
+}
+
+// shrink looks for the simplest world of a failing seed that still fails in the same way.
 func shrink(t *testing.T, seed uint64, found tried) tried {
 	t.Helper()
 	var kept mercy
 	for _, simpler := range []func(*mercy){
 		func(m *mercy) { m.servers = 1 }, func(m *mercy) { m.servers = 2 }, func(m *mercy) { m.servers = 3 },
 		func(m *mercy) { m.young = true }, func(m *mercy) { m.patient = true }, func(m *mercy) { m.alone = true }, func(m *mercy) { m.calm = true },
+		func(m *mercy) { m.plain = true },
 	} {
 		candidate := kept
 		simpler(&candidate)
 		if kept.servers > 0 && candidate.servers != kept.servers {
 			continue // fewer are enough already
 		}
-		if result := try(t, seed, candidate); len(result.findings) > 0 {
+		if result := try(t, seed, candidate); result.findings.alike(found.findings[0]) {
 			kept, found = candidate, result
 		}
 	}
@@ -88,17 +107,34 @@ func TestRegressions(t *testing.T) {
 		403317: "an image was told not to be deleted after a refusal, while an earlier try that was lost deleted it",
 		479078: "the same, told nothing at all",
 		849768: "a shutdown whose answer was lost took effect late, and the guest went down a good while after that",
-		493501: "a server whose turn to be switched off had come waited an hour for the look before it",
-		212704: "a guest went down between the last look and the end of the watch over it",
+		493501: "a server whose turn to be switched off had come waited an hour for the poll before it",
+		212704: "a guest went down between the last poll and the end of the watch over it",
 	} {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			t.Parallel()
-			result := try(t, seed, mercy{})
-			for _, finding := range result.findings {
-				t.Errorf("%s; it had found once: %s", finding, found)
-			}
-		})
+		regression(t, seed, mercy{plain: true}, found)
 	}
+	for seed, found := range map[uint64]string{
+		24:   "a server was asked for its snapshot while it was being switched on again, without hsnap/power",
+		32:   "servers were switched off just after Hetzner's limit was reached",
+		170:  "the two lists of a proof were less than 5 s apart, since the first one counted from a request that had failed",
+		240:  "hsnap/power stayed pending after one lost answer",
+		456:  "a lost create was asked for again more than a last poll after lock-timeout",
+		643:  "the flight of a create counted as a wait for a lock, after the lock was gone and the server switched off",
+		2204: "a cancelled run named the wrong image although its last list showed the right one",
+		3897: "a server was switched off before the last one had settled, since it had its place already",
+		4229: "the flight of a create counted as a wait for a lock, after room was made",
+	} {
+		regression(t, seed, mercy{}, found)
+	}
+}
+
+func regression(t *testing.T, seed uint64, mercy mercy, found string) {
+	t.Helper()
+	t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+		t.Parallel()
+		for _, finding := range try(t, seed, mercy).findings {
+			t.Errorf("%s; it had found once: %s", finding, found)
+		}
+	})
 }
 
 // The same seed gives the same run, to the nanosecond, however many processors there are.

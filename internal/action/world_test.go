@@ -36,6 +36,9 @@ type world struct {
 	kill    time.Duration   // when the process is killed; 0: never
 	again   []time.Duration // a scenario runs the program again, each so long after the run before
 	runs    int             // how many runs of the workflow were before this one
+	power   *powerLog       // nil where nobody watches it
+	breaks  uint32          // one in so many requests whose answer is lost breaks off while it is written; 0: none
+	maybe   bool            // the process may be over before it is killed
 }
 
 // network is the simulated API, and the metadata service beside it.
@@ -92,7 +95,9 @@ type ran struct {
 	state   map[string]string // what the step hands to its post step
 	took    time.Duration
 
-	selected time.Time // when the log named the servers; zero if it never did
+	started  time.Time
+	selected time.Time   // when the log named the servers; zero if it never did
+	trace    []*exchange // what it sent
 }
 
 // logWriter keeps the log, and notes when the selection was over.
@@ -107,6 +112,9 @@ func (w *logWriter) Write(p []byte) (int, error) {
 	}
 	return w.text.Write(p)
 }
+
+// endless is how long a run may take before it is stopped, in the bubble's time.
+const endless = 48 * time.Hour
 
 // run runs the program to its end, in the bubble's time.
 func (w *world) run(t *testing.T) ran { return w.runAs(t, "/hsnap-action") }
@@ -160,7 +168,7 @@ func (w *world) runAs(t *testing.T, program string) ran {
 	signals := make(chan os.Signal, 2)
 	over := make(chan struct{})
 	defer close(over)
-	for _, s := range w.signals {
+	for _, s := range append(w.signals, signalAt{endless, syscall.SIGTERM}, signalAt{endless, syscall.SIGTERM}) {
 		go func() {
 			select {
 			case <-time.After(s.after):
@@ -170,11 +178,17 @@ func (w *world) runAs(t *testing.T, program string) ran {
 		}()
 	}
 	kill := killLater(w.kill, []string{output, summary, state}, signals, over)
+	kill.maybe = w.maybe
+	api := w.check(w.cloud.Transport())
+	if w.breaks > 0 {
+		api = wire{api, w.breaks}
+	}
+	var sent trace
 	var log logWriter
 	start := time.Now()
 	p := action.Process{
 		Args: []string{program}, Version: "test", Out: killableWriter{&log, kill}, Signals: signals,
-		Transport: killableNetwork{network{w.check(w.cloud.Transport()), w.self}, kill},
+		Transport: killableNetwork{network{sent.record(api), w.self}, kill},
 		Rand:      rand.NewChaCha8([32]byte{byte(w.seed), byte(w.seed >> 8), byte(w.seed >> 16), byte(w.runs)}),
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -182,7 +196,11 @@ func (w *world) runAs(t *testing.T, program string) ran {
 	}
 	var r ran
 	code := p.Main(t.Context())
+	if took := time.Since(start); took >= endless {
+		t.Errorf("the run would never end:\n%.20000s", log.text.String())
+	}
 	r.code, r.took = kill.finish(t, code, time.Since(start))
+	r.started, r.trace = start, sent.list
 	r.log, r.selected = log.text.String(), log.selected
 	r.outputs, r.order = readOutputs(t, output)
 	r.summary = read(t, summary)
@@ -236,6 +254,7 @@ type server struct {
 	ImageID         *int64  `json:"image_id"`
 	ActionID        *int64  `json:"action_id"`
 	LockWaitSeconds float64 `json:"lock_wait_seconds"`
+	DurationSeconds float64 `json:"duration_seconds"`
 	Reused          bool    `json:"reused"`
 }
 

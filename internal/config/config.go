@@ -7,9 +7,9 @@
 // from it by a test, which fails when they have drifted apart.
 //
 // The package reads nothing but the environment that it is given: no file, no
-// network, no global state. Its errors quote what the user wrote, which may be
-// the API token in the wrong place: whoever prints them hides what [Tokens]
-// returns.
+// network, no global state. Its errors quote what the user wrote, and that may
+// be the API token in the wrong place. Whoever prints an error must hide the
+// values that [Tokens] returns.
 package config
 
 import (
@@ -49,8 +49,8 @@ type Config struct {
 	// be given.
 	LabelSelector string `env:"LABEL_SELECTOR"`
 
-	// Servers to leave out of the selection again: names, IDs or globs, in the
-	// form of `servers`.
+	// Servers to leave out of the selection: names, IDs or globs, in the form of
+	// `servers`.
 	Exclude List `env:"EXCLUDE"`
 
 	// What to do when the selector or a glob matches no server: `error`, `warn`
@@ -68,8 +68,8 @@ type Config struct {
 	IfLocked string `env:"IF_LOCKED,default=wait" oneof:"wait skip fail"`
 
 	// The longest wait, per server, for Hetzner to accept its snapshot: a
-	// duration such as `90s`, `1h30m` or `1d`. Only the time in which the server
-	// is locked or Hetzner refuses counts. Defaults to `30m`.
+	// duration such as `90s`, `1h30m` or `1d`. Time counts only while the server
+	// is locked or Hetzner refuses. Defaults to `30m`.
 	LockTimeout Duration `env:"LOCK_TIMEOUT,default=30m"`
 
 	// The longest wait, per server, for an accepted snapshot to become
@@ -81,13 +81,13 @@ type Config struct {
 	Wait Bool `env:"WAIT,default=true"`
 
 	// How many snapshots may be in flight at once, from 1 to 100. With
-	// `wait: false` it limits the requests under way. Defaults to `10`.
+	// `wait: false` it limits the requests in flight. Defaults to `10`.
 	MaxParallel Parallel `env:"MAX_PARALLEL,default=10"`
 
-	// The description of each snapshot. Replaced in it are `{server}`,
+	// The description of each snapshot. Its placeholders are `{server}`,
 	// `{server_id}`, `{timestamp}` (as `2026-11-22T194500Z`), `{date}`, `{time}`,
 	// `{series}`, `{run_id}`, `{run_number}`, `{sha}`, `{ref}`, `{workflow}` and
-	// `{repository}`; times are in UTC, and what is not known becomes `unknown`.
+	// `{repository}`. Times are in UTC, and what is not known becomes `unknown`.
 	// It is cut after 200 characters. Defaults to `{server}-snapshot-{timestamp}`.
 	Description Template `env:"DESCRIPTION,default={server}-snapshot-{timestamp}"`
 
@@ -96,15 +96,16 @@ type Config struct {
 	// labels; keys under `hsnap/` and `hetzner.cloud/` are reserved.
 	Labels Labels `env:"LABELS"`
 
-	// Whether to put the server's own labels on its snapshot too. Where both
-	// have a key `labels` wins, and reserved keys are left out. Defaults to
-	// `false`.
+	// Whether to copy the server's own labels to its snapshot. Where a key is
+	// also in `labels`, that input wins; reserved keys are not copied. Defaults
+	// to `false`.
 	CopyServerLabels Bool `env:"COPY_SERVER_LABELS,default=false"`
 
 	// What a second or later attempt of the same workflow run does about
 	// snapshots that an earlier attempt made of the same server in the same
 	// series: `snapshot` makes new ones, `reuse` takes over those that are
-	// available. Defaults to `snapshot`.
+	// available, and protects them where `protect` is set. Defaults to
+	// `snapshot`.
 	OnRerun string `env:"ON_RERUN,default=snapshot" oneof:"snapshot reuse"`
 
 	// The series that the snapshots belong to, such as `nightly` or
@@ -150,16 +151,16 @@ type Config struct {
 	// Whether to switch each running server off around its snapshot, for a
 	// consistent disk: `never`; `graceful`, by asking its guest to shut down; or
 	// `force`, which cuts the power when the guest does not shut down in time.
-	// It is switched on again as soon as Hetzner accepts that. While the snapshot
-	// is made Hetzner keeps the server locked and refuses, so expect it to be off
-	// for as long as its snapshot takes. Defaults to `never`.
+	// The server is switched on again as soon as Hetzner accepts that. Hetzner
+	// may keep it locked while the snapshot is made, so expect it to be off for
+	// as long as its snapshot takes. Defaults to `never`.
 	Shutdown string `env:"SHUTDOWN,default=never" oneof:"never graceful force"`
 
 	// How long a graceful shutdown may take, and how long a server that is off
 	// may wait for its snapshot to be accepted. Defaults to `2m`.
 	ShutdownTimeout Duration `env:"SHUTDOWN_TIMEOUT,default=2m"`
 
-	// How many servers this run may have off at once. Defaults to `1`.
+	// How many servers this run may have switched off at once. Defaults to `1`.
 	MaxUnavailable Count `env:"MAX_UNAVAILABLE,default=1"`
 
 	// How long a server must be running again before the next one is switched
@@ -185,8 +186,8 @@ type Config struct {
 	// systems set variables of their own for it.
 	Run Run
 
-	// Warnings are what the user should know about the variables although
-	// nothing in them is a mistake.
+	// Warnings say what the user should know about variables that are no
+	// mistakes.
 	Warnings []string
 }
 

@@ -9,7 +9,7 @@ import (
 const usage = `hsnap-action %s
 
 Snapshots Hetzner Cloud servers: waits while they are locked, takes exactly one
-snapshot of each, waits until it can be used, and hands on the image IDs.
+snapshot of each, waits until it can be used, and returns the image IDs.
 
 Usage: hsnap-action [--help | --version]
 
@@ -22,7 +22,7 @@ read from one variable:
 
 Exit codes:
 
-  0    every server selected has its snapshot, or was skipped as asked
+  0    every selected server has its snapshot, or was skipped as configured
   1    one or more servers failed
   2    the inputs are wrong, or nothing was selected
   3    the API could not be used at all

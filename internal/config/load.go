@@ -117,7 +117,7 @@ func (r *reader) check(cfg Config) (errs []error) {
 }
 
 // mistakes are what is wrong with one value, a line each. They are an error of
-// their own so that they can be told from what envconfig itself returns.
+// their own, to be distinguished from what envconfig itself returns.
 type mistakes []string
 
 // Error implements error.

@@ -26,7 +26,7 @@ type Run struct {
 }
 
 // platform finds the CI system. GitHub's variable comes first: a runner may run
-// inside a job of another system, whose variables it then hands on.
+// inside a job of another system, whose variables it then passes on.
 func (vars variables) platform() Platform {
 	switch {
 	case vars["GITHUB_ACTIONS"] == "true":

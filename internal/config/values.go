@@ -12,7 +12,7 @@ import (
 )
 
 // The types below decode themselves from the value of an input, by the method
-// that envconfig looks for. The value is trimmed and never empty.
+// that envconfig calls. The value is trimmed and never empty.
 
 // Secret is a string that fmt does not print. Convert it to a string for use.
 type Secret string

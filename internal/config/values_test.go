@@ -332,6 +332,9 @@ func TestEndpoint(t *testing.T) {
 
 		{given: "http://api.hetzner.cloud/v1", mistake: clear},
 		{given: "http://localhost.example/v1", mistake: clear},
+		{given: "http://evil-localhost/v1", mistake: clear},
+		{given: "http://evil.localhost/v1", mistake: clear},
+		{given: "http://localhost@evil.example/v1", mistake: user},
 		{given: "http://127.0.0.1.example/v1", mistake: clear},
 		{given: "http://0.0.0.0/v1", mistake: clear},
 		{given: "http://128.0.0.1/v1", mistake: clear},

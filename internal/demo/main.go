@@ -1,8 +1,9 @@
-// Demo runs the real action against a simulated Hetzner Cloud on loopback: no account, no network, under 20 s.
+// Demo runs the real action against a simulated Hetzner Cloud API on loopback, in under 20 s. It needs no account and no
+// network.
 //
-// The project has a database server with an attached volume, a server that is being resized and stays locked for some
-// seconds, and a web server whose create loses its answer. With -serve ADDR it only serves the simulated API, for
-// other clients to be tried against, with -servers N more servers in it.
+// The simulated project has a database server with an attached volume, a server that is locked for some seconds while its
+// type is changed, and a web server whose create loses its answer. With -serve ADDR the command only serves the simulated
+// API, so that other clients can be tried against it; -servers N adds N servers.
 package main
 
 import (
@@ -26,7 +27,7 @@ import (
 
 func main() {
 	serve := flag.String("serve", "", "only serve the simulated API on this address, as 127.0.0.1:8080")
-	more := flag.Int("servers", 0, "so many servers more in the project that is served, named fleet-000 and so on")
+	more := flag.Int("servers", 0, "how many servers to add to the project, named fleet-000 and so on")
 	flag.Parse()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -70,8 +71,8 @@ func run(serve string, more int, signals <-chan os.Signal) (int, error) {
 	}
 }
 
-// project is the simulated project. In a hurry it has a lock and a lost answer, and snapshots take seconds.
-func project(hurry bool) *hcloudsim.Cloud {
+// project returns the simulated project. Its snapshots take seconds. With trouble a server is locked, and an answer is lost.
+func project(trouble bool) *hcloudsim.Cloud {
 	cloud := hcloudsim.New(hcloudsim.Options{Seed: 1, MinLatency: 30 * time.Millisecond, MaxLatency: 120 * time.Millisecond})
 	quick := hcloudsim.SnapshotBehaviour{Duration: 4 * time.Second, SizeGB: 3.25}
 	cloud.AddServer(hcloudsim.Server{
@@ -84,7 +85,7 @@ func project(hurry bool) *hcloudsim.Cloud {
 		Name: "web-1", Type: "cx23", Location: "hel1", IPv4: "203.0.113.42", Labels: map[string]string{"env": "prod"}, Snapshot: quick,
 	})
 	cloud.AddServer(hcloudsim.Server{Name: "test-1", Labels: map[string]string{"env": "test"}, Snapshot: quick})
-	if hurry {
+	if trouble {
 		cloud.Lock(resized, hcloudsim.Lock{For: 4 * time.Second, Command: "change_server_type"})
 		cloud.Inject(hcloudsim.Fault{
 			Kind: hcloudsim.LoseAnswerDone, Times: 1, Method: http.MethodPost, Path: fmt.Sprintf("/servers/%d/actions/create_image", web),
@@ -93,7 +94,7 @@ func project(hurry bool) *hcloudsim.Cloud {
 	return cloud
 }
 
-// act runs the action as a workflow would, and shows what it hands on.
+// act runs the action as a workflow would, and prints its log, outputs and job summary.
 func act(endpoint string, signals <-chan os.Signal) (int, error) {
 	dir, err := os.MkdirTemp("", "hsnap-demo-")
 	if err != nil {
@@ -121,7 +122,7 @@ func act(endpoint string, signals <-chan os.Signal) (int, error) {
 	} {
 		text, err := os.ReadFile(file.name)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return 1, fmt.Errorf("read what the action has written: %w", err)
+			return 1, fmt.Errorf("read what the action wrote: %w", err)
 		}
 		if len(text) > 0 {
 			fmt.Printf("\n--- %s\n\n%s", file.title, text)

@@ -1,10 +1,10 @@
-// Command faults checks the checker. It plants faults in a copy of the program, one at a time, each of which breaks a
-// promise, and runs the simulation against it. A fault that the simulation does not find is a hole in its judge.
+// Faults tests the simulation by mutation. It plants faults in a copy of the program, one at a time. Each fault breaks a
+// promise, and the simulation runs against it. A fault that the simulation does not find is a gap in its judge.
 //
 //	go run ./internal/faults            # all of them, 1,000 seeds each
 //	go run ./internal/faults -only blind # those whose name contains "blind"
 //
-// It changes nothing in the checkout that it is run in.
+// It changes nothing in the checkout that it runs in.
 package main
 
 import (
@@ -25,90 +25,176 @@ import (
 // fault is one change of the source that breaks a promise.
 type fault struct {
 	name, file string
-	old, new   string // old must stand in the file exactly once
+	old, new   string // old must occur in the file exactly once
 }
 
-const core = "internal/snapshot/"
+const (
+	engine = "internal/fleet/"
+	core   = "internal/snapshot/"
+)
 
 func faults() []fault {
 	return []fault{
+		// Exactly one snapshot.
 		{
-			"a lost create is sent again blindly", core + "fleet.go",
-			"	case hetzner.Lost:\n		f.lose(t, failure, now)\n", "	case hetzner.Lost:\n		f.refuse(t, true, now)\n",
+			"a lost create is sent again blindly", core + "create.go",
+			"		return s.find(failure)\n", "		return errAgain\n",
 		},
 		{
 			"any error means that nothing was done", "internal/hetzner/verdict.go",
-			"	case code == \"\" || status < 400 || status >= 500:\n		return Lost\n", "	case code == \"\" || status < 400 || status >= 500:\n		return NotNow\n",
+			"	case code == \"\" || status < 400 || status >= 500:\n		return Lost\n",
+			"	case code == \"\" || status < 400 || status >= 500:\n		return NotNow\n",
 		},
 		{
-			"an image is adopted without its label", core + "looks.go",
-			"func (t *target) own(images []hetzner.Image) *hetzner.Image {\n",
-			"func (t *target) own(images []hetzner.Image) *hetzner.Image {\n	if len(images) > 0 {\n		return &images[0]\n	}\n",
+			"a create that was broken off counts as not sent", "internal/hetzner/verdict.go",
+			"	case !sent:\n		return NotSent\n", "	case !sent || status == 0:\n		return NotSent\n",
 		},
 		{
-			"one listing proves that a create had no effect", core + "fleet.go",
-			"	case began.Sub(t.lostAt) < effectLimit:\n", "	case began.Sub(t.lostAt) < 0:\n",
+			"an image is adopted without its label", engine + "poll.go",
+			"return i.Labels[label] != w.value", "return i.Labels[label] == \"\"",
 		},
 		{
-			"a failed action counts as a success", core + "fleet.go",
-			"	if action.Succeeded() {\n		f.copied(t, now)\n", "	if !action.Running() {\n		f.finish(t, Available, \"\", now)\n",
+			"absence is proved at once", core + "create.go",
+			"		case seen.Began.Sub(lostAt) < effectLimit:\n", "		case seen.Began.Sub(lostAt) < 0:\n",
+		},
+		{
+			"one listing proves absence", core + "create.go",
+			"		case first.IsZero():\n			first = seen.Began\n", "		case false:\n			first = seen.Began\n",
+		},
+		{
+			"two listings that are closer than 5 s prove absence", core + "create.go",
+			"		case seen.Began.Sub(first) >= absenceGap:\n", "		case seen.Began.Sub(first) > 0:\n",
+		},
+		{
+			"absence is proved while the server is locked", core + "create.go",
+			"		return seen.Missing || !host.Locked\n", "		return true\n",
+		},
+		{
+			"a poll that began too early counts", engine + "poll.go",
+			"|| began.Before(w.since) {", "|| false {",
+		},
+		{
+			"a lost create is asked for again after the lock timeout", core + "create.go",
+			"	if !s.Now().Before(limit) {\n		return s.unknown(fleet.ErrTimeout)\n	}\n", "	limit = limit.Add(time.Hour)\n",
+		},
+		{
+			"a create that was not answered is not told", core + "create.go",
+			"s.phase, s.refusal, s.result.MaySlip = lost, loss, true", "s.phase, s.refusal, s.result.MaySlip = lost, loss, false",
+		},
+		{
+			"a failed action counts as a success", core + "follow.go",
+			"	if action.Succeeded() {\n		s.copied = true\n", "	if !action.Running() {\n		s.copied = true\n",
 		},
 		{
 			"an image that is still being created counts as available", "internal/hetzner/resources.go",
-			"func (i Image) Available() bool { return i.Status == \"available\" }", "func (i Image) Available() bool { return i.Status != \"unavailable\" }",
+			"func (i Image) Available() bool { return i.Status == \"available\" }",
+			"func (i Image) Available() bool { return i.Status != \"unavailable\" }",
+		},
+		// Time.
+		{
+			"the lock's clock runs on after the unlock", core + "server.go",
+			"func (s *server) seenUnlocked(seen *hetzner.Server) {\n	s.lock.stop(s.Now())\n", "func (s *server) seenUnlocked(seen *hetzner.Server) {\n",
 		},
 		{
-			"old snapshots are deleted before the new one is available", core + "fleet.go",
-			"(status == Available || status == Planned) && !f.ending()", "status != Cancelled && !f.ending()",
+			"no lock timeout", core + "server.go",
+			"		case errors.Is(err, fleet.ErrTimeout) && shown:\n			return s.lockTimeout()\n",
+			"		case errors.Is(err, fleet.ErrTimeout) && shown:\n			continue\n",
+		},
+		{
+			"polls have no budget", engine + "pacer.go",
+			"	most   = 30\n", "	most   = 60\n",
+		},
+		{
+			"refused creates cost nothing", engine + "pacer.go",
+			"		p.spent = append(p.spent, expense{at: now, change: true})\n", "",
+		},
+		{
+			"the project's own limit is ignored", engine + "fleet.go",
+			"		f.pacer.low = quota.Low()\n", "",
+		},
+		// Power.
+		{
+			"a server is forgotten after its snapshot has failed", core + "power.go",
+			"	if p.failure == nil {\n		p.stayOff()\n	}\n", "	if p.failure == nil {\n		p.stayOff()\n		p.touched = p.phase != finished\n	}\n",
+		},
+		{
+			"a power-on counts before the server is seen running", core + "power.go",
+			"		p.action, p.accepted, p.again = action, true, p.Now().Add(startsWithin)\n", "		return true\n",
+		},
+		{
+			"a lost power-off is forgotten", core + "power.go",
+			"			p.cutUntil = p.Now().Add(effectLimit)\n", "",
+		},
+		{
+			"a guest that goes down late is forgotten", core + "power.go",
+			"		p.lingers, p.outage = true, stopwatch{}\n", "		p.touched, p.outage = false, stopwatch{}\n",
+		},
+		{
+			"a server that nobody could switch on is not told", core + "power.go",
+			"	p.left, r.LeftOff, r.PowerAction = true, true, p.action\n", "	p.left, r.PowerAction = true, p.action\n",
+		},
+		{
+			"more servers are off at once than allowed", core + "run.go",
+			"unavailable: fleet.NewSlots(settings.MaxUnavailable),", "unavailable: fleet.NewSlots(settings.MaxUnavailable + 1),",
+		},
+		{
+			"the settle time is ignored", core + "power.go",
+			"		settled = p.Now().Add(p.SettleTime)\n", "",
+		},
+		{
+			"a server is switched off while the project has no room", core + "turn.go",
+			"return s.halted != nil || s.anyFull() && !s.roomMade }", "return s.halted != nil }",
+		},
+		{
+			"a snapshot is not labelled while its server is off", core + "create.go",
+			"		image.Labels[LabelPower] = powerPending\n", "",
+		},
+		{
+			"the label of a server that is on again stays", core + "power.go",
+			"		labels[LabelPower] = powerBack\n", "",
+		},
+		{
+			"the labels of others are lost", core + "power.go",
+			"		labels := maps.Clone(image.Labels)\n", "		labels := maps.Clone(p.Labels)\n		if labels == nil {\n			labels = map[string]string{}\n		}\n",
+		},
+		{
+			"a server that somebody else switched off is switched on", core + "turn.go",
+			"	case s.host.Status == hetzner.StatusOff, s.mustWait()", "	case s.mustWait()",
+		},
+		// Thinning out.
+		{
+			"old snapshots are deleted after a failure", core + "thinning.go",
+			"(status == Available || status == Planned)", "status != Cancelled",
+		},
+		{
+			"old snapshots are deleted by a listing without the new one", core + "thinning.go",
+			"	case ref.IsZero():\n		return nil, false\n", "	case ref.IsZero():\n		ref = newest\n",
 		},
 		{
 			"images of strangers are thinned out", core + "thinning.go",
 			"server != 0 && image.CreatedFrom == server &&", "server != 0 && image.CreatedFrom >= 0 &&",
 		},
 		{
+			"images that are labelled for another server are thinned out", core + "thinning.go",
+			"image.Labels[LabelServer] == strconv.FormatInt(server, 10) &&", "image.Labels[LabelServer] != \"\" &&",
+		},
+		{
 			"the newest snapshots are deleted", "internal/retention/retention.go",
 			"		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID))\n", "		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(b.ID, a.ID))\n",
 		},
 		{
+			"snapshots younger than an hour are deleted", "internal/retention/retention.go",
+			"		if image.Created.After(ref.Add(-Young)) {\n", "		if image.Created.After(ref) {\n",
+		},
+		{
 			"other attempts' snapshots are deleted", "internal/retention/retention.go",
-			"		if image.Kin {\n", "		if image.Kin && image.ID == 0 {\n",
-		},
-		{
-			"a server is forgotten after a failed snapshot", core + "fleet.go",
-			"	case down:\n		f.raise(t, now)\n	case untouched, stopping,", "	case down:\n		t.power = untouched\n	case untouched, stopping,",
-		},
-		{
-			"a power-on counts before the server is seen running", core + "power.go",
-			"		t.cut.onAccepted, t.cut.since = now, now\n", "		t.cut.onAccepted, t.cut.since = now, now\n		f.restore(t, now)\n		return\n",
-		},
-		{
-			"a lost power-off is forgotten", core + "power.go",
-			"	if verdict == hetzner.Lost && failure != nil && (a.op == opShutdown || a.op == opPowerOff) {\n", "	if false {\n",
-		},
-		{
-			"a late guest is forgotten", core + "power.go",
-			"			f.linger(t, now.Add(lingerFor), now)\n			t.cut.outage = stopwatch{}\n", "			t.power = restored\n",
-		},
-		{
-			"a server that nobody could switch on is not told", core + "power.go",
-			"	r.LeftOff, r.PowerAction,", "	r.LeftOff, r.PowerAction, r.Downtime = false, 0, 0\n	_, r.PowerAction,",
-		},
-		{
-			"a server that somebody else switched off is switched on", core + "power.go",
-			"		t.lock.stop(now)\n		t.setPower(untouched, now)\n	default:", "		t.lock.stop(now)\n		f.raise(t, now)\n	default:",
-		},
-		{
-			"a create that was not answered is not told", core + "fleet.go",
-			"	r.MaySlip = t.snapshot == asked || t.snapshot == lost\n", "	r.MaySlip = false\n",
+			"		if image.SameRun {\n", "		if image.SameRun && image.ID == 0 {\n",
 		},
 		{
 			"a dry run deletes", core + "thinning.go",
-			"	if f.settings.DryRun {\n		t.prune.queue = nil\n	}\n", "",
+			"i >= 0 && !s.DryRun; i--", "i >= 0; i--",
 		},
-		{
-			"the looks have no budget", core + "budget.go",
-			"	budgetMost   = 30\n", "	budgetMost   = 60\n",
-		},
+		// What is told.
 		{
 			"a failure exits with success", "internal/action/action.go",
 			"	case report.TallyOf(o).Failed > 0:\n", "	case report.TallyOf(o).Failed > 3:\n",
@@ -153,7 +239,7 @@ func run(seeds int, only string) error {
 	return nil
 }
 
-// plant runs the simulation with a fault, and returns what gave it away; "" for nothing.
+// plant runs the simulation with a fault, and returns the judge's first finding; "" for none.
 func plant(f fault, seeds int) (string, error) {
 	dir, err := os.MkdirTemp("", "hsnap-fault-")
 	if err != nil {
@@ -169,7 +255,7 @@ func plant(f fault, seeds int) (string, error) {
 		return "", fmt.Errorf("read the source: %w", err)
 	}
 	if n := bytes.Count(source, []byte(f.old)); n != 1 {
-		return "", fmt.Errorf("what it changes stands %d times in %s: the fault must follow the source", n, f.file)
+		return "", fmt.Errorf("the text to be changed occurs %d times in %s: adapt the fault to the source", n, f.file)
 	}
 	changed := strings.Replace(string(source), f.old, f.new, 1)
 	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
@@ -181,7 +267,7 @@ func plant(f fault, seeds int) (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("it does not compile: %w\n%s", err, out)
 	}
-	// A run that never ends is found out as well.
+	// The time-out finds a run that never ends.
 	simulate := exec.CommandContext(context.Background(), binary,
 		"-test.run=TestSimulation", fmt.Sprintf("-seeds=%d", seeds), "-test.failfast", "-test.timeout=5m")
 	simulate.Dir = filepath.Join(dir, "internal", "action")
@@ -194,7 +280,7 @@ func plant(f fault, seeds int) (string, error) {
 
 var finding = regexp.MustCompile(`TestSimulation/(\d+)(?s:.*?)_test\.go:\d+: ([^\n]*)`)
 
-// clue is the first thing that the judge has found.
+// clue returns the judge's first finding.
 func clue(out []byte) string {
 	if m := finding.FindSubmatch(out); m != nil {
 		return fmt.Sprintf("seed %s: %.110s", m[1], m[2])
@@ -206,7 +292,7 @@ func clue(out []byte) string {
 	return "it fails"
 }
 
-// copySource copies the module's source, without what is no part of it.
+// copySource copies the module's source, hidden folders aside.
 func copySource(to string) error {
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -226,7 +312,7 @@ func copySource(to string) error {
 		return os.WriteFile(filepath.Join(to, path), b, 0o600)
 	})
 	if err != nil {
-		return fmt.Errorf("copy the source (run this from the module's root): %w", err)
+		return fmt.Errorf("copy the source (run this in the module's root): %w", err)
 	}
 	return nil
 }

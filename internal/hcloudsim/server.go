@@ -50,13 +50,6 @@ func (p *project) addServer(spec Server) *server {
 	spec.Power.PowerOnAfter = cmp.Or(spec.Power.PowerOnAfter, 5*time.Second)
 	s := &server{Server: spec}
 	p.servers[s.ID] = s
-	for day, took := range slices.Backward(spec.Snapshot.Earlier) { // the oldest has the lowest ID
-		a := p.start(p.newActionID(), "create_image", "server", s.ID, took)
-		a.began = p.now.AddDate(0, 0, -day-1)
-		a.Started = a.began.Truncate(time.Second)
-		a.Finished = new(a.began.Add(took).Truncate(time.Second))
-		a.Status, a.Progress = "success", 100
-	}
 	return s
 }
 

@@ -35,9 +35,6 @@ type SnapshotBehaviour struct {
 	// AvailableAfter is the time from the action's success until the image is
 	// available.
 	AvailableAfter time.Duration
-	// Earlier is how long the server's snapshots took before, one a day, the
-	// last one first: their actions are in its history.
-	Earlier []time.Duration
 	// LockFor is how long create_image locks the server: zero for as long as
 	// its action runs, negative not at all.
 	LockFor time.Duration

@@ -10,6 +10,13 @@ import (
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 )
 
+// Hetzner's words for what matters here: a server's status, and the action that makes a snapshot.
+const (
+	StatusRunning      = string(hcloud.ServerStatusRunning)
+	StatusOff          = string(hcloud.ServerStatusOff)
+	CommandCreateImage = "create_image"
+)
+
 // Server is what this program needs to know of a server.
 type Server struct {
 	ID             int64

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
@@ -63,11 +64,31 @@ func AsError(err error) *Error {
 	return &Error{Message: err.Error()}
 }
 
+// Later reports whether Hetzner may accept the same request later: it has refused it for now, or has never got it.
+func (e *Error) Later() bool { return e.Verdict == NotNow || e.Verdict == NotSent }
+
+// Final reports whether repeating a read can't help. That is so for a redirect, and for a refusal that is not Hetzner's: the
+// endpoint is wrong, or a proxy is in the way. Two such statuses mean that it may work later.
+func (e *Error) Final() bool {
+	elsewhere := e.Code == "" && e.Status >= 300 && e.Status < 500
+	passing := e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests
+	return e.Verdict == TokenRefused || e.Verdict == Refused || elsewhere && !passing
+}
+
+// IsLost reports whether a change may have taken effect although no answer says so.
+func IsLost(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Verdict == Lost
+}
+
 // CodeLocked is Hetzner's code for a resource on which another action runs.
 const CodeLocked = string(hcloud.ErrorCodeLocked)
 
 // CodeNotFound is Hetzner's code for a resource that does not exist.
 const CodeNotFound = string(hcloud.ErrorCodeNotFound)
+
+// CodeInvalidInput is Hetzner's code for an input that it can't use.
+const CodeInvalidInput = string(hcloud.ErrorCodeInvalidInput)
 
 // CodeMaintenance is Hetzner's code for a resource that is under maintenance.
 const CodeMaintenance = string(hcloud.ErrorCodeMaintenance)

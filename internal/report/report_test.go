@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/report"
@@ -57,6 +59,7 @@ func TestLimitsOfALargeRun(t *testing.T) {
 	if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
+	r.Flush(time.Minute)
 	b, err := os.ReadFile(filepath.Join(dir, "summary"))
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +76,7 @@ func TestLimitsOfALargeRun(t *testing.T) {
 		t.Errorf("%d annotations, want 10 and among them the run's own:\n%.3000s", n, log.String())
 	}
 	if n := strings.Count(log.String(), "failed (lock_timeout)"); n != 241 {
-		t.Errorf("%d failures beside the annotations are told, want 241", n)
+		t.Errorf("%d failures beside the annotations are logged, want 241", n)
 	}
 	if !strings.Contains(log.String(), "\nerror: one more\n") {
 		t.Error("what is over the limit is not printed")
@@ -91,9 +94,22 @@ func TestLeftOffIsAnnotated(t *testing.T) {
 		}
 		r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result})
 	}
+	r.Flush(time.Minute)
 	if n := strings.Count(log.String(), "::error"); n != 10 || !strings.Contains(log.String(), "title=db-19 IS LEFT OFF::") {
 		t.Errorf("%d annotations:\n%s", n, log.String())
 	}
+}
+
+// logOf returns what the log says off GitHub of the end of a server.
+func logOf(result snapshot.Result, asked ...report.Asked) string {
+	var b strings.Builder
+	r := report.New(report.Options{Out: &b, Getenv: off})
+	for _, a := range asked {
+		r.Ask(a)
+	}
+	r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result})
+	r.Flush(time.Minute)
+	return b.String()
 }
 
 // summaryOf delivers an outcome and returns its summary.
@@ -108,6 +124,7 @@ func summaryOf(t *testing.T, mask secret.Mask, events []snapshot.Event, o snapsh
 	if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
+	r.Flush(time.Minute)
 	return fileOf(t, dir, "summary"), b.String()
 }
 
@@ -137,7 +154,7 @@ func TestSummaryOfEndlessTexts(t *testing.T) {
 			}
 			o.Results = append(o.Results, result)
 			for j := range 300 {
-				events = append(events, snapshot.Event{Kind: snapshot.EventHeld, Name: name, Holder: &hetzner.Action{Command: fmt.Sprint(j, "_command")}},
+				events = append(events, snapshot.Event{Kind: snapshot.EventHolder, Name: name, Holder: &hetzner.Action{Command: fmt.Sprint(j, "_command")}},
 					snapshot.Event{Kind: snapshot.EventUnlocked, Name: name})
 				if i%2 == 1 {
 					break // each line of the log would hold the name
@@ -161,7 +178,7 @@ func TestTokenIsMaskedBeforeItIsEscaped(t *testing.T) {
 		failure := &hetzner.Error{Code: "locked", Message: "limit for token " + token + " reached"}
 		result := snapshot.Result{Name: "db " + token, Server: hetzner.Server{ID: 1}, Status: snapshot.Failed, Reason: snapshot.Refused, Err: failure, Description: token}
 		events := []snapshot.Event{
-			{Kind: snapshot.EventHeld, Name: result.Name, Holder: &hetzner.Action{Command: token}},
+			{Kind: snapshot.EventHolder, Name: result.Name, Holder: &hetzner.Action{Command: token}},
 			{Kind: snapshot.EventFinished, Name: result.Name, Result: &result},
 		}
 		summary, log := summaryOf(t, secret.New(token), events, snapshot.Outcome{Results: []snapshot.Result{result}})
@@ -221,22 +238,20 @@ func TestLockTimeout(t *testing.T) {
 		err    *hetzner.Error
 		want   []string
 	}{
-		{"held", &hetzner.Action{ID: 7, Command: "migrate_server"}, nil, []string{"still locked by migrate_server (0%, action 7) after 2m0s"}},
-		{"hidden", nil, &hetzner.Error{Code: "locked", Correlation: "f21b"}, []string{"still locked after 2m0s, and Hetzner shows no operation", "give them f21b"}},
-		{"shown only", nil, nil, []string{"still locked after 2m0s, and Hetzner shows no operation", "ask Hetzner's support"}},
-		{"maintenance", nil, &hetzner.Error{Code: "maintenance", Message: "m"}, []string{"has it in maintenance, and took no snapshot for 2m0s", "Hetzner answered: m"}},
+		{"held", &hetzner.Action{ID: 7, Command: "migrate_server"}, nil, []string{"still locked by migrate_server (0%, action 7) after 2m00s"}},
+		{"hidden", nil, &hetzner.Error{Code: "locked", Correlation: "f21b"}, []string{"still locked after 2m00s, and Hetzner shows no operation", "give them f21b"}},
+		{"shown only", nil, nil, []string{"still locked after 2m00s, and Hetzner shows no operation", "ask Hetzner's support"}},
+		{"maintenance", nil, &hetzner.Error{Code: "maintenance", Message: "m"}, []string{"has it in maintenance, and accepted no snapshot for 2m00s", "Hetzner answered: m"}},
 		{"rate limit", nil, &hetzner.Error{Code: hetzner.CodeRateLimit}, []string{"because the project's requests are used up", "Terraform"}},
-		{"unreached", nil, &hetzner.Error{Verdict: hetzner.NotSent, Message: "refused"}, []string{"could not be reached for 2m0s", "runner's network"}},
-		{"other", nil, &hetzner.Error{Code: "conflict", Verdict: hetzner.NotNow}, []string{"Hetzner refused it for 2m0s"}},
+		{"unreached", nil, &hetzner.Error{Verdict: hetzner.NotSent, Message: "refused"}, []string{"could not be reached for 2m00s", "runner's network"}},
+		{"other", nil, &hetzner.Error{Code: "conflict", Verdict: hetzner.NotNow}, []string{"Hetzner refused it for 2m00s"}},
 	} {
 		result := snapshot.Result{Name: "db-1", Server: hetzner.Server{ID: 1}, Status: snapshot.Failed, Reason: snapshot.LockTimeout,
 			LockWait: 2 * time.Minute, Holder: tt.holder, Err: tt.err}
-		var log bytes.Buffer
-		r := report.New(report.Options{Out: &log, Getenv: off})
-		r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: "db-1", Result: &result})
+		log := logOf(result)
 		for _, want := range tt.want {
-			if !strings.Contains(log.String(), want) {
-				t.Errorf("%s: %q is not in\n%s", tt.name, want, log.String())
+			if !strings.Contains(log, want) {
+				t.Errorf("%s: %q is not in\n%s", tt.name, want, log)
 			}
 		}
 	}
@@ -247,11 +262,9 @@ func TestAnImageThatGoesOn(t *testing.T) {
 	for action, goesOn := range map[int64]bool{1: true, 2: false} {
 		result := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.LockTimeout, ImageID: 4711, ActionID: 2,
 			Action: &hetzner.Action{ID: action, ErrorCode: "locked"}}
-		var log bytes.Buffer
-		r := report.New(report.Options{Out: &log, Getenv: off})
-		r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: "db-1", Result: &result})
-		if strings.Contains(log.String(), "image 4711 goes on being made") != goesOn {
-			t.Errorf("the last action is 2, action %d failed:\n%s", action, log.String())
+		log := logOf(result)
+		if strings.Contains(log, "image 4711 goes on being made") != goesOn {
+			t.Errorf("the last action is 2, action %d failed:\n%s", action, log)
 		}
 	}
 }
@@ -259,21 +272,38 @@ func TestAnImageThatGoesOn(t *testing.T) {
 // A command that somebody copies at night holds nothing that a shell would take for its own.
 func TestCommandsAreSafeToCopy(t *testing.T) {
 	result := snapshot.Result{Name: "db $(reboot)", Server: hetzner.Server{ID: 4711}, Status: snapshot.Failed, Reason: snapshot.PowerOnFailed, LeftOff: true}
-	var log bytes.Buffer
-	r := report.New(report.Options{Out: &log, Getenv: off})
-	r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result})
-	if !strings.Contains(log.String(), "hcloud server poweron 4711,") {
-		t.Errorf("the command is not there by the server's ID:\n%s", log.String())
+	if log := logOf(result); !strings.Contains(log, "hcloud server poweron 4711 until") {
+		t.Errorf("the command is not there by the server's ID:\n%s", log)
 	}
 }
 
-// FuzzLog holds everything that is printed against the runner's rules: "::" after leading white space, or "##["
-// anywhere in a line, starts a command.
+// commands returns the names of the commands that the runner takes from a log: "::" after leading white space in the new
+// form, "##[" anywhere in a line in the old one.
+func commands(log string) (names []string) {
+	for line := range strings.SplitSeq(strings.ReplaceAll(log, "\r", "\n"), "\n") {
+		if command, ok := strings.CutPrefix(strings.TrimSpace(line), "::"); ok {
+			name, _, _ := strings.Cut(command, "::")
+			name, _, _ = strings.Cut(name, " ")
+			names = append(names, name)
+		}
+		if strings.Contains(line, "##[") {
+			names = append(names, line)
+		}
+	}
+	return names
+}
+
+// FuzzLog holds everything that is printed against the runner's rules: whatever a text from outside says, the log holds the
+// commands that it holds with a harmless text, and no other.
 func FuzzLog(f *testing.F) {
-	for _, seed := range []string{"::error::x", " \t::x", "a\n::x", "##[error]", "#\u0000#[x", ":\u202e:x", "\u2029::x", "x :::y"} {
+	for _, seed := range []string{
+		"::error::x", "::warning::x", "::group::x", " \t::x", "a\n::x", "a\n::error::x", "a\r\n::error title=x::y", "\n::endgroup::", "##[error]", "#\u0000#[x",
+		":\u202e:x", "\u2029::x", "\u2028::error::x", "x :::y", "title=x,file=y::z",
+	} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
+	log := func(t *testing.T, text string) string {
+		t.Helper()
 		var log bytes.Buffer
 		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
 		server := hetzner.Server{ID: 1, Name: text, Type: text, Location: text, IPv4: text}
@@ -281,7 +311,7 @@ func FuzzLog(f *testing.F) {
 		failure := &hetzner.Error{Code: text, Message: text, Correlation: text}
 		result := snapshot.Result{Name: text, Server: server, Status: snapshot.Failed, Reason: snapshot.ActionFailed, Err: failure, Action: &hetzner.Action{ErrorCode: text, ErrorMessage: text}}
 		for _, e := range []snapshot.Event{
-			{Kind: snapshot.EventSelected, Servers: []hetzner.Server{server}}, {Kind: snapshot.EventHeld, Name: text, Holder: &holder},
+			{Kind: snapshot.EventSelected, Servers: []hetzner.Server{server}}, {Kind: snapshot.EventHolder, Name: text, Holder: &holder},
 			{Kind: snapshot.EventLocked, Name: text, Err: failure}, {Kind: snapshot.EventWarning, Name: text},
 			{Kind: snapshot.EventProgress, Progress: snapshot.Progress{Holders: []hetzner.Action{holder}}}, {Kind: snapshot.EventFinished, Name: text, Result: &result},
 			{Kind: snapshot.EventEnded, Name: text, Result: &result}, {Kind: snapshot.EventLeftBefore, Name: text},
@@ -292,14 +322,16 @@ func FuzzLog(f *testing.F) {
 			r.Event(e)
 		}
 		r.Error(text)
-		for line := range strings.SplitSeq(strings.ReplaceAll(log.String(), "\r", "\n"), "\n") {
-			command := strings.TrimSpace(line)
-			ours := strings.HasPrefix(command, "::error") || strings.HasPrefix(command, "::warning::") ||
-				strings.HasPrefix(command, "::group::") || command == "::endgroup::"
-			if strings.HasPrefix(command, "::") && !ours || strings.Contains(line, "##[") {
-				t.Errorf("%q came out as the command %q", text, line)
-			}
-			if body, ok := strings.CutPrefix(command, "::"); ok && strings.Contains(body, " ::") {
+		r.Flush(time.Minute)
+		return log.String()
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got := log(t, text)
+		if diff := cmp.Diff(commands(log(t, "harmless")), commands(got)); diff != "" {
+			t.Errorf("%q forges a command (-harmless +got):\n%s\n%s", text, diff, got)
+		}
+		for line := range strings.Lines(got) {
+			if body, ok := strings.CutPrefix(strings.TrimSpace(line), "::"); ok && strings.Contains(body, " ::") {
 				t.Errorf("%q came out as a command within %q", text, line)
 			}
 		}
@@ -330,12 +362,13 @@ func FuzzFiles(f *testing.F) {
 				Thinned: []snapshot.Thinned{{Decision: retention.Decision{ID: 3, Reason: text}}},
 			}
 			o.Results = append(o.Results, result)
-			r.Event(snapshot.Event{Kind: snapshot.EventHeld, Name: result.Name, Holder: result.Holder, At: time.Unix(1, 0)})
+			r.Event(snapshot.Event{Kind: snapshot.EventHolder, Name: result.Name, Holder: result.Holder, At: time.Unix(1, 0)})
 			r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result, At: time.Unix(9, 0)})
 		}
 		if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
 			t.Fatal(err)
 		}
+		r.Flush(time.Minute)
 		outputs := map[string]string{}
 		lines := strings.Split(strings.TrimSuffix(fileOf(t, dir, "output"), "\n"), "\n")
 		for i := 0; i < len(lines); i++ {
@@ -362,7 +395,7 @@ func FuzzFiles(f *testing.F) {
 		}
 		summary := fileOf(t, dir, "summary")
 		for line := range strings.Lines(summary) {
-			if strings.HasPrefix(line, "| ") && strings.Count(line, "|") != 8 && strings.Count(line, "|") != 6 {
+			if strings.HasPrefix(line, "| ") && strings.Count(line, "|") != 7 && strings.Count(line, "|") != 6 {
 				t.Errorf("a row of %d cells: %q", strings.Count(line, "|")-1, line)
 			}
 		}

@@ -6,13 +6,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/org/hsnap-action/internal/snapshot"
 )
 
 const (
-	// timelineMost is how many servers the timeline shows: nobody reads more. Mermaid draws no more than 50,000
-	// characters, so a server that has been through more than its share shows the last of its phases.
+	// timelineMost is how many rows the timeline shows: nobody reads more. Mermaid draws no more than 50,000
+	// characters, so a row that has more than its share of phases shows the last ones.
 	timelineMost = 40
 	chartMost    = 49_000
 	spansMost    = 100
@@ -21,132 +19,67 @@ const (
 	nameMost  = 40
 )
 
-// span is one phase of a server's way.
+// style is how Mermaid draws a phase, or what it takes to end one.
+type style string
+
+const (
+	waits style = "done"       // grey
+	works style = "active"     // blue
+	down  style = "crit, done" // grey with a red frame
+	fails style = "crit"       // red
+
+	ends style = "ends" // begins no phase
+	back style = "back" // begins no phase, and ends only one in style down
+)
+
+// span is one phase of a row.
 type span struct {
 	name       string
-	tag        string // Mermaid's word for how it is drawn
-	start, end time.Time
+	style      style
+	start, end time.Time // end is zero while it lasts
 }
 
-// track is what the timeline shows of one server.
-type track struct {
-	name  string
-	spans []span
-}
+// timeline is a gantt chart in the making. It only draws: what there is to decide about a row is decided elsewhere.
+type timeline map[string][]span
 
-// timeline collects the phases from the events.
-type timeline struct {
-	tracks map[string]*track
-}
-
-// note ends a server's phase and begins the next one, where the event is the beginning of one.
-func (l *timeline) note(e snapshot.Event) {
-	name, tag := phase(e)
-	ends := e.Kind == snapshot.EventFinished || e.Kind == snapshot.EventUnlocked || e.Kind == snapshot.EventRunning
-	if name == "" && !ends {
-		return
-	}
-	if l.tracks == nil {
-		l.tracks = map[string]*track{}
-	}
-	t := l.tracks[e.Name]
-	if t == nil {
-		t = &track{name: e.Name}
-		l.tracks[e.Name] = t
-	}
-	if n := len(t.spans); n > 0 && t.spans[n-1].end.IsZero() {
-		if last := &t.spans[n-1]; name == last.name || e.Kind == snapshot.EventHeld {
-			last.name = cmp.Or(name, last.name) // the same phase, of which more is known now
+// add ends a row's phase and begins the next one.
+func (l timeline) add(row, name string, s style, at time.Time) {
+	spans := l[row]
+	if n := len(spans); n > 0 && spans[n-1].end.IsZero() && s != "" {
+		now := &spans[n-1]
+		switch {
+		case name == now.name, s == back && now.style != down:
 			return
-		} else if e.Kind == snapshot.EventRunning && last.name != phaseOn {
-			return // what its snapshot is at goes on
+		case strings.HasPrefix(name, now.name+" "): // the same, of which more is known now
+			now.name = name
+			return
 		}
-		t.spans[n-1].end = e.At
+		now.end = at
+		if s == fails { // it is the phase in which the row failed
+			now.style = fails
+		}
 	}
 	if name != "" {
-		t.spans = append(t.spans, span{name: name, tag: tag, start: e.At})
+		l[row] = append(spans, span{name: name, style: s, start: at})
 	}
 }
 
-// How Mermaid draws the phases: waiting in grey, work on the snapshot in blue, and with a red frame while the server is
-// down. The phase in which a snapshot failed is all red.
-const (
-	tagWaits  = "done"
-	tagWorks  = "active"
-	tagDown   = "crit, done"
-	tagFailed = "crit"
-)
-
-const (
-	phaseDown = "shutting down"
-	phaseOn   = "switching on"
-)
-
-// goesDown reports whether a server's shutdown is what it is at.
-func (l *timeline) goesDown(name string) bool {
-	t := l.tracks[name]
-	return t != nil && len(t.spans) > 0 && t.spans[len(t.spans)-1].name == phaseDown
-}
-
-// phase names the phase that an event begins; "" for none.
-func phase(e snapshot.Event) (name, tag string) {
-	switch e.Kind { //nolint:exhaustive // the others begin no phase
-	case snapshot.EventLocked:
-		if e.Holder == nil && e.Err != nil && !isLocked(e.Err) {
-			return "not accepted", tagWaits
-		}
-		return "locked", tagWaits
-	case snapshot.EventHeld:
-		return "locked by " + e.Holder.Command, tagWaits
-	case snapshot.EventLost:
-		return "answer lost", tagWaits
-	case snapshot.EventStopping:
-		return phaseDown, tagDown
-	case snapshot.EventOff:
-		return "off", tagDown
-	case snapshot.EventEnded:
-		if e.Result.Reason == snapshot.ShutdownTimeout {
-			return "making sure that it runs", tagWaits
-		}
-		return phaseOn, tagDown
-	case snapshot.EventAccepted, snapshot.EventAdopted:
-		return "snapshot", tagWorks
-	case snapshot.EventCopied:
-		return "becoming available", tagWorks
-	}
-	return "", ""
-}
-
-// mermaid draws the timeline as a gantt chart: failures first, then the longest. It returns "" when nothing took time.
-func (l *timeline) mermaid(results []snapshot.Result, text func(string) string) string {
-	type row struct {
-		*track
-		failed bool
-		length time.Duration
-	}
-	var rows []row
-	for _, r := range results {
-		t := l.tracks[r.Name]
-		if t == nil || len(t.spans) == 0 {
-			continue
-		}
-		last := t.spans[len(t.spans)-1]
-		rows = append(rows, row{t, r.Status == snapshot.Failed, last.end.Sub(t.spans[0].start)})
-	}
+// mermaid draws rows: failures first, then the longest. It returns "" when nothing took time.
+func (l timeline) mermaid(rows []string, text func(string) string) string {
+	rows = slices.DeleteFunc(rows, func(row string) bool { return len(l[row]) == 0 })
 	if len(rows) == 0 {
 		return ""
 	}
-	slices.SortStableFunc(rows, func(a, b row) int {
-		if a.failed != b.failed {
-			return map[bool]int{true: -1, false: 1}[a.failed]
-		}
-		return cmp.Compare(b.length, a.length)
+	last := func(row string) span { return l[row][len(l[row])-1] }
+	slices.SortStableFunc(rows, func(a, b string) int {
+		return cmp.Or(number(last(b).style == fails)-number(last(a).style == fails),
+			cmp.Compare(last(b).end.Sub(l[b][0].start), last(a).end.Sub(l[a][0].start)))
 	})
 	var b strings.Builder
 	b.WriteString("```mermaid\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n")
 	shown := 0
 	for _, row := range rows[:min(len(rows), timelineMost)] {
-		part := section(row.track, row.failed, text)
+		part := l.section(row, text)
 		if b.Len()+len(part) > chartMost {
 			break
 		}
@@ -160,20 +93,14 @@ func (l *timeline) mermaid(results []snapshot.Result, text func(string) string) 
 	return b.String()
 }
 
-// section draws one server's phases.
-func section(t *track, failed bool, text func(string) string) string {
+// section draws the phases of one row.
+func (l timeline) section(row string, text func(string) string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  section %s\n", plain(text(t.name)))
-	spans := t.spans[max(0, len(t.spans)-spansMost):]
-	for i, s := range spans {
-		if failed && i == len(spans)-1 {
-			s.tag = tagFailed
-		}
-		end := s.end
-		if end.Sub(s.start) < spanLeast {
-			end = s.start.Add(spanLeast)
-		}
-		fmt.Fprintf(&b, "  %s %s :%s, %d, %d\n", plain(text(s.name)), short(s.end.Sub(s.start)), s.tag, s.start.UnixMilli(), end.UnixMilli())
+	fmt.Fprintf(&b, "  section %s\n", plain(text(row)))
+	for _, s := range l[row][max(0, len(l[row])-spansMost):] {
+		took := max(0, s.end.Sub(s.start))
+		end := s.start.Add(max(took, spanLeast))
+		fmt.Fprintf(&b, "  %s %s :%s, %d, %d\n", plain(text(s.name)), short(took), s.style, s.start.UnixMilli(), end.UnixMilli())
 	}
 	return b.String()
 }
@@ -182,8 +109,7 @@ func section(t *track, failed bool, text func(string) string) string {
 // names that begin alike end differently.
 func plain(s string) string {
 	s = strings.Map(func(c rune) rune {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.ContainsRune(" ._-()*", c):
+		if strings.ContainsRune(letters+" ()*", c) {
 			return c
 		}
 		return '_'

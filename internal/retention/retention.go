@@ -1,8 +1,8 @@
 // Package retention decides which snapshots of one server and one series are kept.
 //
-// It is pure: images and a policy in, a decision for each image out, with a reason that a person understands. It
-// never deletes anything, knows no clock, and sees only what may be deleted at all: its caller leaves out whatever is
-// protected, foreign or still being created.
+// [Policy.Decide] returns a decision about each image, with a reason for people to read. The package is pure: it deletes
+// nothing and reads no clock. Its caller leaves out the images that may not be deleted at all: those that are protected, not
+// made by this action, or still being created.
 package retention
 
 import (
@@ -22,17 +22,17 @@ type Policy struct {
 // Empty reports whether the policy has no rule.
 func (p Policy) Empty() bool { return p == Policy{} }
 
-// Young is the age below which no snapshot is deleted: the rollback of another run may hang on it.
+// Young is the age below which no snapshot is deleted: another run may still need it for a rollback.
 const Young = time.Hour
 
 // Image is an available snapshot that may be deleted.
 type Image struct {
 	ID      int64
 	Created time.Time // by Hetzner's clock
-	Kin     bool      // made by another attempt of the same workflow run
+	SameRun bool      // made by another attempt of the same workflow run
 }
 
-// Decision is what becomes of one image.
+// Decision says whether to keep one image, and why.
 type Decision struct {
 	ID      int64
 	Created time.Time
@@ -40,12 +40,12 @@ type Decision struct {
 	Reason  string // as "daily 2026-11-20, weekly 2026-W47", or "no rule keeps it"
 }
 
-// rule keeps the newest image of each of its next buckets.
+// rule keeps the newest image of each bucket, such as a day, for as many buckets as it has left.
 type rule struct {
 	name   string
 	left   int
 	bucket func(time.Time) string
-	last   string // the bucket that was counted last
+	last   string // the bucket of the last image
 }
 
 func (p Policy) rules() []*rule {
@@ -61,10 +61,10 @@ func (p Policy) rules() []*rule {
 	}
 }
 
-// Decide decides about each image once, the newest first. Every rule counts back from ref, the time at which Hetzner
-// made the run's new snapshot, which is among the images when it exists. The rules are those of restic's forget: they
-// add up, each calendar bucket (UTC) keeps its newest image, buckets without an image do not count, and a calendar
-// rule that has counts left at the end keeps the oldest image too.
+// Decide returns a decision about each image, the newest first, and one for an image that is listed twice. Every rule
+// counts back from ref, the time at which Hetzner created the run's new snapshot. That snapshot is among the images once it
+// exists. The rules are those of restic forget: an image is kept if any rule keeps it; a calendar rule (UTC) keeps the newest
+// image of each bucket; buckets without an image do not count; a calendar rule with counts left keeps the oldest image too.
 func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 	images = slices.Clone(images)
 	slices.SortFunc(images, func(a, b Image) int {
@@ -102,7 +102,7 @@ func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 		if image.Created.After(ref.Add(-Young)) {
 			keep("younger than %s", span(Young))
 		}
-		if image.Kin {
+		if image.SameRun {
 			keep("made by another attempt of this run")
 		}
 		if p.Empty() {
@@ -116,7 +116,7 @@ func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 	return decisions
 }
 
-// span writes a span as its input does: in weeks, days or hours.
+// span returns a duration in weeks, days or hours, as users write it.
 func span(d time.Duration) string {
 	const day, week = 24 * time.Hour, 7 * 24 * time.Hour
 	switch {

@@ -108,7 +108,7 @@ func TestDecide(t *testing.T) {
 
 func TestWhatNoRuleMayDelete(t *testing.T) {
 	list := images("2026-11-20 02:00", "2026-11-20 01:30", "2026-11-20 01:00", "2026-11-01 02:00", "2026-10-01 02:00")
-	list[3].Kin = true
+	list[3].SameRun = true
 	want := []string{
 		"1: newest, last 1 of 1, younger than 1h", "2: younger than 1h", "4: made by another attempt of this run",
 	}
@@ -128,7 +128,7 @@ func FuzzDecide(f *testing.F) {
 		list := []retention.Image{{ID: 1, Created: ref}}
 		for i := range int(n % 40) {
 			list = append(list, retention.Image{
-				ID: int64(i + 2), Kin: dice.IntN(10) == 0,
+				ID: int64(i + 2), SameRun: dice.IntN(10) == 0,
 				Created: ref.Add(-time.Duration(dice.IntN(1<<dice.IntN(20))) * time.Minute),
 			})
 		}
@@ -143,7 +143,7 @@ func FuzzDecide(f *testing.F) {
 		}
 		gone := deleted(decisions)
 		for _, image := range list {
-			if gone[image.ID] && (image.Kin || image.Created.After(ref.Add(-time.Hour))) {
+			if gone[image.ID] && (image.SameRun || image.Created.After(ref.Add(-time.Hour))) {
 				t.Errorf("%+v goes", image)
 			}
 		}

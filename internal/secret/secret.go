@@ -1,21 +1,21 @@
 // Package secret removes API tokens, and parts of them, from text that is about to leave the program.
 //
-// It never stores, compares or sends a token: it only knows which stretches of text must not be shown.
+// A [Mask] is made once from all tokens. [Mask.Hide] replaces what must not be shown.
 package secret
 
 import "strings"
 
-// window is the shortest part of a token that counts as a leak. Hetzner's answer to too many requests quotes the
-// first characters of the token, so hiding only the whole token is not enough; six characters in a row of a random
-// token practically never occur by chance, and five tell an attacker next to nothing.
+// window is the length of the shortest part of a token that counts as a leak. To hide whole tokens is not enough: when the
+// rate limit is exceeded, Hetzner's answer quotes the token's first characters. Six characters of a random token practically
+// never occur in other text by chance, and five are of next to no use to an attacker.
 const window = 6
 
-// shown replaces a hidden stretch, whatever its length: the length of a secret is nobody's business either.
+// shown replaces a hidden part. It is always the same, so that the length of a secret stays hidden too.
 const shown = "***"
 
 // Mask hides a set of tokens. The zero value hides nothing. A Mask is immutable and safe for concurrent use.
 type Mask struct {
-	parts map[string]bool // every stretch of window characters of every token
+	parts map[string]bool // every sequence of window characters in a token
 	whole []string        // tokens shorter than the window
 }
 
@@ -36,7 +36,7 @@ func New(tokens ...string) Mask {
 	return m
 }
 
-// Hide returns s with every token, and every stretch of six or more characters of one, replaced by "***".
+// Hide returns s with "***" in place of every token, and of any six or more characters in a row of one.
 func (m Mask) Hide(s string) string {
 	for _, token := range m.whole {
 		s = strings.ReplaceAll(s, token, shown)
@@ -45,7 +45,7 @@ func (m Mask) Hide(s string) string {
 		return s
 	}
 	var out strings.Builder
-	kept := 0 // s[:kept] is dealt with
+	done := 0 // s[:done] is in out
 	for i := 0; i+window <= len(s); i++ {
 		if !m.parts[s[i:i+window]] {
 			continue
@@ -54,13 +54,13 @@ func (m Mask) Hide(s string) string {
 		for end < len(s) && m.parts[s[end-window+1:end+1]] {
 			end++
 		}
-		out.WriteString(s[kept:i])
+		out.WriteString(s[done:i])
 		out.WriteString(shown)
-		kept, i = end, end-1
+		done, i = end, end-1
 	}
-	if kept == 0 {
+	if done == 0 {
 		return s
 	}
-	out.WriteString(s[kept:])
+	out.WriteString(s[done:])
 	return out.String()
 }

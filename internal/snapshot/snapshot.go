@@ -1,9 +1,11 @@
-// Package snapshot selects servers and drives each of them to exactly one usable snapshot, or to a reason why not.
+// Package snapshot selects servers and brings each of them to exactly one usable snapshot, or to a reason why not.
 //
-// Its core, the fleet, is pure: it is told what Hetzner answered and what time it is, and says which requests to send
-// next and when to wake it. It knows all servers at once, since the places for snapshots in flight, the freed room
-// and the budget of looks are shared. Its shell, [Run], does the I/O in one loop. Neither writes text, knows GitHub,
-// or repeats a request because an answer is missing.
+// The way of one server is a script, read from top to bottom: [server.way] in server.go is where to begin. It is switched
+// off where that is wanted (power.go), asked for a snapshot exactly once (create.go), followed until the snapshot can be
+// used (follow.go), and its old snapshots are thinned out (thinning.go). The scripts share a run (run.go).
+//
+// Package fleet resumes the scripts, shows them what Hetzner answers, and keeps the budget. This package writes no text,
+// knows no CI system, and never repeats a change because its answer is missing.
 package snapshot
 
 import (
@@ -28,6 +30,10 @@ const (
 	Ignore Policy = "ignore"
 	Skip   Policy = "skip"
 	Wait   Policy = "wait"
+
+	Never    Policy = "never"
+	Graceful Policy = "graceful" // switched off by the guest, which must be off in time
+	Force    Policy = "force"    // by the guest, or by cutting the power when its time is up
 )
 
 // Settings is what a run was asked to do. All of it is valid when it gets here.
@@ -46,7 +52,7 @@ type Settings struct {
 	DryRun          bool          // only read
 	Protect         bool          // set delete protection on each snapshot
 
-	Shutdown        Shutdown
+	Shutdown        Policy        // Never, Graceful or Force
 	ShutdownTimeout time.Duration // for a guest to shut down, and for a create to be accepted while its server is off
 	MaxUnavailable  int           // servers that may be off at once
 	SettleTime      time.Duration // between a server's return and the next one's shutdown
@@ -58,7 +64,7 @@ type Settings struct {
 	Series           string
 	Retention        retention.Policy
 	RunFamily        string   // what the label values of all attempts of this workflow run begin with
-	Run              string   // label value that names this attempt of this workflow run
+	RunLabel         string   // label value that names this attempt of this workflow run
 	EarlierRuns      []string // the same of earlier attempts whose snapshots are taken over; nil for none
 	Repository       string   // as a label value, "" where there is none
 	Labels           map[string]string
@@ -67,17 +73,9 @@ type Settings struct {
 	Describe         func(hetzner.Server, time.Time) string
 
 	Rand io.Reader // for the request values; must not fail or run dry
+	// Late reports whether a first signal is the runner's last, so that the run must be over within 2 s; nil for never.
+	Late func(os.Signal) bool
 }
-
-// Shutdown says whether servers are switched off around their snapshots, and how.
-type Shutdown string
-
-// The ways of switching off. Their values are part of the user's contract.
-const (
-	Never    Shutdown = "never"
-	Graceful Shutdown = "graceful" // by the guest, which must be off in time
-	Force    Shutdown = "force"    // by the guest, or by cutting the power when its time is up
-)
 
 // The labels that this program puts on its snapshots. Everything under [LabelPrefix] is its own.
 const (
@@ -107,7 +105,7 @@ func (s Settings) labels(server hetzner.Server, request string) map[string]strin
 	maps.Copy(labels, s.Labels)
 	labels[LabelSeries] = s.Series
 	labels[LabelServer] = strconv.FormatInt(server.ID, 10)
-	labels[LabelRun] = s.Run
+	labels[LabelRun] = s.RunLabel
 	labels[LabelRequest] = request
 	if s.Repository != "" {
 		labels[LabelRepository] = s.Repository
@@ -209,70 +207,4 @@ type Outcome struct {
 	Signal   os.Signal      // the one that cancelled the run, nil without
 	DryRun   bool
 	Price    hetzner.Price // zero where it could not be learnt in passing
-}
-
-// EventKind says what an [Event] tells.
-type EventKind int
-
-// What events tell, in the order of a server's life.
-const (
-	EventSelected     EventKind = iota + 1 // the servers are known: Servers
-	EventWarning                           // something asked for is not there, by Name; the user called it no error: Reason
-	EventNothingLeft                       // all that was selected is excluded again, which the user called no error
-	EventVolumes                           // volumes are attached, which the snapshot will not include
-	EventLocked                            // Hetzner shows a lock; with Err it refused the create for now
-	EventHeld                              // the lock's holder became known, or changed: Holder
-	EventUnlocked                          // the lock is gone
-	EventAsked                             // the create was sent
-	EventAccepted                          // the create was accepted: ImageID, ActionID
-	EventLost                              // the create's answer was lost: Err
-	EventAdopted                           // the image of a lost create was found
-	EventAbsent                            // a lost create has proved to have had no effect, and is asked again
-	EventCopied                            // the action succeeded; the image is awaited
-	EventStopping                          // the server is asked to shut down
-	EventCut                               // it has not shut down in time, and its power is cut
-	EventOff                               // it is off
-	EventBackFirst                         // no create was accepted while it was off; it is switched on again first
-	EventMeddled                           // somebody else has switched it on
-	EventPowerRefused                      // it can't be switched on for now: Err
-	EventRunning                           // it is running again, after Took
-	EventLeftBefore                        // an earlier run has left it off
-	EventFull                              // the project has no room for the snapshot: Err
-	EventThinning                          // what becomes of the server's snapshots is decided: Thinned
-	EventDeleted                           // a snapshot was deleted: ImageID
-	EventNotDeleted                        // a snapshot could not be deleted: ImageID, Err
-	EventNotThinned                        // no complete listing came, so nothing is deleted: Err
-	EventEnded                             // Result is final but for the server's power
-	EventFinished                          // Result is final
-	EventProgress                          // nothing new for a while: Progress
-	EventUnreached                         // the servers could not be listed and will be asked for again, for Took at most: Err
-	EventCancelled                         // the run is being cancelled
-)
-
-// Event is something that happened, for a report to put into words.
-type Event struct {
-	Kind     EventKind
-	At       time.Time
-	Name     string
-	Server   hetzner.Server
-	Servers  []hetzner.Server
-	Holder   *hetzner.Action
-	Err      *hetzner.Error
-	ImageID  int64
-	ActionID int64
-	Reason   Reason
-	Thinned  []Thinned
-	Result   *Result
-	Again    bool // of an end: it was told before, without the server's power
-	Took     time.Duration
-	Progress Progress
-}
-
-// Progress is the state of a run in numbers.
-type Progress struct {
-	Waiting, Locked, Lost, Creating, Finished, Off int
-	Percent                                        int              // mean progress of the snapshots being created
-	Holders                                        []hetzner.Action // of the locks, as far as known
-	Silence                                        time.Duration    // for how long Hetzner has not answered; 0 while it does
-	Err                                            *hetzner.Error   // what came instead
 }

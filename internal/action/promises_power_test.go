@@ -1,0 +1,160 @@
+package action_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hcloudsim"
+)
+
+// These are promises about servers that are switched off for their snapshots.
+
+// relabel sets a label of an image, as somebody else does.
+func (w *world) relabel(t *testing.T, image hcloudsim.Image, key, value string) {
+	t.Helper()
+	labels := maps.Clone(image.Labels)
+	labels[key] = value
+	body, err := json.Marshal(map[string]any{"labels": labels})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, fmt.Sprintf("http://127.0.0.1/v1/images/%d", image.ID), strings.NewReader(string(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+hcloudsim.DefaultToken)
+	if resp, err := w.cloud.Transport().RoundTrip(r); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+}
+
+// The label that says that a server is off for its snapshot says so until it runs again, and no other label changes: neither
+// one of ours, nor one that somebody else has put on it meanwhile.
+func TestPowerLabel(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{Name: "a", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 20 * time.Second}})
+		w.cloud.AddServer(hcloudsim.Server{Name: "b", Status: "off"})
+		before := ""
+		w.check = func(rt http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				resp, err := rt.RoundTrip(r)
+				if strings.HasSuffix(r.URL.Path, "/poweron") && err == nil && resp.StatusCode == http.StatusCreated {
+					image := w.cloud.Images()[0]
+					before = image.Labels["hsnap/power"]
+					w.relabel(t, image, "by", "hand")
+				}
+				return resp, err
+			})
+		}
+		w.inputs = map[string]string{"servers": "*", "shutdown": "graceful", "labels": "tier=gold", "max-parallel": "1"}
+		r := w.run(t)
+		labels := w.cloud.Images()[0].Labels
+		if r.code != 0 || before != "pending" || labels["hsnap/power"] != "done" || labels["by"] != "hand" || labels["tier"] != "gold" || labels["hsnap/request"] == "" {
+			t.Errorf("exit %d, hsnap/power was %s, then the labels are %v", r.code, before, labels)
+		}
+		if power, ok := w.cloud.Images()[1].Labels["hsnap/power"]; ok {
+			t.Errorf("the snapshot of b, which was off before, has hsnap/power=%s", power)
+		}
+	})
+}
+
+// After a run that was killed its snapshot says that its server is off. The post step switches it on and says so; where there
+// is none, the next run finds the server off, takes its snapshot as it is, and names it.
+func TestPowerLabelOfKilledRun(t *testing.T) {
+	killed := func(t *testing.T, w *world) (r ran, server int64) {
+		t.Helper()
+		server = w.cloud.AddServer(hcloudsim.Server{Name: "a", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 2 * time.Minute}})
+		w.inputs["servers"], w.inputs["shutdown"] = "a", "graceful"
+		w.kill = 30 * time.Second
+		r = w.run(t)
+		if images := w.cloud.Images(); len(images) != 1 || images[0].Labels["hsnap/power"] != "pending" {
+			t.Fatalf("killed with the images %v, want one that says that its server is off", images)
+		}
+		return r, server
+	}
+	t.Run("post step", func(t *testing.T) {
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+			r, _ := killed(t, w)
+			post := w.post(t, r)
+			if power, status := w.cloud.Images()[0].Labels["hsnap/power"], w.cloud.Servers()[0].Status; post.code != 0 || power != "done" || status != "running" {
+				t.Errorf("exit %d, the server is %s, hsnap/power=%s\n%s", post.code, status, power, post.log)
+			}
+		})
+	})
+	t.Run("next run", func(t *testing.T) {
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+			_, server := killed(t, w)
+			r := w.runAgain(t, 10*time.Minute)
+			s := r.snapshots(t)[0]
+			if r.code != 1 || r.outputs["servers-left-off"] != `["a"]` || s.Reason != "power_on_failed" || r.outputs["created-count"] != "1" {
+				t.Errorf("exit %d, left off: %s, %s (%s)\n%s", r.code, r.outputs["servers-left-off"], s.Status, s.Reason, r.log)
+			}
+			if n := len(r.sentTo(server, "poweron")) + len(r.sentTo(server, "shutdown")); n > 0 || w.cloud.Servers()[0].Status != "off" {
+				t.Errorf("the next run has sent %d power requests", n)
+			}
+		})
+	})
+}
+
+// No more servers are off at once than the user allows, and the next one waits until the last one has settled.
+func TestServersAreSwitchedOffInTurn(t *testing.T) {
+	for _, most := range []int{1, 2} {
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+			p := plan{shutdown: "graceful", maxUnavailable: most, settle: 20 * time.Second, stopTimeout: 2 * time.Minute, running: map[int64]bool{}}
+			for i := range 5 {
+				id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprint("a-", i), Snapshot: hcloudsim.SnapshotBehaviour{Duration: 20 * time.Second}})
+				p.running[id] = true
+			}
+			w.watchPower()
+			w.inputs = map[string]string{"servers": "*", "shutdown": "graceful", "max-unavailable": fmt.Sprint(most), "settle-time": p.settle.String()}
+			r := w.run(t)
+			judgeDowntime(t, w, p, r)
+			if n := len(r.downtimes(w, p)); r.code != 0 || n != 5 {
+				t.Errorf("exit %d, servers were off %d times, want 5\n%s", r.code, n, r.log)
+			}
+		})
+	}
+}
+
+// When Hetzner's limit is reached no further server is switched off: it would be off for nothing.
+func TestNoRoomNoShutdown(t *testing.T) {
+	for name, keep := range map[string]string{"nothing can be freed": "", "something may be freed": "1"} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, hcloudsim.Options{SnapshotLimit: 2}, func(t *testing.T, w *world) {
+				for i := range 4 {
+					id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprint("a-", i), Snapshot: hcloudsim.SnapshotBehaviour{Duration: 20 * time.Second}})
+					if i == 0 {
+						w.cloud.AddImage(hcloudsim.Image{ServerID: id, Created: time.Now().Add(-48 * time.Hour), Labels: map[string]string{
+							"hsnap/series": "nightly", "hsnap/server-id": fmt.Sprint(id), "hsnap/run": "1-1",
+						}})
+					}
+				}
+				w.inputs = map[string]string{"servers": "*", "shutdown": "graceful", "settle-time": "0s"}
+				if keep != "" {
+					w.inputs["series"], w.inputs["keep-last"] = "nightly", keep
+				}
+				r := w.run(t)
+				judgeRoom(t, r)
+				full := r.first(func(x *exchange) bool { return x.isCreate() && x.verdict() == noRoom })
+				if full.sent.IsZero() || r.code != 1 {
+					t.Errorf("exit %d, the limit was never reached: the test proves nothing", r.code)
+				}
+				for _, s := range r.snapshots(t) {
+					if s.Status == "failed" && s.Reason != "limit_exceeded" && s.Reason != "shutdown_halted" {
+						t.Errorf("%s is failed (%s)", s.Name, s.Reason)
+					}
+				}
+				for _, s := range w.cloud.Servers() {
+					if s.Status != "running" {
+						t.Errorf("%s is %s after %v", s.Name, s.Status, s.Commands)
+					}
+				}
+			})
+		})
+	}
+}

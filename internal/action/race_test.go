@@ -1,0 +1,7 @@
+//go:build race
+
+package action_test
+
+// raced says that the race detector watches, which makes a run five times as slow. A race that 100 seeds do not show, 300 do
+// not show either.
+const raced = true

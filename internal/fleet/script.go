@@ -1,0 +1,237 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// Script is one way through a run: a coroutine that the fleet resumes.
+type Script struct {
+	*Fleet
+	wait    wait
+	outcome error // of the wait that is over
+	resume  func() (struct{}, bool)
+	yield   func(struct{}) bool
+	ended   bool
+	patient bool
+	keeps   bool // a place in the budget, which must be there when the run is cancelled
+}
+
+// wait is what a parked script waits for. Only ready is required.
+type wait struct {
+	ready func() bool
+	moot  func() bool      // it is not waited for any more
+	at    func() time.Time // when time alone may make it ready; where that is not set, time never does
+	limit time.Time        // zero for none
+	grace time.Duration    // how long it outlasts a cancel
+	firm  bool             // it outlasts a refused token
+}
+
+// Go starts a script. It runs when the loop comes to it.
+func (f *Fleet) Go(run func(*Script)) *Script {
+	s := &Script{Fleet: f, wait: wait{ready: func() bool { return true }}}
+	s.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
+		s.yield = yield
+		run(s)
+		s.ended = true
+	})
+	f.scripts = append(f.scripts, s)
+	return s
+}
+
+// GoPatient starts a script whose waits outlast a cancel until the run must be over, and a refused token altogether. A
+// place in the budget is kept for its next change.
+func (f *Fleet) GoPatient(run func(*Script)) {
+	s := f.Go(run)
+	s.patient, s.keeps = true, true
+}
+
+// until is the first of the two primitives that wait: it ends when the wait is ready or moot, at its limit, when the run is
+// cancelled, or when Hetzner has refused the token. A patient script's waits are always of the second kind.
+func (s *Script) until(w wait) error {
+	if s.patient {
+		w.grace, w.firm = cancelLimit, true
+	}
+	return s.park(w)
+}
+
+// answer is the second primitive: it waits for what is under way, for a grace after a cancel at most.
+func (s *Script) answer(w wait, grace time.Duration) error {
+	w.grace, w.firm = grace, true
+	return s.park(w)
+}
+
+// park gives the loop its turn until the wait is over.
+func (s *Script) park(w wait) error {
+	s.wait = w
+	if !s.due() {
+		s.yield(struct{}{})
+	}
+	return s.outcome
+}
+
+// due reports whether the script's wait is over, and records how.
+func (s *Script) due() bool {
+	w, over := &s.wait, true
+	s.outcome = nil
+	switch {
+	case w.moot != nil && w.moot():
+		s.outcome = ErrMoot
+	case w.ready():
+	case s.aborted, s.Cancelled() && (w.grace == 0 || !s.now.Before(s.graceEnd(w.grace))):
+		s.outcome = ErrCancelled
+	case s.token != nil && !w.firm:
+		s.outcome = s.token
+	case reached(w.limit, s.now):
+		s.outcome = ErrTimeout
+	default:
+		over = false
+	}
+	return over
+}
+
+// wakes returns when time alone may end the script's wait; zero for never.
+func (s *Script) wakes() time.Time {
+	next := s.wait.limit
+	if s.wait.at != nil {
+		if at := s.wait.at(); at.After(s.now) {
+			next = Earliest(next, at)
+		}
+	}
+	if s.Cancelled() && s.wait.grace > 0 {
+		next = Earliest(next, s.graceEnd(s.wait.grace))
+	}
+	return next
+}
+
+// Until waits until ready reports true, which must be for what scripts or answers do, never for the time. A zero limit is
+// none.
+func (s *Script) Until(ready func() bool, limit time.Time) error {
+	return s.until(wait{ready: ready, limit: limit})
+}
+
+// Sleep waits for a time to come.
+func (s *Script) Sleep(until time.Time) error {
+	return s.until(wait{ready: func() bool { return !s.now.Before(until) }, at: func() time.Time { return until }})
+}
+
+// Request sends one request and returns what Hetzner said about the project's limit.
+type Request func(context.Context) (hetzner.Quota, error)
+
+// Send sends a request that the budget does not count, and waits for its answer. The error is an [*hetzner.Error]; or
+// [ErrCancelled] or the token's refusal, when nothing was sent because the run is ending. A request that is not answered
+// within the grace after a cancel is lost.
+func (s *Script) Send(send Request) error {
+	if err := s.barred(); err != nil {
+		return err
+	}
+	answered := false
+	var failure *hetzner.Error
+	s.fly(func(ctx context.Context) func() {
+		quota, err := send(ctx)
+		return func() { answered, failure = true, s.hear(quota, err) }
+	})
+	grace := answerGrace
+	if s.Cancelled() { // the request is part of the end of the run
+		grace = cancelLimit
+	}
+	if err := s.answer(wait{ready: func() bool { return answered }}, grace); err != nil {
+		return &hetzner.Error{Message: "no answer came before the end of the run", Verdict: hetzner.Lost}
+	}
+	if failure != nil {
+		return failure
+	}
+	return nil
+}
+
+// barred says why the script may send nothing any more; nil while it may.
+func (s *Script) barred() error {
+	switch {
+	case s.aborted, s.Cancelled() && !s.patient:
+		return ErrCancelled
+	case s.token != nil && !s.patient:
+		return s.token
+	}
+	return nil
+}
+
+// Change is a request whose refusal the budget counts as a poll: a create, or a power request.
+type Change struct {
+	Rank  Rank
+	Moot  func() bool // ends the wait for a place in the budget with [ErrMoot]; nil for never
+	Limit time.Time   // ends it with [ErrTimeout]; zero for never
+	Send  Request
+}
+
+// Change waits for a place in the budget, in the order of rank and time, and sends the change. Otherwise it is as
+// [Script.Send].
+func (s *Script) Change(c Change) error {
+	s.queued = append(s.queued, &c)
+	slices.SortStableFunc(s.queued, func(a, b *Change) int { return cmp.Compare(b.Rank, a.Rank) })
+	at := func() time.Time {
+		if s.queued[0] != &c {
+			return time.Time{}
+		}
+		return s.pacer.changeAt(c.Rank, s.now, s.kept())
+	}
+	err := s.until(wait{ready: func() bool { return reached(at(), s.now) }, moot: c.Moot, at: at, limit: c.Limit})
+	s.queued = slices.DeleteFunc(s.queued, func(other *Change) bool { return other == &c })
+	if err == nil {
+		err = s.barred()
+	}
+	if err != nil {
+		return err
+	}
+	s.keeps = s.keeps && !s.Cancelled()
+	s.pacer.held++
+	err = s.Send(c.Send)
+	s.pacer.answered(s.now, err)
+	return err
+}
+
+// kept returns how many places in the budget are kept for the next changes of patient scripts.
+func (f *Fleet) kept() int {
+	n := 0
+	for _, s := range f.scripts {
+		if s.keeps && !s.ended {
+			n++
+		}
+	}
+	return n
+}
+
+// Slots are places that scripts take in the order in which they asked.
+type Slots struct {
+	free  int
+	queue []*Script
+	opens time.Time // nobody gets a place before
+}
+
+// NewSlots returns n free places.
+func NewSlots(n int) *Slots { return &Slots{free: n} }
+
+// Take waits for a place; once moot reports true (it may be nil) it returns [ErrMoot] without one.
+func (s *Script) Take(slots *Slots, moot func() bool) error {
+	slots.queue = append(slots.queue, s)
+	ready := func() bool { return slots.free > 0 && slots.queue[0] == s && slots.Open(s.now) }
+	err := s.until(wait{ready: ready, moot: moot, at: func() time.Time { return slots.opens }})
+	slots.queue = slices.DeleteFunc(slots.queue, func(other *Script) bool { return other == s })
+	if err == nil {
+		slots.free--
+	}
+	return err
+}
+
+// Open reports whether places are given at a time.
+func (slots *Slots) Open(now time.Time) bool { return !slots.opens.After(now) }
+
+// Give gives a place back, for nobody to take before the time given; zero for at once.
+func (slots *Slots) Give(opens time.Time) {
+	slots.free++
+	slots.opens = Latest(slots.opens, opens)
+}

@@ -1,0 +1,134 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// Want is something that a script wants to see.
+type Want struct {
+	lane  lane
+	id    int64  // of a server or an action
+	value string // of the label that lane.group ends with; "" for no label
+}
+
+// lane is what can be seen by one poll. Of each lane at most one is under way, so that one that hangs delays only its own.
+type lane struct {
+	kind  kind
+	group string // a label selector, where the kind has one
+}
+
+type kind int
+
+const (
+	byServer    kind = iota + 1 // GET /servers/{id}, or the page of GET /servers that shows several
+	byAction                    // GET /actions with up to 25 IDs
+	byLabel                     // GET /images, by a label selector; of those with one of up to 25 values of a label
+	underServer                 // GET /servers/{id}/actions
+)
+
+// Server is a server by its ID.
+func Server(id int64) Want { return Want{lane: lane{kind: byServer}, id: id} }
+
+// Action is an action by its ID.
+func Action(id int64) Want { return Want{lane: lane{kind: byAction}, id: id} }
+
+// ServerActions are the newest actions of a server that have a status, or all for "".
+func ServerActions(server int64, status string) Want {
+	return Want{lane: lane{kind: underServer}, id: server, value: status}
+}
+
+// Images are the snapshots whose label has this value and that match a label selector ("" for any).
+func Images(label, value, selector string) Want {
+	if selector != "" {
+		label = selector + "," + label
+	}
+	return Want{lane: lane{byLabel, label}, value: value}
+}
+
+// ImagesBy are the snapshots that match a label selector.
+func ImagesBy(selector string) Want { return Want{lane: lane{byLabel, selector}} }
+
+// Seen is what a poll showed. Only the fields of its want are set.
+type Seen struct {
+	Began   time.Time // when the poll was sent; of a listing, its first page
+	Date    time.Time // of a listing, by Hetzner's clock; zero where the answer did not say
+	Server  *hetzner.Server
+	Action  *hetzner.Action
+	Actions []hetzner.Action
+	Images  []hetzner.Image // a complete listing
+	Missing bool            // Hetzner knows no such server, or has left the action out of its answer
+}
+
+// lastPollGrace is how long a poll may take to come that begins after a limit and decides.
+const lastPollGrace = 5 * time.Second
+
+// Watch is a row of polls of the same thing.
+type Watch struct {
+	script *Script
+	want   Want
+	moot   func() bool
+	lasts  bool      // when the run is cancelled a last poll is due at once
+	began  time.Time // of the poll that was returned last
+
+	since time.Time // when the next poll was asked for
+	due   time.Time
+	again time.Time // not before: a poll has failed
+	seen  *Seen     // nil until the poll is there
+}
+
+// Watch begins a row of polls. It sends nothing.
+func (s *Script) Watch(want Want) *Watch { return &Watch{script: s, want: want} }
+
+// Unless makes [Watch.Next] return [ErrMoot] once moot reports true.
+func (w *Watch) Unless(moot func() bool) *Watch {
+	w.moot = moot
+	return w
+}
+
+// Lasting lets one last poll be made when the run is cancelled.
+func (w *Watch) Lasting() *Watch {
+	w.lasts = true
+	return w
+}
+
+// Next returns what a poll shows that is due after a pause and began after this call. A poll that fails is repeated.
+//
+// No limit ends a row unseen: when it is over, a last poll that begins after it decides, if one comes within 5 s. Only
+// the call after that, or no such poll, is an [ErrTimeout]. A zero limit is none.
+func (w *Watch) Next(pause time.Duration, limit time.Time) (Seen, error) {
+	f := w.script.Fleet
+	switch {
+	case reached(limit, w.began):
+		return Seen{}, ErrTimeout // the last poll has decided
+	case w.lasts && f.Cancelled() && !w.began.Before(f.cancelled):
+		return Seen{}, ErrCancelled
+	}
+	w.since, w.due, w.again, w.seen = f.now, f.now.Add(pause), time.Time{}, nil
+	wait := wait{ready: func() bool { return w.seen != nil }, moot: w.moot}
+	if w.lasts {
+		wait.grace = cancelLimit
+	}
+	if !limit.IsZero() {
+		limit = Latest(limit, f.now)
+		w.due, wait.limit = Earliest(w.due, limit), limit.Add(lastPollGrace)
+	}
+	f.polls.asked = append(f.polls.asked, w)
+	err := w.script.until(wait)
+	f.polls.drop(w)
+	if err != nil {
+		return Seen{}, err
+	}
+	w.began = w.seen.Began
+	return *w.seen, nil
+}
+
+// Until polls, at once and then after every pause, until seen reports true.
+func (w *Watch) Until(every time.Duration, limit time.Time, seen func(Seen) bool) error {
+	for pause := time.Duration(0); ; pause = every {
+		if shown, err := w.Next(pause, limit); err != nil || seen(shown) {
+			return err
+		}
+	}
+}

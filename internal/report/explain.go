@@ -1,0 +1,301 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// explain says what became of a server and, where that is a failure, what to try.
+func explain(r snapshot.Result, asked Asked) account {
+	alone := r // the server's snapshot, whatever became of its power
+	if r.Reason == snapshot.PowerOnFailed {
+		alone.Status, alone.Reason = r.SnapshotStatus, r.SnapshotReason
+	}
+	var a account
+	switch alone.Status {
+	case snapshot.Available:
+		a.what = fmt.Sprintf("image %d is available after %s%s", r.ImageID, short(r.Duration), size(r))
+		if r.Reused {
+			a.what = fmt.Sprintf("image %d of an earlier attempt is taken over", r.ImageID)
+		}
+		a.what += only(r.Protected, ", protected") + only(r.Downtime > 0, "; downtime "+short(r.Downtime))
+	case snapshot.Creating:
+		a.what = fmt.Sprintf("image %d is being created", r.ImageID)
+	case snapshot.Planned:
+		a.what = fmt.Sprintf("would be snapshotted as %q", r.Description) +
+			only(r.Server.Locked, " once its lock"+by(r.Holder)+" is gone") + only(r.Stops, ", switched off meanwhile")
+	case snapshot.Skipped, snapshot.Failed, snapshot.Cancelled:
+		a = explainReason(alone, asked)
+	}
+	if r.LeftOff { // nothing is more urgent
+		a = explainOff(r, alone, a.what, asked)
+	} else if r.Err != nil && r.Status != snapshot.Cancelled {
+		a.details = append(a.details, answered(r.Err))
+	}
+	if goesOn(r) {
+		a.details = append(a.details, fmt.Sprintf("image %d goes on being made, and costs money until it is deleted: %s", r.ImageID, deletion(r.ImageID)))
+	}
+	if r.MaySlip {
+		label := snapshot.LabelRequest + "=" + r.Request
+		a.details = append(a.details, "a snapshot may still appear, with the label "+label)
+		a.next = cmp.Or(a.next, "see whether it was made before you run it again: `hcloud image list --type snapshot -l "+label+"`")
+	}
+	a.title = cmp.Or(a.title, "has no usable snapshot")
+	return a
+}
+
+// explainReason says for each reason what happened and what to try.
+func explainReason(r snapshot.Result, asked Asked) (a account) {
+	switch r.Reason {
+	case snapshot.NotFound:
+		return notFound(r, asked)
+	case snapshot.Locked:
+		a.what = "the server is locked" + by(r.Holder) + ", and if-locked says not to wait"
+		a.next = "run it again when the lock is gone, or set if-locked to wait"
+	case snapshot.LockTimeout:
+		return lockTimeout(r)
+	case snapshot.SnapshotTimeout:
+		describe := fmt.Sprintf("`hcloud image describe %d` shows whether it has become available", r.ImageID)
+		a.what = fmt.Sprintf("the snapshot is not available %s after it was accepted", short(r.Duration))
+		a.next = describe + " since; next time set a longer snapshot-timeout"
+		if r.Silence > 0 {
+			a.what = fmt.Sprintf("Hetzner's API has given no usable answer for %s, so nobody knows whether the snapshot is available", short(r.Silence))
+			a.next = "see https://status.hetzner.com; when the API is back, " + describe
+		}
+	case snapshot.Refused:
+		a.what = "Hetzner refused the request"
+		a.next = "correct the input that the answer is about; if it is about none, report it as a bug of this action, with the log"
+		if r.Err != nil && r.Err.Verdict == hetzner.TokenRefused {
+			a.next = adviceToken
+		}
+	case snapshot.ActionFailed:
+		return actionFailed(r)
+	case snapshot.LimitExceeded:
+		a.what, a.next = "the limit of snapshots is reached", adviceLimit(asked)
+	case snapshot.UnknownOutcome:
+		a.what = "the answer to the request was lost, and nothing shows what became of it"
+	case snapshot.RunCancelled:
+		a.what = "the run was cancelled"
+	case snapshot.VolumesAttached:
+		a.what = fmt.Sprintf("%s attached, which no snapshot includes: %s", count(len(r.Server.Volumes), "volume"), ids(r.Server.Volumes, ", "))
+		a.next = "set if-volumes-attached to warn to snapshot the server's own disk all the same"
+	case snapshot.ProtectFailed:
+		a.title = "has a snapshot that is not protected"
+		a.what = fmt.Sprintf("its snapshot is there (image %d), but it is not protected", r.ImageID)
+		a.next = fmt.Sprintf("`hcloud image enable-protection %d delete`; running it all again makes one more snapshot", r.ImageID)
+	case snapshot.ShutdownTimeout:
+		a.what = "the server was not off in time, and is left running; no snapshot was taken"
+		a.next = "if the guest goes down later, " + powerOn(r) + "; see why it takes so long, set a longer shutdown-timeout, or use shutdown: force"
+	case snapshot.ShutdownHalted:
+		return shutdownHalted(r, asked)
+	case snapshot.ShutdownSelf:
+		a.what = "this run itself runs on that server, so the server is never switched off"
+		a.next = "exclude it, or run this from another machine"
+	case snapshot.PowerOnFailed: // takes the place of another reason
+	}
+	a.what = cmp.Or(a.what, string(r.Reason))
+	return a
+}
+
+// notFound distinguishes a server that was deleted from a name or a pattern that never matched one.
+func notFound(r snapshot.Result, asked Asked) (a account) {
+	switch {
+	case r.Server.ID != 0:
+		a.what, a.next = "the server does not exist any more", "if it was deleted on purpose, there is nothing to do: the next run does not select it"
+		if slices.Contains(asked.Servers, r.Name) || slices.Contains(asked.Servers, strconv.FormatInt(r.Server.ID, 10)) {
+			a.next = "if it was deleted on purpose, take it out of servers"
+		}
+	case r.Pattern:
+		a.title, a.what = "matches no server", "matches no server in this token's project"
+		a.next = "check the pattern or selector, and that the token belongs to the servers' project"
+	default:
+		a.title, a.what = "matches no server", "no server in this token's project has this name or ID"
+		a.next = "check the name, and that the token belongs to the server's project"
+	}
+	return a
+}
+
+// heldLong is how long an operation may hold a lock before it is a case for Hetzner's support.
+const heldLong = 2 * time.Hour
+
+// lockTimeout says why Hetzner accepted no snapshot in time.
+func lockTimeout(r snapshot.Result) (a account) {
+	waited := short(r.LockWait)
+	switch {
+	case r.Holder != nil:
+		a.what = "still locked" + by(r.Holder) + " after " + waited
+		a.next = "run it again when that is done, or set a longer lock-timeout"
+		if started := r.Holder.Started; !started.IsZero() && time.Since(started) >= heldLong {
+			a.next = fmt.Sprintf("ask Hetzner's support about action %d, since no operation should take that long; then run it again", r.Holder.ID)
+		}
+	case r.Err == nil, isLocked(r.Err):
+		a.what = "still locked after " + waited + ", and Hetzner shows no operation that holds it"
+		a.next = "see https://status.hetzner.com for maintenance, and run it again later; if it lasts, ask Hetzner's support"
+		if r.Err != nil && r.Err.Correlation != "" {
+			a.next += " and give them " + r.Err.Correlation
+		}
+	case r.Err.Code == hetzner.CodeMaintenance:
+		a.what = "Hetzner has it in maintenance, and accepted no snapshot for " + waited
+		a.next = "run it again when https://status.hetzner.com says that it is over"
+	case r.Err.Code == hetzner.CodeRateLimit:
+		a.what = "no snapshot was accepted for " + waited + ", because the project's requests are used up"
+		a.next = adviceRateLimit
+	case r.Err.Verdict == hetzner.NotSent:
+		a.what, a.next = "Hetzner's API could not be reached for "+waited, adviceUnreached
+	default:
+		a.what, a.next = "Hetzner refused it for "+waited, "run it again later, or set a longer lock-timeout"
+	}
+	return a
+}
+
+// actionFailed says why Hetzner could not make a snapshot, as far as it says so itself.
+func actionFailed(r snapshot.Result) account {
+	subject := only(r.ActionID != 0, fmt.Sprintf("action %d and ", r.ActionID)) + fmt.Sprintf("image %d", r.ImageID)
+	a := account{what: "Hetzner could not make the snapshot", next: "run it again; if that fails too, give Hetzner's support " + subject}
+	if action := r.Action; action != nil {
+		a.what += only(action.ErrorMessage != "", ": "+action.ErrorMessage) +
+			" (" + only(action.ErrorCode != "", action.ErrorCode+", ") + fmt.Sprintf("action %d)", action.ID)
+	}
+	if r.Vanished {
+		a.what = fmt.Sprintf("image %d was accepted and then vanished", r.ImageID)
+	}
+	return a
+}
+
+// shutdownHalted says why a server was not switched off, and so not snapshotted.
+func shutdownHalted(r snapshot.Result, asked Asked) account {
+	why, next := "that can't be recorded for the post step", "GITHUB_STATE must name a file that can be written"
+	switch r.HaltedBy { //nolint:exhaustive // nothing else halts
+	case snapshot.PowerOnFailed:
+		why, next = "another server did not come back", "see to the other server first, and run it again"
+	case snapshot.LimitExceeded:
+		why, next = "the limit of snapshots is reached", adviceLimit(asked)
+	}
+	return account{what: "not switched off, since " + why + "; no snapshot was taken", next: next}
+}
+
+// explainOff puts first that a server is off which was running. What became of its snapshot comes after that.
+func explainOff(r, alone snapshot.Result, snapshotEnd string, asked Asked) account {
+	cancelled := r.Reason != snapshot.PowerOnFailed // which is the reason in every run that goes on
+	a := account{title: "IS LEFT OFF", what: whyOff(r, cancelled), next: "run " + powerOn(r) + " until Hetzner accepts it, or use the Hetzner Console"}
+	if asked.Post && cancelled && !r.LeftBefore {
+		a.next = "wait 4 minutes for the step \"Post …\", which tries to switch it on; if it is still off then, " + a.next
+	}
+	if r.Err != nil {
+		a.details = append(a.details, answered(r.Err))
+	}
+	switch {
+	case r.Usable():
+		a.details = append(a.details, fmt.Sprintf("its snapshot can be used: image %d%s", r.ImageID, size(r)))
+	case alone.Reason != "" && alone.Reason != snapshot.RunCancelled:
+		a.details = append(a.details, fmt.Sprintf("it has no usable snapshot (%s): %s", alone.Reason, snapshotEnd))
+	}
+	return a
+}
+
+func whyOff(r snapshot.Result, cancelled bool) string {
+	requested := r.PowerState != "" || r.ImageID != 0 || r.MaySlip // its snapshot was
+	switch {
+	case r.LeftBefore:
+		return "THE SERVER IS OFF: an earlier run switched it off and never saw it running again"
+	case cancelled && !requested:
+		return "THE SERVER IS OFF, OR ABOUT TO BE: the run was cancelled after its guest was asked to shut down"
+	case r.PowerAction != 0:
+		return fmt.Sprintf("THE SERVER IS PROBABLY OFF: %sHetzner accepted the power-on (action %d), but nobody saw it running",
+			only(cancelled, "the run was cancelled; "), r.PowerAction)
+	case cancelled && goesOn(r) && r.Err != nil && isLocked(r.Err):
+		return fmt.Sprintf("THE SERVER IS OFF: the run was cancelled, and Hetzner keeps it locked while image %d is made", r.ImageID)
+	case cancelled && r.Err != nil:
+		return "THE SERVER IS OFF: the run was cancelled, and Hetzner has not accepted the power-on yet"
+	case cancelled:
+		return "THE SERVER IS OFF: the run was cancelled before it could be switched on again"
+	}
+	return "THE SERVER IS OFF: it was switched off for its snapshot and could not be switched on again"
+}
+
+// whole explains why a run as a whole came to nothing; it explains nothing of any other run.
+func whole(o snapshot.Outcome, asked Asked) (a account) {
+	failure := cmp.Or(o.Token, o.Down, o.Selector)
+	switch {
+	case failure == nil && o.Nothing:
+		a.what = "no server is left to snapshot"
+		a.next = "check servers, label-selector and exclude; if it is fine that there is none, set if-no-servers-found to warn or ignore"
+		return a
+	case failure == nil:
+		return a
+	case o.Token != nil:
+		a.what, a.next = "Hetzner refused the API token", adviceToken
+	case o.Down == nil:
+		a.what, a.next = fmt.Sprintf("Hetzner refused the label-selector %q", asked.LabelSelector), "write it as in env=prod,!ephemeral"
+	case failure.Code == hetzner.CodeRateLimit:
+		a.what, a.next = "Hetzner's API could not be used, because the project's requests are used up", adviceRateLimit
+	default:
+		a.what, a.next = "Hetzner's API at "+asked.Endpoint+" could not be used", "check api-endpoint where you have set it, "+adviceUnreached
+	}
+	a.details = append(a.details, answered(failure))
+	if o.Token != nil && o.Token.Code != "unauthorized" && len(o.Results) > 0 {
+		a.details = append(a.details, "it can read, so it is probably read-only")
+	}
+	return a
+}
+
+// Advice that several failures share. Commands stand in backticks.
+const (
+	adviceRateLimit = "stop what else uses this project's API, such as Terraform, monitoring or scripts, then run it again"
+	adviceUnreached = "see https://status.hetzner.com and the runner's network, then run it again"
+	adviceToken     = "make a token with Read & Write in the Hetzner Console (Security, API tokens) and put it into the secret"
+)
+
+func adviceLimit(asked Asked) string {
+	return "delete old snapshots of this project, or ask for a higher limit in the Hetzner Console" +
+		only(!asked.Keeps, "; with keep-last a series thins itself out")
+}
+
+// answered quotes Hetzner's last answer, or what came instead.
+func answered(e *hetzner.Error) string {
+	text := strings.TrimSpace(e.Error()) // it may have no message
+	if e.Code == "" {
+		return "the last error: " + text
+	}
+	return "Hetzner answered: " + text
+}
+
+func isLocked(e *hetzner.Error) bool { return hetzner.IsLocked(e.Code, e.Message) }
+
+// by names who holds a lock, where that is known.
+func by(holder *hetzner.Action) string {
+	if holder == nil {
+		return ""
+	}
+	return fmt.Sprintf(" by %s (%d%%, action %d", holder.Command, holder.Progress, holder.ID) +
+		only(!holder.Started.IsZero(), ", since "+minute(holder.Started)+" UTC") + ")"
+}
+
+// goesOn reports whether an image that was accepted is still being made at Hetzner.
+func goesOn(r snapshot.Result) bool {
+	failed := r.Vanished || r.Action != nil && r.Action.ID == r.ActionID // and not an action before the last one
+	protectFailed := r.Reason == snapshot.ProtectFailed || r.SnapshotReason == snapshot.ProtectFailed
+	return r.ImageID != 0 && !failed && !r.Usable() && !r.Reused && !protectFailed
+}
+
+func deletion(images ...int64) string { return "hcloud image delete " + ids(images, " ") }
+
+// powerOn is the command that switches a server on.
+func powerOn(r snapshot.Result) string { return "`hcloud server poweron " + typed(r) + "`" }
+
+// typed names a server in a command: by its ID where a shell could give something in its name a meaning.
+func typed(r snapshot.Result) string {
+	if r.Server.ID != 0 && (strings.Trim(r.Name, letters) != "" || strings.HasPrefix(r.Name, "-")) {
+		return strconv.FormatInt(r.Server.ID, 10)
+	}
+	return r.Name
+}
+
+func size(r snapshot.Result) string { return only(r.SizeGB > 0, fmt.Sprintf(" (%.2f GB)", r.SizeGB)) }

@@ -1,0 +1,89 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	// pageMost keeps a page under the 1 MiB above which GitHub drops it whole, with the timeline and the ends of its
+	// parts still to come.
+	pageMost = 900 << 10
+	// cellMost is how many characters of a text from outside are shown; the log and the outputs hold all of it.
+	cellMost = 1000
+)
+
+// page is a job summary in the making, in GitHub's Markdown. What it holds is masked before anything in it is escaped,
+// since no mask finds an escaped token.
+type page struct {
+	b    strings.Builder
+	hide func(string) string
+}
+
+// add adds a text if the page is no longer than most then.
+func (p *page) add(text string, most int) bool {
+	text = p.hide(text)
+	if p.b.Len()+len(text) > most {
+		return false
+	}
+	p.b.WriteString(text)
+	return true
+}
+
+// print adds a short text that has to be there.
+func (p *page) print(format string, args ...any) { fmt.Fprintf(&p.b, format, args...) }
+
+// list adds lines until there are most of them or the page is longer than limit. The rest is summed up: more says how
+// many they are.
+func (p *page) list(lines []string, most, limit int, more string) {
+	for i, line := range lines {
+		if i == most || !p.add(line, limit) {
+			p.print(more, len(lines)-i)
+			return
+		}
+	}
+}
+
+// row is a row of a table. Its cells are fit for it already.
+func row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+
+// item is an account as an item of a list, with or without the advice.
+func (p *page) item(head string, a account, advise bool) string {
+	var b strings.Builder
+	b.WriteString("- " + head + p.cell(a.what) + ".")
+	for _, detail := range a.details {
+		b.WriteString("<br>" + p.cell(detail) + ".")
+	}
+	if a.next != "" && advise {
+		b.WriteString("<br>*What to try:* ")
+		for i, part := range strings.Split(a.next, "`") {
+			b.WriteString(only(i%2 == 1, "<code>") + p.cell(part) + only(i%2 == 1, "</code>"))
+		}
+		b.WriteString(".")
+	}
+	return b.String() + "\n"
+}
+
+// cell makes text fit for a cell of a table: it is masked and cut, neither Markdown nor HTML in it has a meaning, nobody
+// is mentioned, and nothing becomes a link or an emoji.
+func (p *page) cell(s string) string {
+	var b strings.Builder
+	n, host := 0, 0 // characters so far; how many w in a row
+	for _, c := range p.hide(clean(s)) {
+		if n++; n > cellMost {
+			b.WriteString("…")
+			break
+		}
+		if strings.ContainsRune("\\`*_[]<>#|~&@:$", c) || c == '.' && host >= 3 { // GitHub links what begins in www.
+			fmt.Fprintf(&b, "&#%d;", c)
+		} else {
+			b.WriteRune(c)
+		}
+		if c == 'w' || c == 'W' {
+			host++
+		} else {
+			host = 0
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,188 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// entry is one server in the output "snapshots".
+type entry struct {
+	ServerID           *int64   `json:"server_id"`
+	ServerName         string   `json:"server_name"`
+	Status             string   `json:"status"`
+	Reason             string   `json:"reason"`
+	Message            string   `json:"message"`
+	ImageID            *int64   `json:"image_id"`
+	ActionID           *int64   `json:"action_id"`
+	Description        string   `json:"description"`
+	SizeGB             *float64 `json:"size_gb"`
+	LockWaitSeconds    int64    `json:"lock_wait_seconds"`
+	DurationSeconds    *int64   `json:"duration_seconds"`
+	DowntimeSeconds    *int64   `json:"downtime_seconds"`
+	PowerState         *string  `json:"power_state"`
+	Protected          bool     `json:"protected"`
+	Reused             bool     `json:"reused"`
+	VolumesNotIncluded []int64  `json:"volumes_not_included"`
+}
+
+func (r *Report) entryOf(result snapshot.Result) entry {
+	e := entry{
+		ServerID: known(result.Server.ID), ServerName: r.text(result.Name), Status: string(result.Status), Reason: string(result.Reason),
+		Message: r.text(strings.Join(explain(result, r.asked).lines(), "; ")), ImageID: known(result.ImageID), ActionID: known(result.ActionID),
+		Description: r.text(result.Description), SizeGB: known(result.SizeGB), LockWaitSeconds: seconds(result.LockWait),
+		DowntimeSeconds: known(seconds(result.Downtime)), PowerState: known(result.PowerState), Protected: result.Protected,
+		Reused: result.Reused, VolumesNotIncluded: append([]int64{}, result.Server.Volumes...),
+	}
+	if result.Accepted {
+		took := seconds(result.Duration)
+		e.DurationSeconds = &took
+	}
+	return e
+}
+
+// Tally is a run's result in numbers and one word. The outputs and the exit code follow from it.
+type Tally struct {
+	Usable, Failed, Skipped int
+	Result                  string // "success", "partial", "failure", "skipped" or "cancelled"
+
+	accepted, planned, leftOff int
+	inFlight, unknown, none    int     // of what was cancelled
+	gb                         float64 // of what is usable
+}
+
+// TallyOf counts what became of the servers.
+func TallyOf(o snapshot.Outcome) Tally {
+	var t Tally
+	for _, r := range o.Results {
+		if r.Usable() {
+			t.Usable++
+			t.gb += r.SizeGB
+		}
+		t.leftOff += number(r.LeftOff)
+		switch {
+		case r.Status == snapshot.Failed:
+			t.Failed++
+		case r.Status == snapshot.Skipped:
+			t.Skipped++
+		case r.Status == snapshot.Creating:
+			t.accepted++
+		case r.Status == snapshot.Planned:
+			t.planned++ // a dry run's result is what the real one's would be
+		case r.Status != snapshot.Cancelled:
+		case goesOn(r):
+			t.inFlight++
+		case r.MaySlip:
+			t.unknown++
+		default:
+			t.none++
+		}
+	}
+	good := t.Usable+t.planned > 0
+	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing
+	switch {
+	case o.Signal != nil:
+		t.Result = "cancelled"
+	case bad && good:
+		t.Result = "partial"
+	case bad:
+		t.Result = "failure"
+	case good:
+		t.Result = "success"
+	default:
+		t.Result = "skipped"
+	}
+	return t
+}
+
+// Deliver hands on the outputs and the job summary, and ends the log with the verdict. Its error, which is logged
+// already, says that the outputs could not be handed on.
+func (r *Report) Deliver(o snapshot.Outcome, to OutputsTo) error {
+	t := TallyOf(o)
+	err := r.deliver(r.outputs(o, t), func() string { return r.summary(o, t) }, to)
+	if err != nil {
+		r.Error(err.Error())
+	}
+	r.Line("%s, in %s", r.verdict(o, t, err), short(time.Since(r.start)))
+	return err
+}
+
+// outputs returns every output, in the order in which users read about them.
+func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
+	images, imageIDs := map[string]int64{}, []int64{}
+	failed, left, entries, deleted := []string{}, []string{}, []entry{}, []int64{}
+	asked := 0
+	for _, result := range o.Results {
+		name := r.text(result.Name)
+		entries = append(entries, r.entryOf(result))
+		asked += number(!result.Pattern) // a missing name counts, a pattern that matches nothing is no server
+		if result.Usable() {
+			images[name] = result.ImageID
+			imageIDs = append(imageIDs, result.ImageID)
+		}
+		if result.Status == snapshot.Failed {
+			failed = append(failed, name)
+		}
+		if result.LeftOff {
+			left = append(left, name)
+		}
+		for _, d := range result.Thinned {
+			if d.Deleted {
+				deleted = append(deleted, d.ID)
+			}
+		}
+	}
+	return []output{
+		{name: "image-id", value: only(asked == 1, ids(imageIDs, ""))},
+		{name: "images", value: compact(images), spare: 2},
+		{name: "image-ids", value: compact(imageIDs), spare: 3},
+		{name: "snapshots", value: compact(entries), spare: 1},
+		{name: "result", value: t.Result},
+		{name: "created-count", value: strconv.Itoa(t.Usable)},
+		{name: "failed-count", value: strconv.Itoa(t.Failed)},
+		{name: "skipped-count", value: strconv.Itoa(t.Skipped)},
+		{name: "failed-servers", value: compact(failed), spare: 4},
+		{name: "servers-left-off", value: compact(left)},
+		{name: "deleted-image-ids", value: compact(deleted), spare: 5},
+	}
+}
+
+// verdictMost is how many failures the verdict names.
+const verdictMost = 5
+
+// verdict is the run in one line: what went wrong, and where the other servers' snapshots are.
+func (r *Report) verdict(o snapshot.Outcome, t Tally, undelivered error) string {
+	head := t.Result
+	if head == "partial" || head == "failure" || undelivered != nil && o.Signal == nil {
+		head = "FAILED"
+	}
+	available := amount{t.Usable - t.accepted, "available"}
+	if head == "success" {
+		available.what = "snapshot" + only(available.n != 1, "s")
+	}
+	available.what += only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb))
+	var failed []string
+	for _, result := range o.Results {
+		if result.Status == snapshot.Failed {
+			failed = append(failed, result.Name+" "+string(result.Reason))
+		}
+	}
+	names := strings.Join(failed[:min(len(failed), verdictMost)], ", ") + only(len(failed) > verdictMost, ", …")
+	all := whole(o, r.asked)
+	if len(r.mistakes) > 0 {
+		all.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
+	}
+	parts := slices.DeleteFunc([]string{
+		all.what, only(undelivered != nil, "the outputs could not be handed on"),
+		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), names)),
+		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"),
+		numbers(available, amount{t.accepted, "accepted"}, amount{t.planned, "planned"}, amount{t.inFlight, "still being made"},
+			amount{t.unknown, "may still appear"}, amount{t.Skipped, "skipped"}, amount{t.none, "without a snapshot"}),
+	}, func(part string) bool { return part == "" })
+	return head + only(o.DryRun, " (dry run)") + ": " + cmp.Or(strings.Join(parts, "; "), "no snapshot")
+}

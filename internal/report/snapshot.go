@@ -1,0 +1,230 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// Asked is what the run was asked to do, as far as messages depend on it.
+type Asked struct {
+	LockTimeout             time.Duration
+	Endpoint, LabelSelector string
+	Servers                 []string // as the user wrote them
+	Live                    bool     // servers are snapshotted while they run
+	Post                    bool     // a post step follows, which switches on what was left off
+	Keeps                   bool     // rules say which old snapshots are kept
+}
+
+// Ask says what the run is asked to do.
+func (r *Report) Ask(a Asked) { r.asked = a }
+
+// words is what an event means to a reader: a line of the log, and the phase that its server is in from then on. What
+// the event holds stands in braces.
+type words struct {
+	text, phase string
+	style       style
+	warn        bool // the user should know of it although nothing has failed
+}
+
+// wording holds the words of each event, but for those that take more than a line.
+var wording = map[snapshot.EventKind]words{
+	snapshot.EventUnreached:    {text: "Hetzner's API can't be reached: {error}; retrying for up to {took}"},
+	snapshot.EventCancelled:    {text: "cancelled: no new snapshot is asked for; those in flight go on at Hetzner and are not deleted"},
+	snapshot.EventWarning:      {text: "named in exclude, and matches no server", warn: true},
+	snapshot.EventNothingLeft:  {text: "every server that was selected is excluded again", warn: true},
+	snapshot.EventVolumes:      {text: "{volumes} attached, not part of the snapshot: {ids}", warn: true},
+	snapshot.EventLocked:       {text: "locked, waiting up to {limit}", phase: "locked", style: waits},
+	snapshot.EventHolder:       {text: "locked by {holder} ({percent}%), waiting up to {limit}", phase: "locked by {holder}", style: waits},
+	snapshot.EventUnlocked:     {text: "unlocked", style: ends},
+	snapshot.EventAsked:        {text: "asking for a snapshot"},
+	snapshot.EventAccepted:     {text: "accepted: image {image}, action {action}", phase: "snapshot", style: works},
+	snapshot.EventLost:         {text: "the answer was lost ({error}); polling whether the snapshot was made", phase: "answer lost", style: waits},
+	snapshot.EventAdopted:      {text: "found the snapshot of the lost answer: image {image}", phase: "snapshot", style: works},
+	snapshot.EventAbsent:       {text: "the request whose answer was lost had no effect; retrying", style: ends},
+	snapshot.EventCopied:       {text: "image {image} is copied, waiting until it is available", phase: "becoming available", style: works},
+	snapshot.EventStopping:     {text: "asked to shut down", phase: "shutting down", style: down},
+	snapshot.EventPowerCut:     {text: "has not shut down in time, its power is cut", phase: "power cut", style: down},
+	snapshot.EventCutRefused:   {text: "its power can't be cut yet: {error}; retrying"},
+	snapshot.EventOff:          {text: "off", phase: "off", style: down},
+	snapshot.EventBackFirst:    {text: "no snapshot was accepted in the time that it may be off; it is switched on again first", phase: "switching on", style: down},
+	snapshot.EventSwitchedOn:   {text: "somebody else has switched it on: its snapshot is a live one", style: back},
+	snapshot.EventPowerRefused: {text: "can't be switched on yet: {error}; retrying"},
+	snapshot.EventRunning:      {text: "running again after {took}", style: back},
+	snapshot.EventLeftBefore:   {text: "OFF: an earlier run switched it off and never saw it running again; it is snapshotted as it is"},
+	snapshot.EventFull:         {text: "no room: {error}; waiting until a deletion makes some", phase: "no room", style: waits},
+	snapshot.EventDeleted:      {text: "image {image} deleted"},
+	snapshot.EventNotDeleted:   {text: "image {image} could not be deleted: {error}", warn: true},
+	snapshot.EventNotThinned:   {text: "no more old snapshots are deleted, since no complete list of them came: {error}", warn: true},
+	snapshot.EventFinished:     {style: ends},
+}
+
+// wordsOf returns an event's words.
+func (r *Report) wordsOf(e snapshot.Event) words {
+	w := wording[e.Kind]
+	switch {
+	case e.Kind == snapshot.EventWarning && e.Reason == snapshot.NotFound:
+		w.text = "matches no server"
+	case e.Kind == snapshot.EventLocked && e.Err != nil && e.Holder == nil:
+		w.text = "not accepted: {error}; retrying for up to {limit}"
+		if !isLocked(e.Err) {
+			w.phase = "not accepted"
+		}
+	case e.Kind == snapshot.EventPowerRefused && e.Err == nil:
+		w.text = "was switched on (action {action}) and is still off; retrying"
+	case e.Kind == snapshot.EventRunning && e.Took == 0:
+		w.text = "running again"
+	case e.Kind == snapshot.EventNotDeleted && e.Err.Verdict == hetzner.Lost:
+		w.text = "image {image} may be deleted or not, since the answer was lost: {error}"
+	case e.Kind == snapshot.EventNotThinned && e.Err == nil:
+		w.text = "no more old snapshots are deleted, since the list does not show the new one"
+	case e.Kind == snapshot.EventFinished && e.Result.Status == snapshot.Failed:
+		w.style = fails
+	case e.Kind != snapshot.EventEnded:
+	case !r.down[e.Name]:
+		w.style = ends
+	case e.Result.Reason == snapshot.ShutdownTimeout:
+		w.phase, w.style = "making sure that it runs", waits
+	default:
+		w.phase, w.style = "switching on", down
+	}
+	fill := r.filler(e)
+	w.text, w.phase = fill.Replace(w.text), fill.Replace(w.phase)
+	return w
+}
+
+// filler puts what an event holds into its words.
+func (r *Report) filler(e snapshot.Event) *strings.Replacer {
+	var holder hetzner.Action
+	if e.Holder != nil {
+		holder = *e.Holder
+	}
+	failure := ""
+	if e.Err != nil {
+		failure = e.Err.Error()
+	}
+	return strings.NewReplacer("{error}", failure, "{holder}", holder.Command, "{percent}", strconv.Itoa(holder.Progress), "{took}", short(e.Took),
+		"{image}", strconv.FormatInt(e.ImageID, 10), "{action}", strconv.FormatInt(e.ActionID, 10), "{limit}", r.asked.LockTimeout.String(),
+		"{volumes}", count(len(e.Server.Volumes), "volume"), "{ids}", ids(e.Server.Volumes, ", "))
+}
+
+// Event logs what happened.
+func (r *Report) Event(e snapshot.Event) {
+	w := r.wordsOf(e)
+	r.timeline.add(e.Name, w.phase, w.style, e.At)
+	switch w.style { //nolint:exhaustive // the others say nothing about its power
+	case down:
+		r.down[e.Name] = true
+	case back:
+		delete(r.down, e.Name)
+	}
+	text := only(e.Name != "", e.Name+": ") + w.text
+	switch {
+	case e.Kind == snapshot.EventSelected:
+		r.selected(e.Servers)
+	case e.Kind == snapshot.EventThinning:
+		r.thinning(e)
+	case e.Kind == snapshot.EventEnded:
+		r.ended(*e.Result)
+	case e.Kind == snapshot.EventFinished:
+		r.finished(*e.Result, e.Again)
+	case e.Kind == snapshot.EventProgress:
+		r.Line("%s", progress(e.Progress))
+	case w.warn:
+		r.Warn(text)
+	default:
+		r.Line("%s", text)
+	}
+}
+
+// foldAbove is how many servers the log may list before GitHub is asked to fold them away.
+const foldAbove = 20
+
+// selected opens the log.
+func (r *Report) selected(servers []hetzner.Server) {
+	var list []string
+	live := false
+	for _, s := range servers {
+		text := fmt.Sprintf("%s  ID %d, %s, %s, %s", s.Name, s.ID, s.Status, s.Type, s.Location)
+		for _, address := range []string{s.IPv4, s.IPv6} {
+			text += only(address != "", ", "+address)
+		}
+		list = append(list, text+only(s.Locked, ", locked"))
+		live = live || r.asked.Live && s.Status == "running"
+	}
+	r.group(count(len(servers), "server")+" selected", len(servers) > foldAbove, list)
+	if live {
+		r.Line("running servers are snapshotted live: consistent as after a power cut (see shutdown)")
+	}
+}
+
+// thinning logs what becomes of each of a server's snapshots, and why.
+func (r *Report) thinning(e snapshot.Event) {
+	var list []string
+	kept := 0
+	for _, d := range e.Thinned {
+		kept += number(d.Keep)
+		list = append(list, fmt.Sprintf("image %d of %s: %s", d.ID, minute(d.Created), decision(d)))
+	}
+	all := count(len(e.Thinned), "snapshot")
+	r.group(fmt.Sprintf("%s: of %s in this series %d kept, %d to delete", e.Name, all, kept, len(e.Thinned)-kept), true, list)
+}
+
+// decision words what becomes of a snapshot.
+func decision(d snapshot.Thinned) string {
+	return only(d.Keep, "kept: ") + only(!d.Keep && !d.Deleted, "to be ") + only(!d.Keep, "deleted: ") + d.Reason
+}
+
+// ended logs the end of a server's snapshot, while its power still has to come back. A failure is explained when that is
+// over, and a cancel needs no line of its own.
+func (r *Report) ended(result snapshot.Result) {
+	failed := result.Status == snapshot.Failed && result.Reason != snapshot.ProtectFailed
+	if result.Status != snapshot.Cancelled {
+		r.Line("%s: %s%s", result.Name, only(failed, fmt.Sprintf("no usable snapshot (%s): ", result.Reason)), explain(result, r.asked).what)
+	}
+}
+
+// finished logs a server's end; again, where that of its snapshot was logged before.
+func (r *Report) finished(result snapshot.Result, again bool) {
+	a := explain(result, r.asked)
+	text := result.Name + ": " + strings.Join(a.lines(), "; ")
+	if result.LeftOff && !r.github {
+		r.Line("%s", strings.Repeat("!", 72))
+	}
+	switch {
+	case result.LeftOff, result.Status == snapshot.Failed:
+		r.failure(result.Name, string(result.Status)+only(result.Reason != "", " ("+string(result.Reason)+")"), a, result.LeftOff)
+	case result.Status == snapshot.Skipped:
+		r.Warn(text)
+	case again && result.Status == snapshot.Available, result.Status == "": // it was logged, and so was that the server runs
+	default:
+		r.Line("%s", text)
+	}
+}
+
+// progress words the state of the run: each server counts once.
+func progress(p snapshot.Progress) string {
+	text := numbers(amount{p.Finished, "finished"}, amount{p.Creating, fmt.Sprintf("being created (%d%%)", p.Percent)},
+		amount{p.Lost, "with a lost answer"}, amount{p.Locked, "locked or refused for now"}, amount{p.Waiting, "waiting"})
+	if p.Off > 0 {
+		text += fmt.Sprintf("; %d of them down", p.Off)
+	}
+	for _, h := range p.Holders[:min(len(p.Holders), 3)] { // the log has named each
+		text += fmt.Sprintf("; %s %d%%", h.Command, h.Progress)
+	}
+	if p.Silence > 0 {
+		text += fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %s", short(p.Silence), p.Err)
+	}
+	return text
+}
+
+// Explain reports why a run as a whole came to nothing; what happened to each server was reported before.
+func (r *Report) Explain(o snapshot.Outcome) {
+	if a := whole(o, r.asked); a.what != "" {
+		r.failure("", "error", a, true)
+	}
+}

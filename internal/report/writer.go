@@ -1,0 +1,131 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/org/hsnap-action/internal/secret"
+)
+
+// queueMost is how many bytes of the log may wait for a reader; what comes then is dropped.
+const queueMost = 4 << 20
+
+// writer is the only writer of the program. A log that nobody reads must delay no request: text is queued, and while
+// there is any, a goroutine writes it.
+type writer struct {
+	out   io.Writer
+	mask  secret.Mask
+	timed bool // lines of the log begin with the time
+
+	mu      sync.Mutex
+	queue   []string
+	size    int           // of what is queued or being written
+	dropped int           // lines, since the queue was full
+	idle    chan struct{} // closed when everything is written; nil while that is so
+}
+
+// line writes a line of the log.
+func (w *writer) line(text string) {
+	if w.timed {
+		text = time.Now().UTC().Format(time.TimeOnly) + " " + text
+	}
+	w.print(text)
+}
+
+// print writes a line that is no part of the log.
+func (w *writer) print(text string) { w.write(defuse(w.mask.Hide(clean(text))) + "\n") }
+
+func (w *writer) write(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dropped > 0 || w.size+len(text) > queueMost {
+		w.dropped++
+		return
+	}
+	w.queue, w.size = append(w.queue, text), w.size+len(text)
+	if w.idle == nil {
+		w.idle = make(chan struct{})
+		go w.drain()
+	}
+}
+
+// drain writes what is queued, until nothing is. A log that can't be written is no reason to leave servers half done, so
+// errors are ignored.
+func (w *writer) drain() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue) > 0 {
+		text := strings.Join(w.queue, "")
+		w.queue = nil
+		w.mu.Unlock()
+		_, _ = io.WriteString(w.out, text)
+		w.mu.Lock()
+		w.size -= len(text)
+		if w.dropped > 0 {
+			notice := fmt.Sprintf("… %s dropped, since nobody read the log\n", count(w.dropped, "line"))
+			w.queue, w.size, w.dropped = append(w.queue, notice), w.size+len(notice), 0
+		}
+	}
+	close(w.idle)
+	w.idle = nil
+}
+
+// flush waits until everything is written, or until the limit.
+func (w *writer) flush(limit time.Duration) {
+	w.mu.Lock()
+	idle := w.idle
+	w.mu.Unlock()
+	if idle != nil {
+		select {
+		case <-idle:
+		case <-time.After(limit):
+		}
+	}
+}
+
+// command writes a workflow command, which go-githubactions has escaped. The runner looks for the old form of a command
+// anywhere in a line, also inside the new form.
+func (w *writer) command(text string) { w.write(strings.ReplaceAll(w.mask.Hide(text), "##[", "## [")) }
+
+// writerFunc is an [io.Writer] for go-githubactions.
+type writerFunc func(text string)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(string(p))
+	return len(p), nil
+}
+
+// clean makes text from outside fit for one line: control characters would break or paint it, and those that change
+// the direction of writing would let it read as something else.
+func clean(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '\n', c == '\r', c == '\t', c == '\u2028', c == '\u2029':
+			return ' '
+		case unicode.IsControl(c), unicode.Is(unicode.Bidi_Control, c):
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// defuse keeps a runner from taking a line for a workflow command: "::" after white space, or "##[" anywhere. The
+// runner minds the former at the beginning of a line only; elsewhere it is no use to anybody either.
+func defuse(line string) string {
+	var b strings.Builder
+	blank, colon := true, false // the last character is white space; it is a colon after white space
+	for _, c := range line {
+		if c == ':' && colon {
+			b.WriteByte(' ')
+			blank = true
+		}
+		colon = c == ':' && blank
+		blank = unicode.IsSpace(c)
+		b.WriteRune(c)
+	}
+	return strings.ReplaceAll(b.String(), "##[", "## [")
+}

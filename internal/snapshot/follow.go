@@ -1,0 +1,165 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// vanishedAfter is how many polls in a row must lack an image before it counts as gone.
+const vanishedAfter = 3
+
+// actionPause returns when a running action is polled next: after part of the time that its percentage says is left, or of
+// its age, within bounds that keep the promise to notice its end.
+func actionPause(progress int, age time.Duration) time.Duration {
+	pause := min(max(age/20, 2500*time.Millisecond), 5500*time.Millisecond)
+	if progress > 0 && progress < 100 {
+		left := age * time.Duration(100-progress) / time.Duration(progress)
+		pause = min(pause, max(left/2, 2*time.Second))
+	}
+	return pause
+}
+
+// follow waits until the snapshot can be used: its action must have succeeded, and its image must be available.
+func (s *server) follow() error {
+	if !s.Wait {
+		return &end{Creating, ""}
+	}
+	limit := s.accepted.Add(s.SnapshotTimeout)
+	err := s.actionDone(limit)
+	if err != nil && !errors.Is(err, fleet.ErrCancelled) {
+		return err
+	}
+	image, err := s.available(limit) // a cancelled run makes one last poll
+	if err != nil {
+		return err
+	}
+	if !s.copied && s.Ending() { // it is not known whether its action has succeeded
+		return fleet.ErrCancelled
+	}
+	if s.Protect && !image.Protected {
+		if err := s.protect(limit); err != nil {
+			return err
+		}
+	}
+	s.result.Protected = s.Protect || image.Protected
+	return &end{Available, ""}
+}
+
+// actionDone waits for the end of the snapshot's action. Without an action the image alone tells.
+func (s *server) actionDone(limit time.Time) error {
+	pause := actionPause(0, 0)
+	for watch := s.Watch(fleet.Action(s.result.ActionID)); s.result.ActionID != 0 && !s.copied; {
+		seen, err := watch.Next(pause, limit)
+		switch {
+		case err != nil:
+			return s.snapshotTimeout(err)
+		case seen.Missing: // Hetzner denies an action that it has named
+			return nil
+		case seen.Action.Running():
+			s.progress = seen.Action.Progress
+			pause = actionPause(s.progress, s.Now().Sub(s.accepted))
+		default:
+			return s.actionEnded(*seen.Action)
+		}
+	}
+	return nil
+}
+
+// actionEnded handles the end of the snapshot's action. One that failed because the server was locked is a refusal for now.
+func (s *server) actionEnded(action hetzner.Action) error {
+	if action.Succeeded() {
+		s.copied = true
+		s.tellOf(Event{Kind: EventCopied, ImageID: s.result.ImageID})
+		return nil
+	}
+	s.result.Action = &action
+	switch {
+	case !hetzner.IsLocked(action.ErrorCode, action.ErrorMessage):
+		return failed(ActionFailed)
+	case s.IfLocked != Wait:
+		return s.leaveLocked()
+	}
+	return s.cleared(action)
+}
+
+// cleared waits until the image of an action that failed for a lock is gone: until then it counts as the server's one
+// snapshot.
+func (s *server) cleared(action hetzner.Action) error {
+	s.lock.start(s.Now())
+	s.phase = locked
+	s.leavePlace()
+	err := s.Watch(s.ownImage()).Until(pollEvery, s.lockLimit(), func(seen fleet.Seen) bool { return s.own(seen.Images) == nil })
+	switch {
+	case errors.Is(err, fleet.ErrTimeout):
+		return s.lockTimeout()
+	case err != nil:
+		return err
+	}
+	s.accepted, s.result.ImageID, s.result.ActionID, s.result.Action = time.Time{}, 0, 0, nil
+	return &hetzner.Error{Code: action.ErrorCode, Message: action.ErrorMessage, Verdict: hetzner.NotNow}
+}
+
+// available waits until the image can be used.
+func (s *server) available(limit time.Time) (*hetzner.Image, error) {
+	pause, unseen := time.Duration(0), 0
+	for watch := s.Watch(s.ownImage()).Lasting(); ; pause = pollEvery { // it may become available just before a cancel
+		seen, err := watch.Next(pause, limit)
+		if err != nil {
+			return nil, s.snapshotTimeout(err)
+		}
+		image := s.own(seen.Images)
+		if image == nil {
+			if unseen++; unseen == vanishedAfter {
+				s.result.Vanished = true
+				return nil, failed(ActionFailed)
+			}
+			continue
+		}
+		unseen, s.result.ImageID, s.result.SizeGB = 0, image.ID, image.SizeGB
+		if image.Available() {
+			return image, nil
+		}
+	}
+}
+
+// snapshotTimeout ends the way of a server whose snapshot is not available in time.
+func (s *server) snapshotTimeout(err error) error {
+	if !errors.Is(err, fleet.ErrTimeout) {
+		return err
+	}
+	s.result.Silence, s.result.Err = s.silence()
+	return failed(SnapshotTimeout)
+}
+
+// protect sets delete protection on the available image, and waits until a poll shows it.
+func (s *server) protect(limit time.Time) error {
+	for s.Now().Before(limit) {
+		err := s.persist(s.Script, limit, (*hetzner.Error).Later, func(ctx context.Context) (hetzner.Quota, error) {
+			_, quota, err := s.api.Protect(ctx, s.result.ImageID)
+			return quota, err
+		})
+		failure, answered := errors.AsType[*hetzner.Error](err)
+		s.result.Err = failure
+		switch {
+		case err == nil, hetzner.IsLost(err):
+		case !answered, failure.Verdict == hetzner.TokenRefused:
+			return err
+		default:
+			return failed(ProtectFailed)
+		}
+		seen, err := s.Watch(s.ownImage()).Next(0, limit)
+		if err != nil && !errors.Is(err, fleet.ErrTimeout) {
+			return err
+		}
+		if image := s.own(seen.Images); image != nil && image.Protected {
+			s.result.Err = nil
+			return nil
+		}
+		// It was accepted and came to nothing, or was lost: again.
+	}
+	return failed(ProtectFailed)
+}

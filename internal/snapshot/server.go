@@ -1,0 +1,385 @@
+package snapshot
+
+import (
+	"encoding/hex"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+const (
+	// pollEvery is the pause between two polls of a server or an image that something waits for.
+	pollEvery = 3 * time.Second
+	// holderLimit is how long it may take to learn who holds a lock that is not waited for.
+	holderLimit = 5 * time.Second
+	// Who holds a lock is only reported: one poll in holderTurn asks who does, about the same server again after holderAgain
+	// where nobody shows; an action that holds a lock is polled every holderEvery.
+	holderTurn  = 20 * time.Second
+	holderAgain = 2 * time.Minute
+	holderEvery = 25 * time.Second
+)
+
+// retryAfter returns how long to wait after the nth refusal in a row that came without a visible lock.
+func retryAfter(n int) time.Duration {
+	return [...]time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second}[min(max(n, 1), 3)-1]
+}
+
+// phase is what a server's snapshot is at, for the progress of the run.
+type phase int
+
+const (
+	waiting  phase = iota // for its turn
+	locked                // Hetzner shows a lock, or refused for now
+	lost                  // nobody knows what became of the create
+	creating              // accepted
+	finished
+)
+
+// server is one server on its way to its snapshot.
+type server struct {
+	*run
+	*fleet.Script                // the one that is resumed
+	host          hetzner.Server // as it was seen last
+	result        Result
+	phase         phase
+
+	lock     stopwatch      // runs while Hetzner shows a lock or refuses, and while a create is lost
+	missing  stopwatch      // runs while a create is lost: that much of lock was no lock
+	refusal  *hetzner.Error // the last answer "not now", or what happened to a lost create
+	refusals int            // in a row, since a poll showed the server unlocked
+	rank     fleet.Rank     // of the next create
+	holder   *hetzner.Action
+	heldBy   string // the holder's command that was reported last
+	placed   bool   // it has one of the places for snapshots in flight
+
+	power      *power // the last time that it was switched off; nil for never
+	turns      int    // how often it was switched off
+	switchedOn bool   // somebody else has switched it on while it was off for its snapshot
+
+	accepted time.Time // when its image was known to exist
+	progress int       // percent, of its action
+	copied   bool      // its action has succeeded
+	ended    time.Time // when its result was final but for the power
+	reported bool      // that was reported
+	over     bool      // its end was
+
+	thinning bool
+	held     bool // its turn to be switched off waits for others to find room
+	roomMade bool // a deletion has made room for its next create
+	noRoom   bool // nothing can be deleted before the new snapshot exists
+}
+
+// end is how a server's way ends.
+type end struct {
+	status Status
+	reason Reason
+}
+
+func (e *end) Error() string { return string(e.status) + " " + string(e.reason) }
+
+func failed(reason Reason) error { return &end{Failed, reason} }
+
+// errAgain says that the server may be asked for again from the beginning of its way.
+var errAgain = errors.New("again")
+
+// start starts the script of a server.
+func (r *run) start(host hetzner.Server, earlier hetzner.Image, leftOff bool) {
+	var request [8]byte
+	_, _ = io.ReadFull(r.Rand, request[:]) // Settings.Rand promises not to fail
+	s := &server{run: r, host: host, rank: fleet.First, result: Result{
+		Name: host.Name, Server: host, Request: hex.EncodeToString(request[:]), Description: r.Describe(host, r.fleet.Now()),
+		LeftOff: leftOff, LeftBefore: leftOff,
+	}}
+	r.servers, r.active = append(r.servers, s), r.active+1
+	r.fleet.Go(func(script *fleet.Script) {
+		s.Script = script
+		s.finish(s.begin(earlier))
+		s.thin()
+	})
+}
+
+// begin decides what needs no snapshot, or can't have one, before anything is done to a server.
+func (s *server) begin(earlier hetzner.Image) error {
+	volumes := len(s.host.Volumes) > 0
+	if s.result.LeftBefore {
+		s.tellOf(Event{Kind: EventLeftBefore})
+	}
+	switch {
+	case earlier.ID != 0:
+		return s.reuse(earlier)
+	case volumes && s.IfVolumes == Fail:
+		return failed(VolumesAttached)
+	case s.host.ID == s.self && s.mustStop():
+		return failed(ShutdownSelf)
+	case volumes && s.IfVolumes == Warn:
+		s.tellOf(Event{Kind: EventVolumes})
+	}
+	switch {
+	case s.host.Locked && (s.DryRun || s.IfLocked != Wait):
+		return s.leaveLocked()
+	case s.DryRun:
+		return s.planned()
+	case s.host.Locked:
+		if err := s.seenLocked(); err != nil { // the selection was a poll
+			return err
+		}
+	}
+	return s.way()
+}
+
+// reuse takes over the snapshot of an earlier attempt.
+func (s *server) reuse(earlier hetzner.Image) error {
+	s.result.Reused, s.result.ImageID, s.result.Request = true, earlier.ID, earlier.Labels[LabelRequest]
+	s.result.Description, s.result.SizeGB, s.result.Protected = earlier.Description, earlier.SizeGB, earlier.Protected
+	if s.Protect && !earlier.Protected && !s.DryRun {
+		if err := s.protect(s.Now().Add(s.SnapshotTimeout)); err != nil {
+			return err
+		}
+		s.result.Protected = true
+	}
+	return &end{Available, ""}
+}
+
+// way is the way of one server to its snapshot. Each step returns nil when the next one may follow.
+func (s *server) way() error {
+	for {
+		err := s.switchOff() // where that is wanted
+		if err == nil {
+			err = s.create() // exactly once: accepted, refused, or found or proved absent after a lost answer
+		}
+		if err == nil {
+			err = s.follow() // returns no nil: the snapshot is available, or has failed
+		}
+		switch refusal, _ := errors.AsType[*hetzner.Error](err); {
+		case errors.Is(err, errAgain):
+			err = nil
+		case refusal == nil:
+		case refusal.Later():
+			err = s.refused(refusal) // waits until it may be asked for again
+		case refusal.Verdict == hetzner.Full:
+			err = s.room(refusal) // waits until there may be room
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// refused records an answer "not now" and waits until the server may be asked for again.
+func (s *server) refused(refusal *hetzner.Error) error {
+	news := s.refusals == 0 || s.refusal.Code != refusal.Code // the same again is none
+	s.refusal, s.refusals, s.rank = refusal, s.refusals+1, fleet.Again
+	s.leavePlace()
+	switch {
+	case refusal.Code == hetzner.CodeLocked && s.IfLocked != Wait:
+		return s.leaveLocked()
+	case s.lock.elapsed(s.Now()) >= s.LockTimeout:
+		return s.lockTimeout()
+	case news:
+		s.tellOf(Event{Kind: EventLocked, Err: refusal})
+	}
+	return s.unlocked(false, s.Now().Add(retryAfter(s.refusals)))
+}
+
+// seenLocked waits for a lock to go that a poll has just shown.
+func (s *server) seenLocked() error {
+	s.leavePlace()
+	if s.IfLocked != Wait {
+		return s.leaveLocked()
+	}
+	s.tellOf(Event{Kind: EventLocked})
+	return s.unlocked(true, time.Time{})
+}
+
+// unlocked waits until a poll shows the lock gone that an earlier one has shown. Where no lock shows it waits until the
+// time given; the last try is made when the lock timeout is over.
+func (s *server) unlocked(shown bool, again time.Time) error {
+	s.phase = locked
+	s.lock.start(s.Now())
+	watched := true
+	s.Go(func(script *fleet.Script) { s.watchHolder(script, func() bool { return !watched }) })
+	defer func() { watched = false }()
+	for pause, watch := time.Duration(0), s.Watch(fleet.Server(s.host.ID)); ; pause = pollEvery {
+		limit := s.lockLimit()
+		if !shown {
+			limit = fleet.Earliest(again, limit)
+		}
+		seen, err := watch.Next(pause, limit)
+		switch {
+		case errors.Is(err, fleet.ErrTimeout) && shown:
+			return s.lockTimeout()
+		case errors.Is(err, fleet.ErrTimeout): // no poll came: the next request tells
+			return nil
+		case err != nil:
+			return err
+		case seen.Missing:
+			return s.gone()
+		case seen.Server.Locked && s.IfLocked != Wait:
+			return s.leaveLocked()
+		case seen.Server.Locked:
+			shown = true
+		case shown:
+			s.seenUnlocked(seen.Server)
+			s.tellOf(Event{Kind: EventUnlocked})
+			return nil
+		default:
+			return s.Sleep(limit)
+		}
+	}
+}
+
+// lockLimit returns when the lock timeout is over; zero while the clock stands.
+func (s *server) lockLimit() time.Time { return s.lock.reaches(s.LockTimeout) }
+
+func (s *server) lockTimeout() error {
+	s.result.Err, s.result.Holder = s.refusal, s.holder
+	return failed(LockTimeout)
+}
+
+// seenUnlocked records that a poll has shown the server unlocked: there is no better prospect for a create.
+func (s *server) seenUnlocked(seen *hetzner.Server) {
+	s.lock.stop(s.Now())
+	s.missing.stop(s.Now())
+	s.host.Status, s.host.Locked = seen.Status, false
+	s.refusals, s.rank, s.holder = 0, fleet.Unlocked, nil
+	s.phase = waiting
+}
+
+// gone ends the way of a server that does not exist any more.
+func (s *server) gone() error {
+	s.result.Err = &hetzner.Error{Status: 404, Code: hetzner.CodeNotFound, Message: "server not found", Verdict: hetzner.Refused}
+	return failed(NotFound)
+}
+
+// leaveLocked ends the way of a locked server that is not waited for, once it is known who holds the lock, or that nobody
+// says.
+func (s *server) leaveLocked() error {
+	if s.holder == nil {
+		seen, err := s.Watch(fleet.ServerActions(s.host.ID, hetzner.ActionRunning)).Next(0, s.Now().Add(holderLimit))
+		if err != nil && !errors.Is(err, fleet.ErrTimeout) {
+			return err
+		}
+		s.holder = holding(seen)
+	}
+	s.result.Err, s.result.Holder = s.refusal, s.holder
+	switch {
+	case s.DryRun && s.IfLocked == Wait:
+		return s.planned()
+	case s.IfLocked == Skip:
+		return &end{Skipped, Locked}
+	}
+	return failed(Locked)
+}
+
+func (s *server) planned() error {
+	s.result.Stops = s.mustStop()
+	return &end{Planned, ""}
+}
+
+// watchHolder is the script that reports who holds a lock until the lock is gone. Nothing waits for it, so one server after
+// the other is asked about.
+func (s *server) watchHolder(script *fleet.Script, gone func() bool) {
+	for {
+		var seen fleet.Seen
+		var err error
+		if s.holder == nil {
+			if script.Take(s.naming, gone) != nil {
+				return
+			}
+			seen, err = script.Watch(fleet.ServerActions(s.host.ID, hetzner.ActionRunning)).Unless(gone).Next(0, time.Time{})
+			s.naming.Give(s.Now().Add(holderTurn))
+		} else {
+			seen, err = script.Watch(fleet.Action(s.holder.ID)).Unless(gone).Next(holderEvery, time.Time{})
+		}
+		if err != nil {
+			return
+		}
+		switch s.holder = holding(seen); {
+		case s.holder == nil:
+			if !errors.Is(script.Until(gone, s.Now().Add(holderAgain)), fleet.ErrTimeout) {
+				return
+			}
+		case s.heldBy != s.holder.Command:
+			s.heldBy = s.holder.Command
+			s.tellOf(Event{Kind: EventHolder, Holder: s.holder})
+		}
+	}
+}
+
+// holding returns the action that holds a server's lock, nil where none shows.
+func holding(seen fleet.Seen) *hetzner.Action {
+	if seen.Action != nil {
+		seen.Actions = []hetzner.Action{*seen.Action}
+	}
+	for _, action := range slices.Backward(seen.Actions) { // the newest come first, the oldest holds the lock
+		if action.Running() {
+			return &action
+		}
+	}
+	return nil
+}
+
+// finish makes the result of a server final, but for its power.
+func (s *server) finish(err error) {
+	r := &s.result
+	status, reason := Failed, Refused
+	ended, ok := errors.AsType[*end](err)
+	switch failure, _ := errors.AsType[*hetzner.Error](err); {
+	case ok:
+		status, reason = ended.status, ended.reason
+	case failure != nil: // Hetzner has refused the token
+		r.Err = failure
+	default:
+		status, reason = Cancelled, RunCancelled
+	}
+	if r.Reason == PowerOnFailed { // the louder of the two
+		r.SnapshotStatus, r.SnapshotReason = status, reason
+	} else {
+		r.Status, r.Reason = status, reason
+	}
+	s.lock.stop(s.Now())
+	s.missing.stop(s.Now())
+	r.LockWait = s.lock.total - s.missing.total
+	if !s.accepted.IsZero() {
+		r.Accepted, r.Duration = true, s.Now().Sub(s.accepted)
+	}
+	s.phase, s.ended = finished, s.Now()
+	s.power.release()
+	s.leavePlace()
+	if r.LeftBefore && status != Cancelled {
+		r.powerOnFailed()
+	}
+	if s.complete(); !s.over {
+		s.reported = true
+		result := *r
+		s.tellOf(Event{Kind: EventEnded, Result: &result})
+	}
+}
+
+// complete reports the end of a server, once: its result is final, and so is its power.
+func (s *server) complete() {
+	if s.over || s.phase != finished || s.power != nil && !s.power.done {
+		return
+	}
+	s.over = true
+	s.active--
+	result := s.result
+	s.tellOf(Event{Kind: EventFinished, Result: &result, Again: s.reported})
+}
+
+// powerOnFailed puts a server that is left off before whatever else there is to say about it.
+func (r *Result) powerOnFailed() {
+	if r.Reason != PowerOnFailed {
+		r.SnapshotStatus, r.SnapshotReason = r.Status, r.Reason
+		r.Status, r.Reason = Failed, PowerOnFailed
+	}
+}
+
+func (s *server) tellOf(e Event) {
+	e.Name, e.Server = s.host.Name, s.host
+	s.tell(e)
+}

@@ -1,0 +1,131 @@
+package snapshot
+
+import (
+	"errors"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// turnsMost is how often a server is switched off at most when no snapshot is accepted while it is off.
+const turnsMost = 2
+
+// halt is why no further server is switched off.
+type halt struct {
+	reason Reason // what happened to another server, "" when the record can't be written
+	err    *hetzner.Error
+}
+
+func (r *run) halt(reason Reason, err *hetzner.Error) {
+	if r.halted == nil {
+		r.halted = &halt{reason, err}
+	}
+}
+
+// mustStop reports whether a server has to be switched off before it may be asked for its snapshot.
+func (s *server) mustStop() bool {
+	return s.Shutdown != Never && s.host.Status != hetzner.StatusOff && !s.switchedOn && !s.off()
+}
+
+// off reports whether the server is off for its snapshot.
+func (s *server) off() bool { return s.power != nil && s.power.isOff }
+
+// switchOff switches the server off where that is wanted, when its turn has come: as far as the number of servers that may
+// be off and the places for snapshots go, and not while the project has no room for a snapshot.
+func (s *server) switchOff() error {
+	if s.power != nil && !s.power.on && !s.off() { // it is being switched on, and comes back first
+		s.lock.stop(s.Now())
+		s.phase = waiting
+		if err := s.Until(func() bool { return s.power.on }, time.Time{}); err != nil {
+			return err
+		}
+	}
+	if s.power != nil && s.power.left {
+		return s.lockTimeout()
+	}
+	if !s.mustStop() {
+		return nil
+	}
+	s.lock.stop(s.Now()) // its turn is nothing that Hetzner keeps back
+	s.phase = waiting
+	if s.turns == turnsMost {
+		return s.lockTimeout()
+	}
+	s.held = true
+	err := s.Until(func() bool { return s.halted != nil || !s.mustWait() }, time.Time{})
+	s.held = false
+	if err == nil {
+		err = s.Take(s.unavailable, func() bool { return s.halted != nil })
+	}
+	switch {
+	case errors.Is(err, fleet.ErrMoot):
+		return s.shutdownHalted()
+	case err != nil:
+		return err
+	}
+	if err := s.startPower(); err != nil {
+		s.unavailable.Give(time.Time{})
+		s.leavePlace()
+		if errors.Is(err, errLocked) {
+			return s.seenLocked()
+		}
+		return err
+	}
+	p := s.power
+	if err := s.Until(func() bool { return p.tried }, time.Time{}); err != nil {
+		return err
+	}
+	return p.failure
+}
+
+// mustWait reports whether the server must not be switched off now: it would be off for nothing.
+func (s *server) mustWait() bool { return s.halted != nil || s.anyFull() && !s.roomMade }
+
+func (s *server) shutdownHalted() error {
+	s.result.Err, s.result.HaltedBy = s.halted.err, s.halted.reason
+	return failed(ShutdownHalted)
+}
+
+// errLocked says that a poll has shown the server locked.
+var errLocked = errors.New("locked")
+
+// startPower starts the script that switches the server off, if a poll shows it running and unlocked, and once it is
+// recorded.
+func (s *server) startPower() error {
+	if err := s.takePlace(); err != nil {
+		return err
+	}
+	began := s.Now()
+	seen, err := s.Watch(fleet.Server(s.host.ID)).Next(0, began.Add(s.LockTimeout-s.lock.elapsed(began)))
+	switch {
+	case errors.Is(err, fleet.ErrTimeout): // Hetzner keeps the server waiting, as with a lock
+		s.lock.total += s.Now().Sub(began)
+		_, s.refusal = s.Silence()
+		return s.lockTimeout()
+	case err != nil:
+		return err
+	case seen.Missing:
+		return s.gone()
+	case seen.Server.Locked:
+		return errLocked
+	}
+	s.host.Status = seen.Server.Status
+	switch {
+	case s.host.Status == hetzner.StatusOff, s.mustWait() || !s.unavailable.Open(s.Now()):
+		return errAgain // somebody else has switched it off, and it stays off; or its turn is over
+	case s.host.Status != hetzner.StatusRunning:
+		return &hetzner.Error{Message: "the server is " + s.host.Status, Verdict: hetzner.NotNow}
+	}
+	before := s.power
+	p := &power{server: s, goesDown: s.Now().Add(s.ShutdownTimeout + lingerFor)}
+	s.power = p
+	if err := s.record(); err != nil {
+		s.power = before
+		s.halt("", hetzner.AsError(err))
+		return s.shutdownHalted()
+	}
+	s.turns++
+	s.GoPatient(p.run)
+	return nil
+}
