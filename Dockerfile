@@ -2,9 +2,9 @@
 # The runner needs root and its own working directory, so neither USER nor WORKDIR is set.
 
 # The compiler runs on the machine's own platform and cross-compiles, so that nothing is emulated. Builders without
-# BuildKit do not know the variable, and build for the machine itself.
+# BuildKit do not set the variable, and build for the machine itself.
 ARG HOST_PLATFORM=${BUILDPLATFORM:-linux}
-# What the debug image puts the binary on: an image with a shell. See .ci/release for the one that is published.
+# The base of the debug image: an image with a shell. .ci/release names the one that is published.
 ARG DEBUG_BASE=scratch
 
 FROM --platform=${HOST_PLATFORM} golang:1.26 AS build
@@ -16,7 +16,7 @@ COPY internal ./internal
 ARG VERSION=dev
 ARG TARGETARCH
 # Without inlining the image is a seventh smaller; the program spends its life waiting for answers.
-# The second name is what it goes by as the step's post step.
+# The post step runs it by its second name.
 RUN mkdir /out && ln -s hsnap-action /out/hsnap-post && CGO_ENABLED=0 GOARCH=${TARGETARCH} \
     go build -trimpath -gcflags=all=-l -ldflags "-s -w -X main.version=${VERSION}" -o /out/hsnap-action .
 

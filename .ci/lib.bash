@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2034
-# What the scripts beside this file share. To be sourced.
+# Functions that the scripts in this folder share. To be sourced.
 
-# die ends the script with what is wrong.
+# die prints what is wrong and ends the script.
 die() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 
-# scratch makes a folder, $work, that is gone with everything that was started when the script ends.
+# scratch makes the folder $work. At the end of the script the folder is deleted, and everything that was started is stopped.
 scratch() {
   work=$(mktemp -d)
   trap clean_up EXIT
@@ -15,7 +15,7 @@ clean_up() {
   rm -rf "$work"
 }
 
-# serve starts the simulated API on this machine's loopback with the flags given, and sets endpoint and token.
+# serve starts the simulated API on loopback with the flags given, and sets endpoint and token.
 serve() {
   go build -o "$work/demo" ./internal/demo
   : >"$work/api.log"
@@ -30,12 +30,12 @@ serve() {
   token=$(sed -n 's/.*HCLOUD_TOKEN=//p' "$work/api.log")
 }
 
-# serve_tls serves the same to containers with a network of their own, over TLS: tls_endpoint, with the certificate in
-# the file given.
+# serve_tls serves the same API over TLS to containers with a network of their own. It sets tls_endpoint, and writes the
+# certificate to the file given.
 serve_tls() {
   local address port=
   address=$(docker network inspect bridge -f '{{(index .IPAM.Config 0).Gateway}}')
-  # Some engines name the gateway only once it has been set by hand.
+  # Some engines name a gateway only where one was set by hand.
   [ -n "$address" ] || address=$(ip -4 -o addr show docker0 | awk '{ sub("/.*", "", $4); print $4; exit }')
   go build -o "$work/tls" ./.ci/tls
   : >"$work/tls.log"
@@ -49,14 +49,14 @@ serve_tls() {
   tls_endpoint=https://$address:$port/v1
 }
 
-# crane talks to registries.
+# crane copies images from and to registries.
 crane() { "$work/bin/crane" "$@"; }
 install_crane() {
   GOBIN=$work/bin go install github.com/google/go-containerregistry/cmd/crane@v0.22.1 >"$work/log" 2>&1 ||
     die "crane can't be installed: $(cat "$work/log")"
 }
 
-# registry serves an empty registry on this machine's loopback, and sets registry to its address.
+# registry serves an empty registry on loopback, and sets registry to its address.
 registry() {
   local log
   log=$(mktemp -p "$work")

@@ -1,9 +1,9 @@
-// Firstrequest prints how many milliseconds pass from the start of a program to its first request, the median and the
-// best of some runs, and the memory that it took; and fails when even the best is above the limit.
+// Firstrequest measures how many milliseconds pass from the start of the action's program to its first request, and how
+// much memory the program uses. It prints the median and the best of some runs, and fails when the best is above the limit.
 //
 //	go run ./.ci/firstrequest PROGRAM
 //
-// The program is the action's: it is pointed at a listener on loopback, which accepts its token from nobody.
+// The program sends its request to a listener on loopback, which refuses every token.
 package main
 
 import (

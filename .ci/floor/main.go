@@ -1,5 +1,5 @@
-// Floor is the least that a Go program with an HTTPS client can be: it sends one request, for what the action's size,
-// start and memory are held against.
+// Floor is a minimal Go program with an HTTPS client, which sends one request. The action's size, start-up time and memory
+// are compared with it.
 package main
 
 import (

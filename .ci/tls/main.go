@@ -1,6 +1,6 @@
-// Tls serves what another address on loopback serves over TLS, so that the action can reach it from a container with
-// a network of its own: it sends its token over plain http to loopback only. It writes its certificate to a file,
-// prints the port, and ends when it is killed.
+// Tls is a proxy that serves over TLS what another server serves on loopback over plain http. The action needs it to reach
+// the simulated API from a container with a network of its own, since it sends its token over plain http to loopback only.
+// The proxy writes its certificate to a file, prints its port, and runs until it is killed.
 //
 //	go run ./.ci/tls ADDRESS http://127.0.0.1:8080 ca.crt
 package main
