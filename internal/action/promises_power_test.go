@@ -158,3 +158,44 @@ func TestNoRoomNoShutdown(t *testing.T) {
 		})
 	}
 }
+
+// A server that is found locked when its turn to be switched off has come is switched off when the lock is gone, and not
+// snapshotted live.
+func TestLockedAtItsTurn(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		id := w.cloud.AddServer(hcloudsim.Server{Name: "a"})
+		w.cloud.Lock(id, hcloudsim.Lock{AfterPolls: 1, For: 30 * time.Second}) // after the selection
+		w.inputs["servers"], w.inputs["shutdown"] = "a", "graceful"
+		r := w.run(t)
+		if !strings.Contains(r.log, "a: locked, waiting") || !strings.Contains(r.outputs["snapshots"], `"power_state":"off"`) {
+			t.Errorf("exit %d, snapshots %s\n%s", r.code, r.outputs["snapshots"], r.log)
+		}
+	})
+}
+
+// Refused shutdowns do not use up the turns of a server: only lock-timeout ends its wait.
+func TestRefusedShutdownsAreNoTurns(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{Name: "a"})
+		w.cloud.Inject(hcloudsim.Fault{
+			Kind: hcloudsim.ErrorJSON, Path: "/servers/*/actions/shutdown", Status: 409, Code: "conflict", Message: "conflict", Times: 4,
+		})
+		w.inputs["servers"], w.inputs["shutdown"] = "a", "graceful"
+		if r := w.run(t); r.code != 0 || !strings.Contains(r.outputs["snapshots"], `"power_state":"off"`) {
+			t.Errorf("exit %d, snapshots %s\n%s", r.code, r.outputs["snapshots"], r.log)
+		}
+	})
+}
+
+// With one place in flight a server whose time off is over gives it back, so that nobody waits for ever.
+func TestSwitchedOnFirstGivesItsPlaceBack(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		for _, name := range []string{"a", "b"} {
+			w.cloud.AddServer(hcloudsim.Server{Name: name, Power: hcloudsim.PowerBehaviour{LockAfter: 40 * time.Second}})
+		}
+		w.inputs["servers"], w.inputs["shutdown"], w.inputs["max-parallel"], w.inputs["shutdown-timeout"] = "*", "graceful", "1", "20s"
+		if r := w.run(t); r.took > time.Hour {
+			t.Errorf("exit %d after %s\n%s", r.code, r.took, r.log)
+		}
+	})
+}

@@ -290,6 +290,9 @@ func holdMedian(t *testing.T, what string, ds []time.Duration, promised time.Dur
 // TestSpeedOfEnds holds how soon the end of a snapshot is noticed, and that it can be used, with one, ten and 25 in
 // flight.
 func TestSpeedOfEnds(t *testing.T) {
+	if raced {
+		t.Skip("what is measured in virtual time is no race")
+	}
 	shapes := map[string]hcloudsim.ProgressShape{"in proportion": hcloudsim.Linear, "stuck": hcloudsim.Stuck, "jumping": hcloudsim.Jumping}
 	for _, test := range []struct {
 		shortest, longest time.Duration
@@ -319,6 +322,9 @@ func TestSpeedOfEnds(t *testing.T) {
 // TestSpeedOfUnlocking holds how soon a server that unlocks is asked for its snapshot: the most in every project, the
 // median over all of them, since that of a single project's few servers says little.
 func TestSpeedOfUnlocking(t *testing.T) {
+	if raced {
+		t.Skip("what is measured in virtual time is no race")
+	}
 	var all times
 	t.Run("projects", func(t *testing.T) { // returns when all of them have been measured
 		for i, test := range []struct {
@@ -347,6 +353,9 @@ func TestSpeedOfUnlocking(t *testing.T) {
 // Locked servers that stand on two pages take two polls, and share the budget with snapshots whose percentages are stuck: a
 // little more than on one page at the median, and never more than is promised.
 func TestSpeedOfUnlockingOnTwoPages(t *testing.T) {
+	if raced {
+		t.Skip("what is measured in virtual time is no race")
+	}
 	var all times
 	all.measure(t, workload{
 		servers: 10, locked: 10, others: 50, scattered: true, shortest: time.Minute, longest: 5 * time.Minute, progress: hcloudsim.Stuck,

@@ -119,7 +119,7 @@ func faults() []fault {
 		},
 		{
 			"a power-on counts before the server is seen running", core + "power.go",
-			"		p.action, p.accepted, p.again = action, true, p.Now().Add(startsWithin)\n", "		return true\n",
+			"		p.action, p.accepted, p.mayRun, p.again = action, true, true, p.Now().Add(startsWithin)\n", "		return true\n",
 		},
 		{
 			"a lost power-off is forgotten", core + "power.go",
@@ -139,7 +139,7 @@ func faults() []fault {
 		},
 		{
 			"the settle time is ignored", core + "power.go",
-			"		settled = p.Now().Add(p.SettleTime)\n", "",
+			"	p.unavailable.Close(p.Now().Add(p.SettleTime))\n", "",
 		},
 		{
 			"a server is switched off while the project has no room", core + "turn.go",

@@ -228,7 +228,8 @@ func TestSlots(t *testing.T) {
 				}
 				order = append(order, fmt.Sprintf("%d after %s", i, s.Now().Sub(start)))
 				_ = s.Sleep(s.Now().Add(time.Second))
-				slots.Give(s.Now().Add(time.Minute))
+				slots.Close(s.Now().Add(time.Minute))
+				slots.Give()
 			})
 		}
 	})

@@ -98,11 +98,11 @@ func (p *pacer) poll(now time.Time) { p.spent, p.last = append(p.spent, expense{
 // changeAt returns when a change of a rank may be sent, with kept places left for the power of servers that are off; zero
 // while that hangs on others.
 func (p *pacer) changeAt(rank Rank, now time.Time, kept int) time.Time {
-	spare := lastPoll
+	limit := most - lastPoll // a server may be off, whatever the project's own limit is
 	if rank != Power {
-		spare += min(kept, keptMost)
+		limit = p.part(most) - lastPoll - min(kept, keptMost)
 	}
-	at, changes := p.freeAt(now, p.part(most)-spare), p.held
+	at, changes := p.freeAt(now, limit), p.held
 	var oldest time.Time
 	for _, e := range p.spent {
 		if e.change {
@@ -111,7 +111,7 @@ func (p *pacer) changeAt(rank Rank, now time.Time, kept int) time.Time {
 		}
 	}
 	switch {
-	case changes < p.part(share[rank]):
+	case rank == Power, changes < p.part(share[rank]):
 		return at
 	case at.IsZero(), oldest.IsZero():
 		return time.Time{}

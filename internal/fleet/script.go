@@ -20,7 +20,12 @@ type Script struct {
 	ended   bool
 	patient bool
 	keeps   bool // a place in the budget, which must be there when the run is cancelled
+
+	Sent time.Time // when the last request was sent
 }
+
+// Release gives the place in the budget up that is kept for a patient script.
+func (s *Script) Release() { s.keeps = false }
 
 // wait is what a parked script waits for. Only ready is required.
 type wait struct {
@@ -130,6 +135,7 @@ func (s *Script) Send(send Request) error {
 	if err := s.barred(); err != nil {
 		return err
 	}
+	s.Sent = s.now
 	answered := false
 	var failure *hetzner.Error
 	s.fly(func(ctx context.Context) func() {
@@ -230,8 +236,8 @@ func (s *Script) Take(slots *Slots, moot func() bool) error {
 // Open reports whether places are given at a time.
 func (slots *Slots) Open(now time.Time) bool { return !slots.opens.After(now) }
 
-// Give gives a place back, for nobody to take before the time given; zero for at once.
-func (slots *Slots) Give(opens time.Time) {
-	slots.free++
-	slots.opens = Latest(slots.opens, opens)
-}
+// Give gives a place back.
+func (slots *Slots) Give() { slots.free++ }
+
+// Close lets nobody take a place before a time.
+func (slots *Slots) Close(until time.Time) { slots.opens = Latest(slots.opens, until) }

@@ -153,7 +153,7 @@ func TestSummaryOfEndlessTexts(t *testing.T) {
 				result.Thinned = []snapshot.Thinned{{Decision: retention.Decision{ID: 3, Reason: long}}}
 			}
 			o.Results = append(o.Results, result)
-			for j := range 300 {
+			for j := range 120 {
 				events = append(events, snapshot.Event{Kind: snapshot.EventHolder, Name: name, Holder: &hetzner.Action{Command: fmt.Sprint(j, "_command")}},
 					snapshot.Event{Kind: snapshot.EventUnlocked, Name: name})
 				if i%2 == 1 {

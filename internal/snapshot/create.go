@@ -31,6 +31,7 @@ const (
 // refused it for now or has no room; errAgain when the server's way begins again; otherwise how the way ends. Only a refusal
 // in Hetzner's own words, or a request that was never sent, leads to another create without a proof.
 func (s *server) create() error {
+	s.phase = waiting
 	if err := s.takePlace(); err != nil {
 		return err
 	}
@@ -42,19 +43,18 @@ func (s *server) create() error {
 	off := s.off()
 	image := s.newImage()
 	var imageID, actionID int64
-	var sent time.Time
+	s.deletionsSeen = s.deletions
 	err := s.Change(fleet.Change{
 		Rank: s.rank, Limit: limit, Moot: func() bool { return off != s.off() },
 		Send: func(ctx context.Context) (quota hetzner.Quota, err error) {
-			sent = time.Now()
 			imageID, actionID, quota, err = s.api.CreateImage(ctx, s.host.ID, image)
 			return quota, err
 		},
 	})
-	if !sent.IsZero() {
-		s.lock.stop(sent) // no answer has kept it waiting since
-	}
 	failure, answered := errors.AsType[*hetzner.Error](err)
+	if err == nil || answered {
+		s.lock.stop(s.Sent) // no answer has kept it waiting since
+	}
 	switch {
 	case err == nil:
 		s.exists(imageID, actionID)
@@ -100,7 +100,6 @@ func (s *server) takePlace() error {
 		return nil
 	}
 	s.lock.stop(s.Now()) // it is our own place that it waits for
-	s.phase = waiting
 	if err := s.Take(s.inFlight, nil); err != nil {
 		return err
 	}
@@ -112,7 +111,7 @@ func (s *server) takePlace() error {
 func (s *server) leavePlace() {
 	if s.placed && !s.off() {
 		s.placed = false
-		s.inFlight.Give(time.Time{})
+		s.inFlight.Give()
 	}
 }
 

@@ -9,8 +9,11 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 )
 
-// vanishedAfter is how many polls in a row must lack an image before it counts as gone.
+// vanishedAfter is how many polls in a row must lack an action or an image before it counts as gone.
 const vanishedAfter = 3
+
+// protectLimit is how long delete protection may take.
+const protectLimit = 5 * time.Minute
 
 // actionPause returns when a running action is polled next: after part of the time that its percentage says is left, or of
 // its age, within bounds that keep the promise to notice its end.
@@ -41,7 +44,7 @@ func (s *server) follow() error {
 		return fleet.ErrCancelled
 	}
 	if s.Protect && !image.Protected {
-		if err := s.protect(limit); err != nil {
+		if err := s.protect(); err != nil {
 			return err
 		}
 	}
@@ -51,16 +54,18 @@ func (s *server) follow() error {
 
 // actionDone waits for the end of the snapshot's action. Without an action the image alone tells.
 func (s *server) actionDone(limit time.Time) error {
-	pause := actionPause(0, 0)
+	pause, unseen := actionPause(0, 0), 0
 	for watch := s.Watch(fleet.Action(s.result.ActionID)); s.result.ActionID != 0 && !s.copied; {
 		seen, err := watch.Next(pause, limit)
 		switch {
 		case err != nil:
 			return s.snapshotTimeout(err)
-		case seen.Missing: // Hetzner denies an action that it has named
-			return nil
+		case seen.Missing:
+			if unseen++; unseen == vanishedAfter {
+				return nil // Hetzner denies an action that it has named
+			}
 		case seen.Action.Running():
-			s.progress = seen.Action.Progress
+			s.progress, unseen = seen.Action.Progress, 0
 			pause = actionPause(s.progress, s.Now().Sub(s.accepted))
 		default:
 			return s.actionEnded(*seen.Action)
@@ -136,30 +141,24 @@ func (s *server) snapshotTimeout(err error) error {
 }
 
 // protect sets delete protection on the available image, and waits until a poll shows it.
-func (s *server) protect(limit time.Time) error {
-	for s.Now().Before(limit) {
-		err := s.persist(s.Script, limit, (*hetzner.Error).Later, func(ctx context.Context) (hetzner.Quota, error) {
-			_, quota, err := s.api.Protect(ctx, s.result.ImageID)
-			return quota, err
+func (s *server) protect() error {
+	limit := s.Now().Add(protectLimit)
+	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost } // twice is as once
+	err := s.persist(s.Script, limit, again, func(ctx context.Context) (hetzner.Quota, error) {
+		_, quota, err := s.api.Protect(ctx, s.result.ImageID)
+		return quota, err
+	})
+	failure, answered := errors.AsType[*hetzner.Error](err)
+	if err == nil || hetzner.IsLost(err) {
+		err = s.Watch(s.ownImage()).Until(pollEvery, limit, func(seen fleet.Seen) bool {
+			image := s.own(seen.Images)
+			return image != nil && image.Protected
 		})
-		failure, answered := errors.AsType[*hetzner.Error](err)
-		s.result.Err = failure
-		switch {
-		case err == nil, hetzner.IsLost(err):
-		case !answered, failure.Verdict == hetzner.TokenRefused:
-			return err
-		default:
-			return failed(ProtectFailed)
-		}
-		seen, err := s.Watch(s.ownImage()).Next(0, limit)
-		if err != nil && !errors.Is(err, fleet.ErrTimeout) {
-			return err
-		}
-		if image := s.own(seen.Images); image != nil && image.Protected {
-			s.result.Err = nil
-			return nil
-		}
-		// It was accepted and came to nothing, or was lost: again.
+		answered = errors.Is(err, fleet.ErrTimeout)
 	}
-	return failed(ProtectFailed)
+	if answered && (failure == nil || failure.Verdict != hetzner.TokenRefused) {
+		s.result.Err = failure
+		return failed(ProtectFailed)
+	}
+	return err
 }

@@ -29,7 +29,7 @@ const (
 	// rescueLimit is the same for servers that a killed run left off: GitHub gives a cancelled job 5 minutes.
 	rescueLimit = 4 * time.Minute
 	// markLimit is how long the label that marks a server as left off is tried to be corrected.
-	markLimit = time.Minute
+	markLimit = 5 * time.Minute
 )
 
 // Recorded is a server that may be off because of this run, as it is recorded for whoever comes after a run that was
@@ -57,6 +57,7 @@ type power struct {
 	rising   time.Time // when it began to be switched on
 	tries    int       // power-ons
 	accepted bool      // the last one was, and may still show
+	mayRun   bool      // one was accepted, or lost
 	action   int64     // of the last one that was accepted
 	err      *hetzner.Error
 	again    time.Time // when the next one is due, if no poll makes it needless
@@ -77,22 +78,26 @@ func (p *power) run(script *fleet.Script) {
 	if p.failure == nil {
 		p.stayOff()
 	}
-	settled := time.Time{}
 	if p.touched {
 		p.switchOn()
-		settled = p.Now().Add(p.SettleTime)
 	}
 	p.outage.stop(p.Now())
 	p.result.Downtime += p.outage.total
 	p.on = true
-	_ = p.record() // it would only be switched on once more
-	p.unavailable.Give(settled)
+	p.Release()
+	p.unavailable.Give()
 	replaced := func() bool { return p.power != p }
 	known := func() bool { return p.phase == finished || p.result.ImageID != 0 || replaced() }
 	if p.labelled && p.Until(known, time.Time{}) == nil && p.result.ImageID != 0 && !replaced() {
 		p.mark(p.ownImage())
 	}
+	p.end()
+}
+
+// end ends the script. Until then the server stays recorded, for whoever has to correct the label.
+func (p *power) end() {
 	p.done = true
+	_ = p.record() // it would only be polled once more
 	p.complete()
 }
 
@@ -104,10 +109,8 @@ func (p *power) rescue(script *fleet.Script) {
 	}
 	p.switchOn()
 	p.on = true
-	_ = p.record()
 	p.mark(fleet.Images(LabelServer, strconv.FormatInt(p.host.ID, 10), LabelPower+"="+powerPending))
-	p.done = true
-	p.complete()
+	p.end()
 }
 
 // release says that the snapshot does not need the server off any more.
@@ -151,6 +154,7 @@ func (p *power) shutDown() error {
 	if lost {
 		p.goesDown = fleet.Latest(p.goesDown, p.Now().Add(effectLimit+lingerFor))
 	}
+	_ = p.record()
 	late := p.goesDown
 	err = p.seenOff(deadline)
 	switch timedOut := errors.Is(err, fleet.ErrTimeout) && !p.Ending(); {
@@ -212,6 +216,7 @@ func (p *power) cut() error {
 		default:
 			return err
 		}
+		_ = p.record()
 		accepted := err == nil
 		if err = p.seenOff(wait); err == nil && accepted {
 			p.cutUntil = time.Time{}
@@ -225,6 +230,7 @@ func (p *power) cut() error {
 // stayOff waits until the snapshot does not need the server off any more, for as long as it may be off without one.
 func (p *power) stayOff() {
 	p.isOff = true
+	p.turns++
 	err := p.Until(func() bool { return !p.isOff || p.Ending() }, p.Now().Add(p.ShutdownTimeout))
 	p.isOff = false
 	if errors.Is(err, fleet.ErrTimeout) {
@@ -309,12 +315,12 @@ func (p *power) askOn() (gone bool) {
 	failure, _ := errors.AsType[*hetzner.Error](err)
 	switch {
 	case err == nil:
-		p.action, p.accepted, p.again = action, true, p.Now().Add(startsWithin)
+		p.action, p.accepted, p.mayRun, p.again = action, true, true, p.Now().Add(startsWithin)
 	case failure == nil: // nothing was sent
 	case failure.Code == hetzner.CodeNotFound:
 		return true
 	default:
-		p.err = failure
+		p.err, p.mayRun = failure, p.mayRun || hetzner.IsLost(err)
 		p.tellOf(Event{Kind: EventPowerRefused, Err: failure})
 	}
 	if p.Cancelled() && !p.accepted {
@@ -333,6 +339,7 @@ func (p *power) seenStillOff(locked bool) (ask bool) {
 		p.seenDown()
 		return true
 	case unlocked && !p.accepted: // now it is likely to be accepted
+		p.tries = 0
 		return true
 	case p.Now().Before(p.again):
 		return false
@@ -351,8 +358,9 @@ func (p *power) seenRunning() {
 	}
 	p.up, p.host.Status = true, hetzner.StatusRunning
 	p.outage.stop(p.Now())
+	p.unavailable.Close(p.Now().Add(p.SettleTime))
 	switch {
-	case p.accepted:
+	case p.mayRun:
 		p.tellOf(Event{Kind: EventRunning, Took: p.outage.total})
 	case p.phase != finished && !p.switchedOn: // somebody else was faster
 		p.switchedOn = true
@@ -405,8 +413,8 @@ func (p *power) mark(labelled fleet.Want) {
 func (r *run) record() error {
 	var off []Recorded
 	for _, s := range r.servers {
-		if p := s.power; p != nil && (!p.on || p.left) {
-			off = append(off, Recorded{s.host.ID, p.goesDown})
+		if p := s.power; p != nil && (!p.done || p.left) {
+			off = append(off, Recorded{s.host.ID, p.calm()})
 		}
 	}
 	if r.Record == nil || slices.Equal(off, r.recorded) {

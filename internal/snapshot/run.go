@@ -37,6 +37,7 @@ type run struct {
 	recorded    []Recorded
 	raiseFor    time.Duration // how long a server is tried to be switched on
 	waitForRoom []*server     // the one that waits the longest first
+	deletions   int           // of old snapshots, so far
 }
 
 // Run takes the snapshots that the settings ask for and returns what became of each server. It calls emit for every
@@ -160,22 +161,23 @@ func (r *run) readServers(s *fleet.Script) ([]hetzner.Server, error) {
 		}
 		return again
 	}
-	for {
-		var page hetzner.Page[hetzner.Server]
-		err := r.persist(s, limit, again, func(ctx context.Context) (quota hetzner.Quota, err error) {
-			page, quota, err = r.api.ServerPage(ctx, r.LabelSelector, listing.Next())
-			return quota, err
+	for whole := false; !whole; {
+		err := r.persist(s, limit, again, func(ctx context.Context) (hetzner.Quota, error) {
+			page, quota, err := r.api.ServerPage(ctx, r.LabelSelector, listing.Next())
+			if err != nil {
+				return quota, err
+			}
+			if whole, err = listing.Add(page); err != nil { // servers have slid between the pages: begin again
+				listing = hetzner.Listing[hetzner.Server]{}
+				return quota, &hetzner.Error{Message: err.Error()}
+			}
+			return quota, nil
 		})
 		if err != nil {
 			return nil, err
 		}
-		switch whole, err := listing.Add(page); {
-		case whole:
-			return listing.Items, nil
-		case err != nil: // servers have slid between the pages: begin again
-			listing = hetzner.Listing[hetzner.Server]{}
-		}
 	}
+	return listing.Items, nil
 }
 
 // blame says in the outcome why the project could not be read.

@@ -70,7 +70,9 @@ type server struct {
 	thinning bool
 	held     bool // its turn to be switched off waits for others to find room
 	roomMade bool // a deletion has made room for its next create
-	noRoom   bool // nothing can be deleted before the new snapshot exists
+	// how many snapshots the run had deleted when it was asked for the last time
+	deletionsSeen int
+	noRoom        bool // nothing can be deleted before the new snapshot exists
 }
 
 // end is how a server's way ends.
@@ -136,7 +138,7 @@ func (s *server) reuse(earlier hetzner.Image) error {
 	s.result.Reused, s.result.ImageID, s.result.Request = true, earlier.ID, earlier.Labels[LabelRequest]
 	s.result.Description, s.result.SizeGB, s.result.Protected = earlier.Description, earlier.SizeGB, earlier.Protected
 	if s.Protect && !earlier.Protected && !s.DryRun {
-		if err := s.protect(s.Now().Add(s.SnapshotTimeout)); err != nil {
+		if err := s.protect(); err != nil {
 			return err
 		}
 		s.result.Protected = true
@@ -156,6 +158,7 @@ func (s *server) way() error {
 		}
 		switch refusal, _ := errors.AsType[*hetzner.Error](err); {
 		case errors.Is(err, errAgain):
+			s.leavePlace()
 			err = nil
 		case refusal == nil:
 		case refusal.Later():
@@ -291,7 +294,8 @@ func (s *server) watchHolder(script *fleet.Script, gone func() bool) {
 				return
 			}
 			seen, err = script.Watch(fleet.ServerActions(s.host.ID, hetzner.ActionRunning)).Unless(gone).Next(0, time.Time{})
-			s.naming.Give(s.Now().Add(holderTurn))
+			s.naming.Close(s.Now().Add(holderTurn))
+			s.naming.Give()
 		} else {
 			seen, err = script.Watch(fleet.Action(s.holder.ID)).Unless(gone).Next(holderEvery, time.Time{})
 		}
@@ -299,11 +303,11 @@ func (s *server) watchHolder(script *fleet.Script, gone func() bool) {
 			return
 		}
 		switch s.holder = holding(seen); {
-		case s.holder == nil:
+		case s.holder == nil && seen.Action == nil: // nobody shows
 			if !errors.Is(script.Until(gone, s.Now().Add(holderAgain)), fleet.ErrTimeout) {
 				return
 			}
-		case s.heldBy != s.holder.Command:
+		case s.holder != nil && s.heldBy != s.holder.Command:
 			s.heldBy = s.holder.Command
 			s.tellOf(Event{Kind: EventHolder, Holder: s.holder})
 		}
@@ -350,6 +354,9 @@ func (s *server) finish(err error) {
 	s.phase, s.ended = finished, s.Now()
 	s.power.release()
 	s.leavePlace()
+	if s.roomMade && s.accepted.IsZero() {
+		s.makeRoom() // for another server, which did not get it
+	}
 	if r.LeftBefore && status != Cancelled {
 		r.powerOnFailed()
 	}

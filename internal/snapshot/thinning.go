@@ -81,7 +81,7 @@ func (s *server) deleted(t *Thinned, series fleet.Want) (goOn bool) {
 	if s.Take(s.deleting, nil) != nil {
 		return false
 	}
-	defer s.deleting.Give(time.Time{})
+	defer s.deleting.Give()
 	var lost, failure *hetzner.Error
 	for try := 1; !t.Deleted && try <= deleteTries; try++ {
 		err := s.persist(s.Script, s.Now().Add(deleteLimit), (*hetzner.Error).Later, func(ctx context.Context) (hetzner.Quota, error) {
@@ -166,6 +166,7 @@ func (s *server) sameRun(image hetzner.Image) bool {
 
 // makeRoom lets the server that waits for room the longest be tried again: a deletion has made room for one snapshot.
 func (r *run) makeRoom() {
+	r.deletions++
 	if i := slices.IndexFunc(r.waitForRoom, func(s *server) bool { return !s.roomMade }); i >= 0 {
 		r.waitForRoom[i].roomMade = true
 	}
@@ -174,7 +175,13 @@ func (r *run) makeRoom() {
 // room waits until a deletion makes room for the server's snapshot. When no other server may still free room, what the
 // policy would delete even without a new snapshot goes: the one exception to "the new snapshot first".
 func (s *server) room(full *hetzner.Error) error {
-	s.result.Err, s.roomMade, s.phase = full, false, waiting
+	if s.deletions > s.deletionsSeen {
+		return nil // one has made room while the answer was under way
+	}
+	s.result.Err, s.phase = full, waiting
+	for _, other := range s.servers {
+		other.roomMade = false // whatever room there was is taken
+	}
 	s.lock.stop(s.Now()) // room is nothing that Hetzner keeps back
 	s.power.release()
 	s.leavePlace()

@@ -42,7 +42,7 @@ func (s *server) switchOff() error {
 		}
 	}
 	if s.power != nil && s.power.left {
-		return s.lockTimeout()
+		return failed(LockTimeout)
 	}
 	if !s.mustStop() {
 		return nil
@@ -65,10 +65,13 @@ func (s *server) switchOff() error {
 		return err
 	}
 	if err := s.startPower(); err != nil {
-		s.unavailable.Give(time.Time{})
+		s.unavailable.Give()
 		s.leavePlace()
 		if errors.Is(err, errLocked) {
-			return s.seenLocked()
+			err = s.seenLocked()
+		}
+		if err == nil { // the lock is gone: its turn comes again
+			err = errAgain
 		}
 		return err
 	}
@@ -125,7 +128,6 @@ func (s *server) startPower() error {
 		s.halt("", hetzner.AsError(err))
 		return s.shutdownHalted()
 	}
-	s.turns++
 	s.GoPatient(p.run)
 	return nil
 }
