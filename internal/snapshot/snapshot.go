@@ -5,7 +5,7 @@
 // used (follow.go), and its old snapshots are thinned out (thinning.go). The scripts share a run (run.go).
 //
 // Package fleet resumes the scripts, shows them what Hetzner answers, and keeps the budget. This package writes no text,
-// knows no CI system, and never repeats a change because its answer is missing.
+// knows no CI system, and never repeats a create because its answer is missing.
 package snapshot
 
 import (
