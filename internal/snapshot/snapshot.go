@@ -190,11 +190,16 @@ type Result struct {
 // Usable reports whether the snapshot is what the user asked for: available, or accepted when nobody waits. A server
 // that could not be switched on again does not make it worse.
 func (r Result) Usable() bool {
-	status := r.Status
-	if r.Reason == PowerOnFailed {
-		status = r.SnapshotStatus
-	}
+	status := r.ofSnapshot()
 	return status == Available || status == Creating
+}
+
+// ofSnapshot returns what became of the snapshot, whatever became of the server's power.
+func (r Result) ofSnapshot() Status {
+	if r.Reason == PowerOnFailed {
+		return r.SnapshotStatus
+	}
+	return r.Status
 }
 
 // Outcome is what became of a run.

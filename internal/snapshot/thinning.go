@@ -37,10 +37,7 @@ type Thinned struct {
 
 // thin thins the server's snapshots out once its new one is available, or says in a dry run what it would.
 func (s *server) thin() {
-	status := s.result.Status
-	if s.result.Reason == PowerOnFailed {
-		status = s.result.SnapshotStatus
-	}
+	status := s.result.ofSnapshot()
 	if !s.Retention.Empty() && !s.Ending() && (status == Available || status == Planned) {
 		s.thinOut(false)
 	}
