@@ -79,25 +79,15 @@ func listenHTTP2(t *testing.T, serve func(net.Conn, *http2.Framer)) (endpoint st
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = conn.Close() }()
-				if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
-					return
-				}
-				framer := http2.NewFramer(conn, conn)
-				if framer.WriteSettings() == nil {
-					serve(conn, framer)
-				}
-			}()
+	accept(t, listener, func(conn net.Conn) {
+		if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
+			return
 		}
-	}()
+		framer := http2.NewFramer(conn, conn)
+		if framer.WriteSettings() == nil {
+			serve(conn, framer)
+		}
+	})
 	return "https://" + listener.Addr().String() + "/v1"
 }
 

@@ -22,13 +22,9 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 )
 
-// listen returns a transport to a plain TCP server, where serve speaks HTTP/1.1. Wrap wraps the client's connections.
-func listen(t *testing.T, serve func(net.Conn), wrap func(net.Conn) net.Conn) http.RoundTripper {
+// accept lets serve speak with each connection, until the test ends.
+func accept(t *testing.T, listener net.Listener, serve func(net.Conn)) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
@@ -42,6 +38,16 @@ func listen(t *testing.T, serve func(net.Conn), wrap func(net.Conn) net.Conn) ht
 			}()
 		}
 	}()
+}
+
+// listen returns a transport to a plain TCP server, where serve speaks HTTP/1.1. Wrap wraps the client's connections.
+func listen(t *testing.T, serve func(net.Conn), wrap func(net.Conn) net.Conn) http.RoundTripper {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, listener, serve)
 	transport := trusting(t)
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
