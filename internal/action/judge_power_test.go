@@ -186,7 +186,11 @@ func judgeMarks(t reporter, w *world, p plan, r ran) {
 		}
 		changes := r.relabelled(image.ID)
 		judgeRelabelling(t, r, image, changes)
-		if power == "pending" && running[image.ServerID] && r.code != 130 && !r.refusedToken() && len(changes) < 4 {
+		listed := func(x *exchange) bool { // after the server was switched on, so that there were labels to correct
+			on := r.sentTo(image.ServerID, "poweron")
+			return x.method == http.MethodGet && x.path == "/images" && x.status == http.StatusOK && (len(on) == 0 || x.sent.After(on[0].sent))
+		}
+		if power == "pending" && running[image.ServerID] && r.code != 130 && !r.refusedToken() && len(changes) < 4 && slices.ContainsFunc(r.trace, listed) {
 			t.Errorf("server %d is running, its image %d says hsnap/power=pending, and that was tried to be corrected %d times", image.ServerID, image.ID, len(changes))
 		}
 	}

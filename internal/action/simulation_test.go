@@ -121,6 +121,7 @@ func TestRegressions(t *testing.T) {
 		643:  "the flight of a create counted as a wait for a lock, after the lock was gone and the server switched off",
 		2204: "a cancelled run named the wrong image although its last list showed the right one",
 		3897: "a server was switched off before the last one had settled, since it had its place already",
+		1027: "servers were switched off while the one that waited for room deleted its own old snapshots",
 		4229: "the flight of a create counted as a wait for a lock, after room was made",
 	} {
 		regression(t, seed, mercy{}, found)

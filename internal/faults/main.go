@@ -115,23 +115,23 @@ func faults() []fault {
 		// Power.
 		{
 			"a server is forgotten after its snapshot has failed", core + "power.go",
-			"	if p.failure == nil {\n		p.stayOff()\n	}\n", "	if p.failure == nil {\n		p.stayOff()\n		p.touched = p.phase != finished\n	}\n",
+			"	if p.failure == nil {\n		p.stayOff()\n	}\n", "	if p.failure == nil {\n		p.stayOff()\n		p.asked = p.phase != finished\n	}\n",
 		},
 		{
 			"a power-on counts before the server is seen running", core + "power.go",
-			"		p.action, p.accepted, p.mayRun, p.again = action, true, true, p.Now().Add(startsWithin)\n", "		return true\n",
+			"		return true, p.Now().Add(startsWithin), false\n", "		return true, again, true\n",
 		},
 		{
 			"a lost power-off is forgotten", core + "power.go",
-			"			p.cutUntil = p.Now().Add(effectLimit)\n", "",
+			"			p.mayStop(fleet.Latest(p.safeAt, p.Now().Add(effectLimit)))\n			p.unsure = true\n", "",
 		},
 		{
 			"a guest that goes down late is forgotten", core + "power.go",
-			"		p.lingers, p.outage = true, stopwatch{}\n", "		p.touched, p.outage = false, stopwatch{}\n",
+			"		late, p.outage = true, stopwatch{}\n", "		p.asked, p.outage = false, stopwatch{}\n",
 		},
 		{
 			"a server that nobody could switch on is not told", core + "power.go",
-			"	p.left, r.LeftOff, r.PowerAction = true, true, p.action\n", "	p.left, r.PowerAction = true, p.action\n",
+			"	p.left, r.LeftOff, r.PowerAction, r.PowerErr = true, true, p.action, p.err\n", "	p.left, r.PowerAction = true, p.action\n",
 		},
 		{
 			"more servers are off at once than allowed", core + "run.go",
@@ -143,7 +143,7 @@ func faults() []fault {
 		},
 		{
 			"a server is switched off while the project has no room", core + "turn.go",
-			"return s.halted != nil || s.anyFull() && !s.roomMade }", "return s.halted != nil }",
+			"return s.halted != nil || s.full > s.room.Free() && !s.hasRoom }", "return s.halted != nil }",
 		},
 		{
 			"a snapshot is not labelled while its server is off", core + "create.go",

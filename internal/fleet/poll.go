@@ -168,9 +168,7 @@ func (f *Fleet) pollServers(want Want) {
 				pages[w.id] = page
 				return Seen{Server: &p.Items[i]}, true
 			case pages[w.id] == page:
-				// A page decides about the servers on it, and about no other: deletions let a server slide to the page
-				// before, and in the end it is polled by itself.
-				pages[w.id] = page - 1
+				pages[w.id] = page - 1 // deletions let it slide to the page before; in the end it is polled by itself
 			}
 			return Seen{}, false
 		}, quota, err

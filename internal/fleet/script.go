@@ -236,8 +236,11 @@ func (s *Script) Take(slots *Slots, moot func() bool) error {
 // Open reports whether places are given at a time.
 func (slots *Slots) Open(now time.Time) bool { return !slots.opens.After(now) }
 
-// Give gives a place back.
+// Give gives a place back, or a new one.
 func (slots *Slots) Give() { slots.free++ }
+
+// Free returns how many places there are to take.
+func (slots *Slots) Free() int { return slots.free }
 
 // Close lets nobody take a place before a time.
 func (slots *Slots) Close(until time.Time) { slots.opens = Latest(slots.opens, until) }

@@ -14,12 +14,8 @@ import (
 
 // explain says what became of a server and, where that is a failure, what to try.
 func explain(r snapshot.Result, asked Asked) account {
-	alone := r // the server's snapshot, whatever became of its power
-	if r.Reason == snapshot.PowerOnFailed {
-		alone.Status, alone.Reason = r.SnapshotStatus, r.SnapshotReason
-	}
-	var a account
-	switch alone.Status {
+	var a account // of the snapshot
+	switch r.Status {
 	case snapshot.Available:
 		a.what = fmt.Sprintf("image %d is available after %s%s", r.ImageID, short(r.Duration), size(r))
 		if r.Reused {
@@ -32,10 +28,10 @@ func explain(r snapshot.Result, asked Asked) account {
 		a.what = fmt.Sprintf("would be snapshotted as %q", r.Description) +
 			only(r.Server.Locked, " once its lock"+by(r.Holder)+" is gone") + only(r.Stops, ", switched off meanwhile")
 	case snapshot.Skipped, snapshot.Failed, snapshot.Cancelled:
-		a = explainReason(alone, asked)
+		a = explainReason(r, asked)
 	}
 	if r.LeftOff { // nothing is more urgent
-		a = explainOff(r, alone, a.what, asked)
+		a = explainOff(r, a, asked)
 	} else if r.Err != nil && r.Status != snapshot.Cancelled {
 		a.details = append(a.details, answered(r.Err))
 	}
@@ -182,20 +178,23 @@ func shutdownHalted(r snapshot.Result, asked Asked) account {
 }
 
 // explainOff puts first that a server is off which was running. What became of its snapshot comes after that.
-func explainOff(r, alone snapshot.Result, snapshotEnd string, asked Asked) account {
-	cancelled := r.Reason != snapshot.PowerOnFailed // which is the reason in every run that goes on
+func explainOff(r snapshot.Result, snap account, asked Asked) account {
+	cancelled := !r.PowerOnFailed
 	a := account{title: "IS LEFT OFF", what: whyOff(r, cancelled), next: "run " + powerOn(r) + " until Hetzner accepts it, or use the Hetzner Console"}
 	if asked.Post && cancelled && !r.LeftBefore {
 		a.next = "wait 4 minutes for the step \"Post …\", which tries to switch it on; if it is still off then, " + a.next
 	}
-	if r.Err != nil {
-		a.details = append(a.details, answered(r.Err))
+	if r.PowerErr != nil {
+		a.details = append(a.details, answered(r.PowerErr))
 	}
 	switch {
 	case r.Usable():
 		a.details = append(a.details, fmt.Sprintf("its snapshot can be used: image %d%s", r.ImageID, size(r)))
-	case alone.Reason != "" && alone.Reason != snapshot.RunCancelled:
-		a.details = append(a.details, fmt.Sprintf("it has no usable snapshot (%s): %s", alone.Reason, snapshotEnd))
+	case r.Reason != "" && r.Reason != snapshot.RunCancelled:
+		a.details = append(a.details, fmt.Sprintf("it has no usable snapshot (%s): %s", r.Reason, snap.what))
+		if r.Err != nil {
+			a.details = append(a.details, answered(r.Err))
+		}
 	}
 	return a
 }
@@ -210,9 +209,9 @@ func whyOff(r snapshot.Result, cancelled bool) string {
 	case r.PowerAction != 0:
 		return fmt.Sprintf("THE SERVER IS PROBABLY OFF: %sHetzner accepted the power-on (action %d), but nobody saw it running",
 			only(cancelled, "the run was cancelled; "), r.PowerAction)
-	case cancelled && goesOn(r) && r.Err != nil && isLocked(r.Err):
+	case cancelled && goesOn(r) && r.PowerErr != nil && isLocked(r.PowerErr):
 		return fmt.Sprintf("THE SERVER IS OFF: the run was cancelled, and Hetzner keeps it locked while image %d is made", r.ImageID)
-	case cancelled && r.Err != nil:
+	case cancelled && r.PowerErr != nil:
 		return "THE SERVER IS OFF: the run was cancelled, and Hetzner has not accepted the power-on yet"
 	case cancelled:
 		return "THE SERVER IS OFF: the run was cancelled before it could be switched on again"
@@ -281,8 +280,7 @@ func by(holder *hetzner.Action) string {
 // goesOn reports whether an image that was accepted is still being made at Hetzner.
 func goesOn(r snapshot.Result) bool {
 	failed := r.Vanished || r.Action != nil && r.Action.ID == r.ActionID // and not an action before the last one
-	protectFailed := r.Reason == snapshot.ProtectFailed || r.SnapshotReason == snapshot.ProtectFailed
-	return r.ImageID != 0 && !failed && !r.Usable() && !r.Reused && !protectFailed
+	return r.ImageID != 0 && !failed && !r.Usable() && !r.Reused && r.Reason != snapshot.ProtectFailed
 }
 
 func deletion(images ...int64) string { return "hcloud image delete " + ids(images, " ") }

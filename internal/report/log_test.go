@@ -114,7 +114,7 @@ func TestEventsNameTheRequest(t *testing.T) {
 		want  string
 	}{
 		{snapshot.Event{Kind: snapshot.EventLocked, Err: refused}, "db-1: not accepted: not today (conflict); retrying for up to 10m0s"},
-		{snapshot.Event{Kind: snapshot.EventCutRefused, Err: refused}, "db-1: its power can't be cut yet: not today (conflict); retrying"},
+		{snapshot.Event{Kind: snapshot.EventPowerOffRefused, Err: refused}, "db-1: can't be powered off yet: not today (conflict); retrying"},
 		{snapshot.Event{Kind: snapshot.EventPowerRefused, Err: refused}, "db-1: can't be switched on yet: not today (conflict); retrying"},
 		{snapshot.Event{Kind: snapshot.EventPowerRefused, ActionID: 5}, "db-1: was switched on (action 5) and is still off; retrying"},
 		{snapshot.Event{Kind: snapshot.EventRunning}, "db-1: running again"},
@@ -182,7 +182,7 @@ func TestVerdict(t *testing.T) {
 	}
 	failed := snapshot.Result{Name: "broken-1", Status: snapshot.Failed, Reason: snapshot.ActionFailed}
 	left := failed
-	left.Reason, left.SnapshotStatus, left.LeftOff = snapshot.PowerOnFailed, snapshot.Available, true
+	left.PowerOnFailed, left.Status, left.Reason, left.LeftOff = true, snapshot.Available, "", true
 	stopped := of(ready(2.5), snapshot.Result{Status: snapshot.Cancelled, ImageID: 2}, snapshot.Result{Status: snapshot.Cancelled, MaySlip: true},
 		snapshot.Result{Status: snapshot.Cancelled}, snapshot.Result{Status: snapshot.Skipped})
 	stopped.Signal = os.Interrupt

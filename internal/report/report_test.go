@@ -90,7 +90,7 @@ func TestLeftOffIsAnnotated(t *testing.T) {
 	for i := range 20 {
 		result := snapshot.Result{Name: fmt.Sprint("db-", i), Status: snapshot.Failed, Reason: snapshot.Refused}
 		if i == 19 {
-			result.Reason, result.LeftOff = snapshot.PowerOnFailed, true
+			result.PowerOnFailed, result.LeftOff = true, true
 		}
 		r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result})
 	}
@@ -271,7 +271,7 @@ func TestAnImageThatGoesOn(t *testing.T) {
 
 // A command that somebody copies at night holds nothing that a shell would take for its own.
 func TestCommandsAreSafeToCopy(t *testing.T) {
-	result := snapshot.Result{Name: "db $(reboot)", Server: hetzner.Server{ID: 4711}, Status: snapshot.Failed, Reason: snapshot.PowerOnFailed, LeftOff: true}
+	result := snapshot.Result{Name: "db $(reboot)", Server: hetzner.Server{ID: 4711}, Status: snapshot.Available, PowerOnFailed: true, LeftOff: true}
 	if log := logOf(result); !strings.Contains(log, "hcloud server poweron 4711 until") {
 		t.Errorf("the command is not there by the server's ID:\n%s", log)
 	}

@@ -32,8 +32,9 @@ type entry struct {
 }
 
 func (r *Report) entryOf(result snapshot.Result) entry {
+	status, reason := result.Told()
 	e := entry{
-		ServerID: known(result.Server.ID), ServerName: r.text(result.Name), Status: string(result.Status), Reason: string(result.Reason),
+		ServerID: known(result.Server.ID), ServerName: r.text(result.Name), Status: string(status), Reason: string(reason),
 		Message: r.text(strings.Join(explain(result, r.asked).lines(), "; ")), ImageID: known(result.ImageID), ActionID: known(result.ActionID),
 		Description: r.text(result.Description), SizeGB: known(result.SizeGB), LockWaitSeconds: seconds(result.LockWait),
 		DowntimeSeconds: known(seconds(result.Downtime)), PowerState: known(result.PowerState), Protected: result.Protected,
@@ -66,7 +67,7 @@ func TallyOf(o snapshot.Outcome) Tally {
 		}
 		t.leftOff += number(r.LeftOff)
 		switch {
-		case r.Status == snapshot.Failed:
+		case r.Failed():
 			t.Failed++
 		case r.Status == snapshot.Skipped:
 			t.Skipped++
@@ -125,7 +126,7 @@ func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 			images[name] = result.ImageID
 			imageIDs = append(imageIDs, result.ImageID)
 		}
-		if result.Status == snapshot.Failed {
+		if result.Failed() {
 			failed = append(failed, name)
 		}
 		if result.LeftOff {
@@ -168,8 +169,9 @@ func (r *Report) verdict(o snapshot.Outcome, t Tally, undelivered error) string 
 	available.what += only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb))
 	var failed []string
 	for _, result := range o.Results {
-		if result.Status == snapshot.Failed {
-			failed = append(failed, result.Name+" "+string(result.Reason))
+		if result.Failed() {
+			_, reason := result.Told()
+			failed = append(failed, result.Name+" "+string(reason))
 		}
 	}
 	names := strings.Join(failed[:min(len(failed), verdictMost)], ", ") + only(len(failed) > verdictMost, ", …")

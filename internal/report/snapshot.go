@@ -33,34 +33,34 @@ type words struct {
 
 // wording holds the words of each event, but for those that take more than a line.
 var wording = map[snapshot.EventKind]words{
-	snapshot.EventUnreached:    {text: "Hetzner's API can't be reached: {error}; retrying for up to {took}"},
-	snapshot.EventCancelled:    {text: "cancelled: no new snapshot is asked for; those in flight go on at Hetzner and are not deleted"},
-	snapshot.EventWarning:      {text: "named in exclude, and matches no server", warn: true},
-	snapshot.EventNothingLeft:  {text: "every server that was selected is excluded again", warn: true},
-	snapshot.EventVolumes:      {text: "{volumes} attached, not part of the snapshot: {ids}", warn: true},
-	snapshot.EventLocked:       {text: "locked, waiting up to {limit}", phase: "locked", style: waits},
-	snapshot.EventHolder:       {text: "locked by {holder} ({percent}%), waiting up to {limit}", phase: "locked by {holder}", style: waits},
-	snapshot.EventUnlocked:     {text: "unlocked", style: ends},
-	snapshot.EventAsked:        {text: "asking for a snapshot"},
-	snapshot.EventAccepted:     {text: "accepted: image {image}, action {action}", phase: "snapshot", style: works},
-	snapshot.EventLost:         {text: "the answer was lost ({error}); polling whether the snapshot was made", phase: "answer lost", style: waits},
-	snapshot.EventAdopted:      {text: "found the snapshot of the lost answer: image {image}", phase: "snapshot", style: works},
-	snapshot.EventAbsent:       {text: "the request whose answer was lost had no effect; retrying", style: ends},
-	snapshot.EventCopied:       {text: "image {image} is copied, waiting until it is available", phase: "becoming available", style: works},
-	snapshot.EventStopping:     {text: "asked to shut down", phase: "shutting down", style: down},
-	snapshot.EventPowerCut:     {text: "has not shut down in time, its power is cut", phase: "power cut", style: down},
-	snapshot.EventCutRefused:   {text: "its power can't be cut yet: {error}; retrying"},
-	snapshot.EventOff:          {text: "off", phase: "off", style: down},
-	snapshot.EventBackFirst:    {text: "no snapshot was accepted in the time that it may be off; it is switched on again first", phase: "switching on", style: down},
-	snapshot.EventSwitchedOn:   {text: "somebody else has switched it on: its snapshot is a live one", style: back},
-	snapshot.EventPowerRefused: {text: "can't be switched on yet: {error}; retrying"},
-	snapshot.EventRunning:      {text: "running again after {took}", style: back},
-	snapshot.EventLeftBefore:   {text: "OFF: an earlier run switched it off and never saw it running again; it is snapshotted as it is"},
-	snapshot.EventFull:         {text: "no room: {error}; waiting until a deletion makes some", phase: "no room", style: waits},
-	snapshot.EventDeleted:      {text: "image {image} deleted"},
-	snapshot.EventNotDeleted:   {text: "image {image} could not be deleted: {error}", warn: true},
-	snapshot.EventNotThinned:   {text: "no more old snapshots are deleted, since no complete list of them came: {error}", warn: true},
-	snapshot.EventFinished:     {style: ends},
+	snapshot.EventUnreached:       {text: "Hetzner's API can't be reached: {error}; retrying for up to {took}"},
+	snapshot.EventCancelled:       {text: "cancelled: no new snapshot is asked for; those in flight go on at Hetzner and are not deleted"},
+	snapshot.EventWarning:         {text: "named in exclude, and matches no server", warn: true},
+	snapshot.EventNothingLeft:     {text: "every server that was selected is excluded again", warn: true},
+	snapshot.EventVolumes:         {text: "{volumes} attached, not part of the snapshot: {ids}", warn: true},
+	snapshot.EventLocked:          {text: "locked, waiting up to {limit}", phase: "locked", style: waits},
+	snapshot.EventHolder:          {text: "locked by {holder} ({percent}%), waiting up to {limit}", phase: "locked by {holder}", style: waits},
+	snapshot.EventUnlocked:        {text: "unlocked", style: ends},
+	snapshot.EventAsked:           {text: "asking for a snapshot"},
+	snapshot.EventAccepted:        {text: "accepted: image {image}, action {action}", phase: "snapshot", style: works},
+	snapshot.EventLost:            {text: "the answer was lost ({error}); polling whether the snapshot was made", phase: "answer lost", style: waits},
+	snapshot.EventAdopted:         {text: "found the snapshot of the lost answer: image {image}", phase: "snapshot", style: works},
+	snapshot.EventAbsent:          {text: "the request whose answer was lost had no effect; retrying", style: ends},
+	snapshot.EventCopied:          {text: "image {image} is copied, waiting until it is available", phase: "becoming available", style: works},
+	snapshot.EventStopping:        {text: "asked to shut down", phase: "shutting down", style: down},
+	snapshot.EventPowerOff:        {text: "has not shut down in time; powering it off", phase: "powering off", style: down},
+	snapshot.EventPowerOffRefused: {text: "can't be powered off yet: {error}; retrying"},
+	snapshot.EventOff:             {text: "off", phase: "off", style: down},
+	snapshot.EventBackFirst:       {text: "no snapshot was accepted in the time that it may be off; it is switched on again first", phase: "switching on", style: down},
+	snapshot.EventSwitchedOn:      {text: "somebody else has switched it on: its snapshot is a live one", style: back},
+	snapshot.EventPowerRefused:    {text: "can't be switched on yet: {error}; retrying"},
+	snapshot.EventRunning:         {text: "running again after {took}", style: back},
+	snapshot.EventLeftBefore:      {text: "OFF: an earlier run switched it off and never saw it running again; it is snapshotted as it is"},
+	snapshot.EventFull:            {text: "no room: {error}; waiting until a deletion makes some", phase: "no room", style: waits},
+	snapshot.EventDeleted:         {text: "image {image} deleted"},
+	snapshot.EventNotDeleted:      {text: "image {image} could not be deleted: {error}", warn: true},
+	snapshot.EventNotThinned:      {text: "no more old snapshots are deleted, since no complete list of them came: {error}", warn: true},
+	snapshot.EventFinished:        {style: ends},
 }
 
 // wordsOf returns an event's words.
@@ -82,7 +82,7 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 		w.text = "image {image} may be deleted or not, since the answer was lost: {error}"
 	case e.Kind == snapshot.EventNotThinned && e.Err == nil:
 		w.text = "no more old snapshots are deleted, since the list does not show the new one"
-	case e.Kind == snapshot.EventFinished && e.Result.Status == snapshot.Failed:
+	case e.Kind == snapshot.EventFinished && e.Result.Failed():
 		w.style = fails
 	case e.Kind != snapshot.EventEnded:
 	case !r.down[e.Name]:
@@ -196,8 +196,9 @@ func (r *Report) finished(result snapshot.Result, again bool) {
 		r.Line("%s", strings.Repeat("!", 72))
 	}
 	switch {
-	case result.LeftOff, result.Status == snapshot.Failed:
-		r.failure(result.Name, string(result.Status)+only(result.Reason != "", " ("+string(result.Reason)+")"), a, result.LeftOff)
+	case result.LeftOff, result.Failed():
+		status, reason := result.Told()
+		r.failure(result.Name, string(status)+only(reason != "", " ("+string(reason)+")"), a, result.LeftOff)
 	case result.Status == snapshot.Skipped:
 		r.Warn(text)
 	case again && result.Status == snapshot.Available, result.Status == "": // it was logged, and so was that the server runs

@@ -66,13 +66,14 @@ func headline(o snapshot.Outcome, t Tally) string {
 // hundred servers that fail alike need it once.
 func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
 	failed := slices.DeleteFunc(slices.Clone(o.Results), func(r snapshot.Result) bool {
-		return r.Status != snapshot.Failed && !r.LeftOff && !r.MaySlip
+		return !r.Failed() && !r.LeftOff && !r.MaySlip
 	})
 	slices.SortStableFunc(failed, func(a, b snapshot.Result) int { return number(b.LeftOff) - number(a.LeftOff) })
 	items := make([]string, len(failed))
 	for i, result := range failed {
 		a := explain(result, r.asked)
-		head := only(result.LeftOff, "🔴 ") + "**" + p.cell(result.Name) + "** (`" + string(cmp.Or(result.Reason, snapshot.Reason(result.Status))) + "`): "
+		status, reason := result.Told()
+		head := only(result.LeftOff, "🔴 ") + "**" + p.cell(result.Name) + "** (`" + string(cmp.Or(reason, snapshot.Reason(status))) + "`): "
 		items[i] = p.item(head, a, a.next != last)
 		last = a.next
 	}
@@ -87,9 +88,10 @@ func (r *Report) servers(p *page, o snapshot.Outcome) {
 	downtime := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.Downtime > 0 })
 	rows := make([]string, len(o.Results))
 	for i, result := range o.Results {
-		status := only(result.LeftOff, "🔴 OFF<br>") + string(result.Status) + only(result.Reused, ", of an earlier attempt") +
-			only(result.Reason != "", "<br>`"+string(result.Reason)+"`")
-		if o.DryRun && result.Reason == "" {
+		told, reason := result.Told()
+		status := only(result.LeftOff, "🔴 OFF<br>") + string(told) + only(result.Reused, ", of an earlier attempt") +
+			only(reason != "", "<br>`"+string(reason)+"`")
+		if o.DryRun && reason == "" {
 			status = p.cell(explain(result, r.asked).what)
 		}
 		cells := []string{p.cell(result.Name), status}
@@ -233,7 +235,7 @@ func (r *Report) drawTimeline(p *page, o snapshot.Outcome) {
 	var names []string
 	for _, result := range o.Results {
 		names = append(names, result.Name)
-		open = open || result.Status == snapshot.Failed || result.LeftOff || seconds(result.LockWait) > 0
+		open = open || result.Failed() || result.LeftOff || seconds(result.LockWait) > 0
 	}
 	if chart := r.timeline.mermaid(names, r.text); chart != "" {
 		p.print("\n<details%s><summary>Timeline (UTC)</summary>\n\n%s\n</details>\n", only(open, " open"), chart)

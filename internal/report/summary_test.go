@@ -31,7 +31,7 @@ func has(t *testing.T, text string, others ...string) {
 func TestLeftOffComesFirst(t *testing.T) {
 	left := snapshot.Result{
 		Name: "web-1", Server: hetzner.Server{ID: 1}, Status: snapshot.Available, ImageID: 4711, SizeGB: 2.5, PowerState: "off", LeftOff: true,
-		Err: &hetzner.Error{Code: "locked", Message: "server is locked", Correlation: "f21b"},
+		PowerErr: &hetzner.Error{Code: "locked", Message: "server is locked", Correlation: "f21b"},
 	}
 	o := snapshot.Outcome{Signal: os.Interrupt, Results: []snapshot.Result{{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.Refused}, left}}
 	event := snapshot.Event{Kind: snapshot.EventFinished, Name: left.Name, Result: &left}
@@ -53,11 +53,11 @@ func TestWhyItIsOff(t *testing.T) {
 		{snapshot.Result{Status: snapshot.Cancelled, Reason: snapshot.RunCancelled, PowerAction: 7}, []string{"OFF, OR ABOUT TO BE: the run was cancelled after its guest was asked to shut down"}},
 		{snapshot.Result{Status: snapshot.Failed, Reason: snapshot.ShutdownTimeout}, []string{"OFF, OR ABOUT TO BE", "it has no usable snapshot (shutdown_timeout): the server was not off in time"}},
 		{snapshot.Result{Status: snapshot.Cancelled, PowerState: "off", PowerAction: 7}, []string{"PROBABLY OFF: the run was cancelled; Hetzner accepted the power-on (action 7), but nobody saw it running"}},
-		{snapshot.Result{Status: snapshot.Cancelled, PowerState: "off", ImageID: 9, Err: locked}, []string{"OFF: the run was cancelled, and Hetzner keeps it locked while image 9 is made", "hcloud image delete 9"}},
+		{snapshot.Result{Status: snapshot.Cancelled, PowerState: "off", ImageID: 9, PowerErr: locked}, []string{"OFF: the run was cancelled, and Hetzner keeps it locked while image 9 is made", "hcloud image delete 9"}},
 		{snapshot.Result{Status: snapshot.Cancelled, PowerState: "off"}, []string{"OFF: the run was cancelled before it could be switched on again"}},
-		{snapshot.Result{Status: snapshot.Failed, Reason: snapshot.PowerOnFailed, LeftBefore: true, SnapshotStatus: snapshot.Skipped, SnapshotReason: snapshot.Locked},
+		{snapshot.Result{PowerOnFailed: true, LeftBefore: true, Status: snapshot.Skipped, Reason: snapshot.Locked},
 			[]string{"OFF: an earlier run switched it off", "no usable snapshot (locked): the server is locked"}},
-		{snapshot.Result{Status: snapshot.Failed, Reason: snapshot.PowerOnFailed, SnapshotStatus: snapshot.Failed, SnapshotReason: snapshot.ActionFailed, ImageID: 9, Vanished: true},
+		{snapshot.Result{PowerOnFailed: true, Status: snapshot.Failed, Reason: snapshot.ActionFailed, ImageID: 9, Vanished: true},
 			[]string{"OFF: it was switched off for its snapshot and could not be switched on again", "no usable snapshot (action_failed): image 9 was accepted and then vanished"}},
 	} {
 		tt.result.Name, tt.result.LeftOff = "db-1", true
@@ -223,7 +223,7 @@ func phases(t *testing.T, result snapshot.Result, kinds ...snapshot.EventKind) (
 
 func TestTimeline(t *testing.T) {
 	const (
-		stop, cut, isOff, accepted, copied = snapshot.EventStopping, snapshot.EventPowerCut, snapshot.EventOff, snapshot.EventAccepted, snapshot.EventCopied
+		stop, cut, isOff, accepted, copied = snapshot.EventStopping, snapshot.EventPowerOff, snapshot.EventOff, snapshot.EventAccepted, snapshot.EventCopied
 		running, ended, finished, first    = snapshot.EventRunning, snapshot.EventEnded, snapshot.EventFinished, snapshot.EventBackFirst
 		locked, holder, lost, absent       = snapshot.EventLocked, snapshot.EventHolder, snapshot.EventLost, snapshot.EventAbsent
 	)
@@ -241,7 +241,7 @@ func TestTimeline(t *testing.T) {
 		{"somebody was faster", available, []snapshot.EventKind{stop, isOff, snapshot.EventSwitchedOn, accepted, finished}, "shutting down, off, snapshot"},
 		{"left running", late, []snapshot.EventKind{stop, ended, finished}, "shutting down, making sure that it runs!"},
 		{"down late", late, []snapshot.EventKind{stop, ended, isOff, running, finished}, "shutting down, making sure that it runs, off"},
-		{"cut", available, []snapshot.EventKind{stop, cut, isOff, accepted, ended, running}, "shutting down, power cut, off, snapshot, switching on"},
+		{"cut", available, []snapshot.EventKind{stop, cut, isOff, accepted, ended, running}, "shutting down, powering off, off, snapshot, switching on"},
 		{"held", available, []snapshot.EventKind{locked, holder, snapshot.EventUnlocked, lost, absent, accepted}, "locked by rebuild_server, answer lost, snapshot"},
 		{"no room", available, []snapshot.EventKind{snapshot.EventFull, accepted, finished}, "no room, snapshot"},
 	} {
@@ -297,7 +297,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		for _, silence := range []time.Duration{0, time.Minute} {
 			result := snapshot.Result{
 				Name: "db-1", Status: snapshot.Failed, Reason: reason, MaySlip: reason == snapshot.UnknownOutcome, Silence: silence,
-				HaltedBy: map[bool]snapshot.Reason{true: snapshot.PowerOnFailed}[silence > 0], LeftOff: reason == snapshot.PowerOnFailed,
+				HaltedBy: map[bool]snapshot.Reason{true: snapshot.PowerOnFailed}[silence > 0], LeftOff: reason == snapshot.PowerOnFailed, PowerOnFailed: reason == snapshot.PowerOnFailed,
 				Err: map[bool]*hetzner.Error{true: {Verdict: hetzner.TokenRefused}}[silence > 0],
 			}
 			log := logOf(result)

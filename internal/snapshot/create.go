@@ -122,6 +122,7 @@ func (s *server) exists(image, action int64) {
 	s.phase, s.progress, s.copied, s.accepted = creating, 0, false, s.Now()
 	s.result.ImageID, s.result.ActionID = image, action
 	s.power.release()
+	s.hasRoom = false
 }
 
 // find decides what became of a create whose answer was lost: its image is found and adopted, or two complete listings and
@@ -190,7 +191,7 @@ func (s *server) unknown(err error) error {
 // alone says how it goes on.
 func (s *server) adopt(image *hetzner.Image) error {
 	s.result.MaySlip = false
-	if s.result.PowerState == hetzner.StatusOff && !s.power.neverAskedOn() {
+	if s.result.PowerState == hetzner.StatusOff && s.power != nil && s.power.mayRun {
 		s.result.PowerState = "" // it was switched on since, perhaps before the create took effect
 	}
 	s.exists(image.ID, 0)

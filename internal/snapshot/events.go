@@ -11,38 +11,38 @@ type EventKind int
 
 // What events tell, in the order of a server's life.
 const (
-	EventSelected     EventKind = iota + 1 // the servers are known: Servers
-	EventWarning                           // something asked for is not there, by Name; the user called it no error: Reason
-	EventNothingLeft                       // all that was selected is excluded again, which the user called no error
-	EventVolumes                           // volumes are attached, which the snapshot will not include
-	EventLocked                            // Hetzner shows a lock; with Err it refused the create for now
-	EventHolder                            // the lock's holder became known, or changed: Holder
-	EventUnlocked                          // the lock is gone
-	EventAsked                             // the create was sent
-	EventAccepted                          // the create was accepted: ImageID, ActionID
-	EventLost                              // the create's answer was lost: Err
-	EventAdopted                           // the image of a lost create was found
-	EventAbsent                            // a lost create has proved to have had no effect, and is asked again
-	EventCopied                            // the action succeeded; the image is awaited
-	EventStopping                          // the server is asked to shut down
-	EventPowerCut                          // it has not shut down in time, and its power is cut
-	EventOff                               // it is off
-	EventBackFirst                         // no create was accepted while it was off; it is switched on again first
-	EventSwitchedOn                        // somebody else has switched it on
-	EventCutRefused                        // its power can't be cut for now: Err
-	EventPowerRefused                      // it can't be switched on for now: Err
-	EventRunning                           // it is running again, after Took
-	EventLeftBefore                        // an earlier run has left it off
-	EventFull                              // the project has no room for the snapshot: Err
-	EventThinning                          // what becomes of the server's snapshots is decided: Thinned
-	EventDeleted                           // a snapshot was deleted: ImageID
-	EventNotDeleted                        // a snapshot could not be deleted: ImageID, Err
-	EventNotThinned                        // no complete listing came, so nothing is deleted: Err
-	EventEnded                             // Result is final but for the server's power
-	EventFinished                          // Result is final
-	EventProgress                          // nothing new for a while: Progress
-	EventUnreached                         // the servers could not be listed and will be asked for again, for Took at most: Err
-	EventCancelled                         // the run is being cancelled
+	EventSelected        EventKind = iota + 1 // the servers are known: Servers
+	EventWarning                              // something asked for is not there, by Name; the user called it no error: Reason
+	EventNothingLeft                          // all that was selected is excluded again, which the user called no error
+	EventVolumes                              // volumes are attached, which the snapshot will not include
+	EventLocked                               // Hetzner shows a lock; with Err it refused the create for now
+	EventHolder                               // the lock's holder became known, or changed: Holder
+	EventUnlocked                             // the lock is gone
+	EventAsked                                // the create was sent
+	EventAccepted                             // the create was accepted: ImageID, ActionID
+	EventLost                                 // the create's answer was lost: Err
+	EventAdopted                              // the image of a lost create was found
+	EventAbsent                               // a lost create has proved to have had no effect, and is asked again
+	EventCopied                               // the action succeeded; the image is awaited
+	EventStopping                             // the server is asked to shut down
+	EventPowerOff                             // it has not shut down in time, and is powered off
+	EventOff                                  // it is off
+	EventBackFirst                            // no create was accepted while it was off; it is switched on again first
+	EventSwitchedOn                           // somebody else has switched it on
+	EventPowerOffRefused                      // it can't be powered off for now: Err
+	EventPowerRefused                         // it can't be switched on for now: Err
+	EventRunning                              // it is running again, after Took
+	EventLeftBefore                           // an earlier run has left it off
+	EventFull                                 // the project has no room for the snapshot: Err
+	EventThinning                             // what becomes of the server's snapshots is decided: Thinned
+	EventDeleted                              // a snapshot was deleted: ImageID
+	EventNotDeleted                           // a snapshot could not be deleted: ImageID, Err
+	EventNotThinned                           // no complete listing came, so nothing is deleted: Err
+	EventEnded                                // Result is final but for the server's power
+	EventFinished                             // Result is final
+	EventProgress                             // nothing new for a while: Progress
+	EventUnreached                            // the servers could not be listed and will be asked for again, for Took at most: Err
+	EventCancelled                            // the run is being cancelled
 )
 
 // Event is something that happened, for a report to put into words.

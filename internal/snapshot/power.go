@@ -44,26 +44,21 @@ type power struct {
 	*server
 	*fleet.Script
 
-	touched  bool      // the guest was asked to shut down, or may have been
-	goesDown time.Time // until when it may do so; zero once it was seen off
-	cutUntil time.Time // until when a power-off may still take effect
-	tried    bool      // shutting down has succeeded or failed
+	asked    bool      // the guest was asked to shut down, or may have been
+	safeAt   time.Time // when nothing that this run asked for may switch it off any more; zero for now
+	unsure   bool      // an answer was lost: nobody knows what has switched it off, and what may still do so
+	stopped  bool      // shutting down has succeeded or failed
 	failure  error     // how it has failed
-	lingers  bool      // it has not gone down in time, and is left running
 	isOff    bool      // it was seen off, and its snapshot may be made
-	labelled bool      // the snapshot carries the label that says that it is off
+	labelled bool      // the snapshot carries the label that says so
+	down     bool      // of the polls that showed it running or off, the last one showed it off
 	outage   stopwatch
 
-	rising   time.Time // when it began to be switched on
-	tries    int       // power-ons
-	accepted bool      // the last one was, and may still show
-	mayRun   bool      // one was accepted, or lost
-	action   int64     // of the last one that was accepted
-	err      *hetzner.Error
-	again    time.Time // when the next one is due, if no poll makes it needless
-	barred   bool      // the last poll showed it off and locked
-	up       bool      // no poll has shown it off since one showed it running
-	hurried  bool      // it was asked for at once when the run was cancelled
+	onSince time.Time // when it began to be switched on
+	mayRun  bool      // a power-on was accepted, or lost
+	action  int64     // of the last one that was accepted
+	err     *hetzner.Error
+	hurried bool // a cancelled run has asked for it at once
 
 	on   bool // it is seen running, is gone, or is left off; only the label is still to be corrected
 	left bool // it is left off
@@ -73,13 +68,14 @@ type power struct {
 // run is the script of a power.
 func (p *power) run(script *fleet.Script) {
 	p.Script = script
-	p.failure = p.shutDown()
-	p.tried = true
+	var late bool
+	late, p.failure = p.shutDown()
+	p.stopped = true
 	if p.failure == nil {
 		p.stayOff()
 	}
-	if p.touched {
-		p.switchOn()
+	if p.asked {
+		p.switchOn(late)
 	}
 	p.outage.stop(p.Now())
 	p.result.Downtime += p.outage.total
@@ -94,23 +90,23 @@ func (p *power) run(script *fleet.Script) {
 	p.end()
 }
 
-// end ends the script. Until then the server stays recorded, for whoever has to correct the label.
-func (p *power) end() {
-	p.done = true
-	_ = p.record() // it would only be polled once more
-	p.complete()
-}
-
-// rescue is the script of a power that a run has left behind which was killed.
+// rescue is the script of a power that a killed run has left behind.
 func (p *power) rescue(script *fleet.Script) {
 	p.Script = script
 	if seen, err := p.Watch(fleet.Server(p.host.ID)).Next(0, p.Now().Add(pollEvery)); err == nil && seen.Server != nil {
 		p.host.Name, p.result.Name = seen.Server.Name, seen.Server.Name
 	}
-	p.switchOn()
+	p.switchOn(true) // perhaps it runs
 	p.on = true
 	p.mark(fleet.Images(LabelServer, strconv.FormatInt(p.host.ID, 10), LabelPower+"="+powerPending))
 	p.end()
+}
+
+// end ends the script. Until then the server stays recorded, for whoever has to correct the label.
+func (p *power) end() {
+	p.done = true
+	_ = p.record() // a record that stays costs one poll
+	p.complete()
 }
 
 // release says that the snapshot does not need the server off any more.
@@ -119,9 +115,6 @@ func (p *power) release() {
 		p.isOff = false
 	}
 }
-
-// neverAskedOn reports whether no power-on can have taken effect yet.
-func (p *power) neverAskedOn() bool { return p == nil || p.tries == 0 }
 
 // change sends a power request.
 func (p *power) change(rank fleet.Rank, moot func() bool, ask func(context.Context, int64) (int64, hetzner.Quota, error)) (action int64, err error) {
@@ -132,55 +125,60 @@ func (p *power) change(rank fleet.Rank, moot func() bool, ask func(context.Conte
 	return action, err
 }
 
-// shutDown switches the server off. It returns nil once a poll has shown it off; otherwise what its snapshot makes of it.
-func (p *power) shutDown() error {
+// shutDown switches the server off. The error is nil once a poll has shown it off, and otherwise what its snapshot makes
+// of it. Late says that the guest was given up, and may shut down all the same.
+func (p *power) shutDown() (late bool, err error) {
 	if p.Ending() {
-		return fleet.ErrCancelled
+		return false, fleet.ErrCancelled
 	}
-	p.touched = true
+	p.asked = true
 	p.outage.start(p.Now())
 	p.tellOf(Event{Kind: EventStopping})
-	_, err := p.change(fleet.Unlocked, func() bool { return p.Ending() || p.mustWait() || !p.unavailable.Open(p.Now()) }, p.api.Shutdown)
+	_, err = p.change(fleet.Unlocked, func() bool { return p.Ending() || p.mustWait() || !p.unavailable.Open(p.Now()) }, p.api.Shutdown)
 	lost := hetzner.IsLost(err)
-	if err != nil && !lost { // the guest knows of nothing
-		p.touched, p.outage = false, stopwatch{}
+	if err != nil && !lost { // the guest was not asked
+		p.asked, p.outage = false, stopwatch{}
 		if errors.Is(err, fleet.ErrMoot) {
 			err = errAgain
 		}
-		return err
+		return false, err
 	}
 	deadline := p.outage.since.Add(p.ShutdownTimeout)
-	p.goesDown = deadline.Add(lingerFor)
+	safeAt := deadline.Add(lingerFor)
 	if lost {
-		p.goesDown = fleet.Latest(p.goesDown, p.Now().Add(effectLimit+lingerFor))
+		safeAt = fleet.Latest(safeAt, p.Now().Add(effectLimit+lingerFor))
 	}
-	_ = p.record()
-	late := p.goesDown
+	p.mayStop(safeAt)
 	err = p.seenOff(deadline)
 	switch timedOut := errors.Is(err, fleet.ErrTimeout) && !p.Ending(); {
 	case timedOut && p.Shutdown == Force:
-		if err = p.cut(); err == nil && lost {
-			p.goesDown = late // it may have been the power-off alone that took effect
-		}
+		p.unsure = lost
+		err = p.powerOff()
 	case timedOut:
-		p.lingers, p.outage = true, stopwatch{}
+		late, p.outage = true, stopwatch{}
 	}
 	if errors.Is(err, fleet.ErrTimeout) {
-		p.result.Silence, p.result.Err = p.silence()
-		return failed(ShutdownTimeout)
+		p.result.Silence, p.result.Err = p.Silence()
+		err = failed(ShutdownTimeout)
 	}
-	return err
+	return late, err
+}
+
+// mayStop records until when what this run has asked for may switch the server off.
+func (p *power) mayStop(until time.Time) {
+	p.safeAt = until
+	_ = p.record()
 }
 
 // seenOff waits until a poll shows the server off.
-func (p *power) seenOff(until time.Time) error {
+func (p *power) seenOff(limit time.Time) error {
 	for watch := p.Watch(fleet.Server(p.host.ID)).Unless(p.Ending); ; {
-		seen, err := watch.Next(pollEvery, until)
+		seen, err := watch.Next(pollEvery, limit)
 		switch {
 		case err != nil:
 			return err
 		case seen.Missing:
-			p.touched = false
+			p.asked = false
 			return p.gone()
 		case seen.Server.Status == hetzner.StatusOff:
 			p.host.Locked, p.rank = seen.Server.Locked, fleet.Unlocked
@@ -190,38 +188,36 @@ func (p *power) seenOff(until time.Time) error {
 	}
 }
 
-// seenDown records that a poll has shown the server off: no guest is going down any more.
+// seenDown records that a poll has shown the server off.
 func (p *power) seenDown() {
-	p.goesDown, p.err, p.host.Status = time.Time{}, nil, hetzner.StatusOff
+	p.down, p.err, p.host.Status = true, nil, hetzner.StatusOff
 	p.outage.start(p.Now())
-	_ = p.record()
+	if !p.unsure {
+		p.mayStop(time.Time{})
+	}
 	p.tellOf(Event{Kind: EventOff})
 }
 
-// cut cuts the power of a server whose guest has not shut down in time.
-func (p *power) cut() error {
-	p.tellOf(Event{Kind: EventPowerCut})
+// powerOff switches a server off whose guest has not shut down in time.
+func (p *power) powerOff() error {
+	p.tellOf(Event{Kind: EventPowerOff})
 	deadline := p.Now().Add(max(p.ShutdownTimeout, lingerFor))
 	for n := 1; ; n++ {
-		wait := deadline
+		limit := deadline
 		_, err := p.change(fleet.Power, p.mustHurry, p.api.PowerOff)
 		switch failure, answered := errors.AsType[*hetzner.Error](err); {
 		case err == nil:
-			p.cutUntil = p.Now().Add(lingerFor)
+			p.mayStop(fleet.Latest(p.safeAt, p.Now().Add(lingerFor)))
 		case hetzner.IsLost(err):
-			p.cutUntil = p.Now().Add(effectLimit)
+			p.mayStop(fleet.Latest(p.safeAt, p.Now().Add(effectLimit)))
+			p.unsure = true
 		case answered:
-			wait = fleet.Earliest(deadline, p.Now().Add(retryAfter(n)))
-			p.tellOf(Event{Kind: EventCutRefused, Err: failure})
+			limit = fleet.Earliest(deadline, p.Now().Add(retryAfter(n)))
+			p.tellOf(Event{Kind: EventPowerOffRefused, Err: failure})
 		default:
 			return err
 		}
-		_ = p.record()
-		accepted := err == nil
-		if err = p.seenOff(wait); err == nil && accepted {
-			p.cutUntil = time.Time{}
-		}
-		if !errors.Is(err, fleet.ErrTimeout) || !p.Now().Before(deadline) {
+		if err = p.seenOff(limit); !errors.Is(err, fleet.ErrTimeout) || !p.Now().Before(deadline) {
 			return err
 		}
 	}
@@ -244,29 +240,28 @@ func (p *power) stayOff() {
 // limit returns when nobody tries any more to switch the server on; zero while its snapshot is being made.
 func (p *power) limit() time.Time {
 	switch {
-	case p.rising.IsZero():
+	case p.onSince.IsZero():
 	case p.phase == finished:
-		return fleet.Latest(p.ended, p.rising).Add(p.raiseFor)
+		return fleet.Latest(p.ended, p.onSince).Add(p.powerOnFor)
 	case p.phase == waiting: // the snapshot waits for the server
-		return p.rising.Add(p.raiseFor)
+		return p.onSince.Add(p.powerOnFor)
 	}
 	return time.Time{}
 }
 
-// calm returns when nothing that this run has asked for may put the server down any more.
-func (p *power) calm() time.Time { return fleet.Latest(p.goesDown, p.cutUntil) }
-
-// mustHurry reports that the run was cancelled, and that the server was not asked for since.
+// mustHurry reports that the run was cancelled, and that the power-on was not asked for since.
 func (p *power) mustHurry() bool { return p.Cancelled() && !p.hurried }
 
-// switchOn returns once a poll shows the server running that began after everything that may still put it down, when it
-// does not exist any more, or when it is left off. Whether one that lingers is off at all, a poll tells first.
-func (p *power) switchOn() {
-	p.up, p.rising, p.again = p.failure != nil || p.lingers, p.Now(), fleet.Latest(p.Now(), p.calm())
-	ask := !p.lingers
+// switchOn returns once a poll shows the server running that began when nothing could switch it off any more, when it does
+// not exist any more, or when it is left off. One that may be running is polled first.
+func (p *power) switchOn(mayRun bool) {
+	p.onSince = p.Now()
+	n, ask, accepted, locked, again := 0, !mayRun, false, false, fleet.Latest(p.Now(), p.safeAt)
 	for watch := p.Watch(fleet.Server(p.host.ID)).Unless(p.mustHurry); ; {
 		if ask {
-			if gone := p.askOn(); gone {
+			var gone bool
+			n++
+			if accepted, again, gone = p.askOn(n); gone {
 				return
 			}
 		}
@@ -274,12 +269,12 @@ func (p *power) switchOn() {
 		if p.Cancelled() {
 			pause = cancelAgain / 2
 		}
-		ask = false
-		seen, err := watch.Next(pause, fleet.Earliest(p.limit(), p.again))
+		seen, err := watch.Next(pause, fleet.Earliest(p.limit(), again))
 		timeUp := !p.limit().IsZero() && !p.Now().Before(p.limit())
+		ask = false
 		switch {
 		case errors.Is(err, fleet.ErrMoot):
-			p.hurried, p.tries, ask = true, 0, !p.accepted
+			p.hurried, n, ask = true, 0, !accepted
 		case errors.Is(err, fleet.ErrTimeout) && !timeUp:
 			ask = true // no poll came, and asking does no harm
 		case err != nil:
@@ -287,76 +282,63 @@ func (p *power) switchOn() {
 			return
 		case seen.Missing:
 			return
-		case seen.Server.Status == hetzner.StatusOff:
-			ask = p.seenStillOff(seen.Server.Locked)
-		case seen.Server.Status != hetzner.StatusRunning:
-			p.again = p.Now().Add(startsWithin) // it is on its way
-		default:
+		case seen.Server.Status == hetzner.StatusRunning:
 			p.seenRunning()
-			if !seen.Began.Before(p.calm()) {
+			if !seen.Began.Before(p.safeAt) {
 				return
 			}
+			again = fleet.Latest(p.Now(), p.safeAt)
+		case seen.Server.Status != hetzner.StatusOff:
+			again = p.Now().Add(startsWithin) // it is on its way
+		case !p.down: // it went down late
+			p.seenDown()
+			ask, accepted = true, false
+		case locked && !seen.Server.Locked && !accepted: // now it is likely to be accepted
+			n, ask = 0, true
+		case !p.Now().Before(again):
+			if ask = true; accepted {
+				p.tellOf(Event{Kind: EventPowerRefused, ActionID: p.action}) // it came to nothing
+			}
 		}
+		locked = seen.Server != nil && seen.Server.Status == hetzner.StatusOff && seen.Server.Locked
 	}
 }
 
-// askOn asks once for the server to be switched on, and reports whether it is gone.
-func (p *power) askOn() (gone bool) {
-	rank := fleet.Power
-	if p.tries > 0 {
+// askOn asks for the nth time for the server to be switched on. It returns when the next time is due if no poll makes it
+// needless.
+func (p *power) askOn(n int) (accepted bool, again time.Time, gone bool) {
+	rank, pause := fleet.Power, retryAfter(n)
+	if n > 1 {
 		rank = fleet.Again
 	}
-	action, err := p.change(rank, p.mustHurry, p.api.PowerOn)
-	p.tries++
-	p.accepted, p.again = false, p.Now().Add(retryAfter(p.tries))
-	if p.tries > 3 {
-		p.again = p.Now().Add(time.Minute) // a poll that shows it unlocked comes first
+	if n > 3 {
+		pause = time.Minute // a poll that shows it unlocked comes first
 	}
+	action, err := p.change(rank, p.mustHurry, p.api.PowerOn)
 	failure, _ := errors.AsType[*hetzner.Error](err)
 	switch {
 	case err == nil:
-		p.action, p.accepted, p.mayRun, p.again = action, true, true, p.Now().Add(startsWithin)
+		p.action, p.mayRun = action, true
+		return true, p.Now().Add(startsWithin), false
 	case failure == nil: // nothing was sent
 	case failure.Code == hetzner.CodeNotFound:
-		return true
+		return false, again, true
 	default:
 		p.err, p.mayRun = failure, p.mayRun || hetzner.IsLost(err)
 		p.tellOf(Event{Kind: EventPowerRefused, Err: failure})
 	}
-	if p.Cancelled() && !p.accepted {
-		p.again = p.Now().Add(cancelAgain)
+	if p.Cancelled() {
+		pause = cancelAgain
 	}
-	return false
+	return false, p.Now().Add(pause), false
 }
 
-// seenStillOff handles a poll that shows the server off, and reports whether it is to be asked for again.
-func (p *power) seenStillOff(locked bool) (ask bool) {
-	unlocked := p.barred && !locked
-	p.barred = locked
-	switch {
-	case p.up: // it went down late
-		p.up, p.accepted = false, false
-		p.seenDown()
-		return true
-	case unlocked && !p.accepted: // now it is likely to be accepted
-		p.tries = 0
-		return true
-	case p.Now().Before(p.again):
-		return false
-	case p.accepted: // it came to nothing
-		p.accepted = false
-		p.tellOf(Event{Kind: EventPowerRefused, ActionID: p.action})
-	}
-	return true
-}
-
-// seenRunning handles a poll that shows the server running.
+// seenRunning records that a poll has shown the server running.
 func (p *power) seenRunning() {
-	p.again = fleet.Latest(p.Now(), p.calm())
-	if p.up {
+	if !p.down {
 		return
 	}
-	p.up, p.host.Status = true, hetzner.StatusRunning
+	p.down, p.host.Status = false, hetzner.StatusRunning
 	p.outage.stop(p.Now())
 	p.unavailable.Close(p.Now().Add(p.SettleTime))
 	switch {
@@ -374,12 +356,9 @@ func (p *power) seenRunning() {
 // leaveOff gives a server up that could not be seen running again.
 func (p *power) leaveOff() {
 	r := &p.result
-	p.left, r.LeftOff, r.PowerAction = true, true, p.action
-	if p.err != nil {
-		r.Err = p.err
-	}
+	p.left, r.LeftOff, r.PowerAction, r.PowerErr = true, true, p.action, p.err
 	if !p.Cancelled() {
-		r.powerOnFailed()
+		r.PowerOnFailed = true
 		p.halt(PowerOnFailed, p.err)
 	}
 }
@@ -387,24 +366,23 @@ func (p *power) leaveOff() {
 // mark corrects the label that marks the server as off on its snapshots: labels are read, this one is changed, all are
 // written, so that those of others stay.
 func (p *power) mark(labelled fleet.Want) {
-	limit := p.Now().Add(markLimit)
 	if p.left {
 		return
 	}
-	pause := time.Duration(0)
-	for watch, again := p.Watch(labelled), true; again; pause = pollEvery {
+	watch, limit, pause := p.Watch(labelled), p.Now().Add(markLimit), time.Duration(0)
+	for n, again := 1, true; again; n++ {
 		seen, _ := watch.Next(pause, limit)
-		again = false
+		again, pause = false, retryAfter(n)
 		for _, image := range seen.Images {
-			if image.Labels[LabelPower] == powerBack {
+			if image.Labels[LabelPower] != powerPending {
 				continue
 			}
 			labels := maps.Clone(image.Labels)
 			labels[LabelPower] = powerBack
-			err := p.persist(p.Script, limit, (*hetzner.Error).Later, func(ctx context.Context) (hetzner.Quota, error) {
+			failure, failed := errors.AsType[*hetzner.Error](p.Send(func(ctx context.Context) (hetzner.Quota, error) {
 				return p.api.SetLabels(ctx, image.ID, labels)
-			})
-			again = again || hetzner.IsLost(err) // then a poll tells
+			}))
+			again = again || failed && (failure.Later() || failure.Verdict == hetzner.Lost) // then they are read anew
 		}
 	}
 }
@@ -414,7 +392,7 @@ func (r *run) record() error {
 	var off []Recorded
 	for _, s := range r.servers {
 		if p := s.power; p != nil && (!p.done || p.left) {
-			off = append(off, Recorded{s.host.ID, p.calm()})
+			off = append(off, Recorded{s.host.ID, p.safeAt})
 		}
 	}
 	if r.Record == nil || slices.Equal(off, r.recorded) {

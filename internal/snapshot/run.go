@@ -32,11 +32,12 @@ type run struct {
 	inFlight    *fleet.Slots // for snapshots
 	unavailable *fleet.Slots // for servers that are off
 	deleting    *fleet.Slots // for deletions
-	naming      *fleet.Slots // for the question who holds a lock
+	holders     *fleet.Slots // for the question who holds a lock
 	halted      *halt        // why no further server is switched off; nil while they are
 	recorded    []Recorded
-	raiseFor    time.Duration // how long a server is tried to be switched on
-	waitForRoom []*server     // the one that waits the longest first
+	powerOnFor  time.Duration // how long a server is tried to be switched on
+	room        *fleet.Slots  // that deletions have made for servers that wait for it
+	full        int           // how many servers wait for it
 	deletions   int           // of old snapshots, so far
 }
 
@@ -54,12 +55,12 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 // only those about power matter.
 func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []Recorded, signals <-chan os.Signal, emit func(Event)) Outcome {
 	r := newRun(api, settings, signals, emit)
-	r.raiseFor = rescueLimit
+	r.powerOnFor = rescueLimit
 	for _, recorded := range left {
 		name := fmt.Sprintf("server %d", recorded.Server)
 		host := hetzner.Server{ID: recorded.Server, Name: name}
 		s := &server{run: r, host: host, phase: finished, ended: r.fleet.Now(), result: Result{Name: name, Server: host}}
-		s.power = &power{server: s, goesDown: recorded.Until, lingers: true}
+		s.power = &power{server: s, asked: true, safeAt: recorded.Until}
 		r.servers, r.active = append(r.servers, s), r.active+1
 		r.fleet.GoPatient(s.power.rescue)
 	}
@@ -69,9 +70,9 @@ func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []
 
 func newRun(api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) *run {
 	r := &run{
-		Settings: settings, api: api, emit: emit, raiseFor: powerOnLimit, outcome: Outcome{DryRun: settings.DryRun},
+		Settings: settings, api: api, emit: emit, powerOnFor: powerOnLimit, outcome: Outcome{DryRun: settings.DryRun},
 		inFlight: fleet.NewSlots(settings.MaxParallel), unavailable: fleet.NewSlots(settings.MaxUnavailable),
-		deleting: fleet.NewSlots(deletesMost), naming: fleet.NewSlots(1),
+		deleting: fleet.NewSlots(deletesMost), holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
 	}
 	r.fleet = fleet.New(fleet.Options{
 		API: api, Signals: signals, Late: settings.Late, Cancelled: func() { r.tell(Event{Kind: EventCancelled}) },
@@ -251,10 +252,10 @@ func (r *run) reportProgress(s *fleet.Script) {
 			continue
 		}
 		var p Progress
-		p.Silence, p.Err = r.silence()
+		p.Silence, p.Err = r.fleet.Silence()
 		for _, s := range r.servers {
 			switch s.phase {
-			case waiting:
+			case waiting, stuck:
 				p.Waiting++
 			case locked:
 				p.Locked++
@@ -275,12 +276,4 @@ func (r *run) reportProgress(s *fleet.Script) {
 		p.Percent /= max(1, p.Creating)
 		r.tell(Event{Kind: EventProgress, Progress: p})
 	}
-}
-
-// silence returns for how long Hetzner has not answered, and what came instead; 0 while it is too short to speak of.
-func (r *run) silence() (time.Duration, *hetzner.Error) {
-	if since, err := r.fleet.Silence(); since >= progressEvery {
-		return since, err
-	}
-	return 0, nil
 }

@@ -33,6 +33,7 @@ type phase int
 
 const (
 	waiting  phase = iota // for its turn
+	stuck                 // waits for others to make room for snapshots
 	locked                // Hetzner shows a lock, or refused for now
 	lost                  // nobody knows what became of the create
 	creating              // accepted
@@ -68,11 +69,10 @@ type server struct {
 	over     bool      // its end was
 
 	thinning bool
-	held     bool // its turn to be switched off waits for others to find room
-	roomMade bool // a deletion has made room for its next create
+	hasRoom  bool // a deletion has made room for its next create
 	// how many snapshots the run had deleted when it was asked for the last time
 	deletionsSeen int
-	noRoom        bool // nothing can be deleted before the new snapshot exists
+	madeRoom      bool // what can be deleted before the new snapshot exists is deleted
 }
 
 // end is how a server's way ends.
@@ -164,7 +164,7 @@ func (s *server) way() error {
 		case refusal.Later():
 			err = s.refused(refusal) // waits until it may be asked for again
 		case refusal.Verdict == hetzner.Full:
-			err = s.room(refusal) // waits until there may be room
+			err = s.awaitRoom(refusal) // waits until there may be room
 		}
 		if err != nil {
 			return err
@@ -290,12 +290,12 @@ func (s *server) watchHolder(script *fleet.Script, gone func() bool) {
 		var seen fleet.Seen
 		var err error
 		if s.holder == nil {
-			if script.Take(s.naming, gone) != nil {
+			if script.Take(s.holders, gone) != nil {
 				return
 			}
 			seen, err = script.Watch(fleet.ServerActions(s.host.ID, hetzner.ActionRunning)).Unless(gone).Next(0, time.Time{})
-			s.naming.Close(s.Now().Add(holderTurn))
-			s.naming.Give()
+			s.holders.Close(s.Now().Add(holderTurn))
+			s.holders.Give()
 		} else {
 			seen, err = script.Watch(fleet.Action(s.holder.ID)).Unless(gone).Next(holderEvery, time.Time{})
 		}
@@ -340,11 +340,7 @@ func (s *server) finish(err error) {
 	default:
 		status, reason = Cancelled, RunCancelled
 	}
-	if r.Reason == PowerOnFailed { // the louder of the two
-		r.SnapshotStatus, r.SnapshotReason = status, reason
-	} else {
-		r.Status, r.Reason = status, reason
-	}
+	r.Status, r.Reason = status, reason
 	s.lock.stop(s.Now())
 	s.missing.stop(s.Now())
 	r.LockWait = s.lock.total - s.missing.total
@@ -354,12 +350,10 @@ func (s *server) finish(err error) {
 	s.phase, s.ended = finished, s.Now()
 	s.power.release()
 	s.leavePlace()
-	if s.roomMade && s.accepted.IsZero() {
-		s.makeRoom() // for another server, which did not get it
+	if s.hasRoom {
+		s.room.Give() // to another server, since this one did not need it
 	}
-	if r.LeftBefore && status != Cancelled {
-		r.powerOnFailed()
-	}
+	r.PowerOnFailed = r.PowerOnFailed || r.LeftBefore && status != Cancelled
 	if s.complete(); !s.over {
 		s.reported = true
 		result := *r
@@ -376,14 +370,6 @@ func (s *server) complete() {
 	s.active--
 	result := s.result
 	s.tellOf(Event{Kind: EventFinished, Result: &result, Again: s.reported})
-}
-
-// powerOnFailed puts a server that is left off before whatever else there is to say about it.
-func (r *Result) powerOnFailed() {
-	if r.Reason != PowerOnFailed {
-		r.SnapshotStatus, r.SnapshotReason = r.Status, r.Reason
-		r.Status, r.Reason = Failed, PowerOnFailed
-	}
 }
 
 func (s *server) tellOf(e Event) {

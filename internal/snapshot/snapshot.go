@@ -178,29 +178,30 @@ type Result struct {
 
 	Thinned []Thinned // what became of the server's snapshots in this series, the newest first
 
-	LeftOff     bool   // this action has switched the server off, and could not see it running again
-	LeftBefore  bool   // it was an earlier run that did
-	PowerAction int64  // the last power-on that was accepted, 0 for none
-	HaltedBy    Reason // for ShutdownHalted: what happened to another server, "" when the record can't be written
-	// What status and reason are without PowerOnFailed, which takes their place.
-	SnapshotStatus Status
-	SnapshotReason Reason
+	LeftOff     bool           // this action has switched the server off, and could not see it running again
+	LeftBefore  bool           // it was an earlier run that did
+	PowerAction int64          // the last power-on that was accepted, 0 for none
+	HaltedBy    Reason         // for ShutdownHalted: what happened to another server, "" when the record can't be written
+	PowerErr    *hetzner.Error // the last answer that kept it off
+
+	PowerOnFailed bool // it is left off although nobody has cancelled the run; this is told in place of Status and Reason
 }
+
+// Told returns the status and the reason of the server as the user is told them. Status and Reason themselves are those
+// of the snapshot, whatever became of the server's power.
+func (r Result) Told() (Status, Reason) {
+	if r.PowerOnFailed {
+		return Failed, PowerOnFailed
+	}
+	return r.Status, r.Reason
+}
+
+// Failed reports whether the server counts as failed.
+func (r Result) Failed() bool { return r.PowerOnFailed || r.Status == Failed }
 
 // Usable reports whether the snapshot is what the user asked for: available, or accepted when nobody waits. A server
 // that could not be switched on again does not make it worse.
-func (r Result) Usable() bool {
-	status := r.ofSnapshot()
-	return status == Available || status == Creating
-}
-
-// ofSnapshot returns what became of the snapshot, whatever became of the server's power.
-func (r Result) ofSnapshot() Status {
-	if r.Reason == PowerOnFailed {
-		return r.SnapshotStatus
-	}
-	return r.Status
-}
+func (r Result) Usable() bool { return r.Status == Available || r.Status == Creating }
 
 // Outcome is what became of a run.
 type Outcome struct {

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -22,10 +23,9 @@ const (
 	thinAgain = 5 * time.Second
 	thinLimit = 5 * time.Minute
 	// deletesMost is how many deletions may be under way at once. Each is tried for deleteLimit while Hetzner refuses it for
-	// now, and deleteTries times while its answer is lost.
+	// now or its answer is lost: to delete twice is as to delete once.
 	deletesMost = 5
 	deleteLimit = 30 * time.Second
-	deleteTries = 4
 )
 
 // Thinned is what became of one snapshot of a server.
@@ -37,7 +37,7 @@ type Thinned struct {
 
 // thin thins the server's snapshots out once its new one is available, or says in a dry run what it would.
 func (s *server) thin() {
-	status := s.result.ofSnapshot()
+	status := s.result.Status
 	if !s.Retention.Empty() && !s.Ending() && (status == Available || status == Planned) {
 		s.thinOut(false)
 	}
@@ -66,42 +66,39 @@ func (s *server) thinOut(before bool) {
 	deleted := slices.DeleteFunc(s.result.Thinned, func(t Thinned) bool { return !t.Deleted })
 	s.result.Thinned = slices.Concat(plan, deleted) // those were deleted to make room
 	for i := len(plan) - 1; i >= 0 && !s.DryRun; i-- {
-		if !plan[i].Keep && !s.deleted(&s.result.Thinned[i], series) {
+		if !plan[i].Keep && !s.delete(&s.result.Thinned[i]) {
 			return
 		}
 	}
 }
 
-// deleted deletes a snapshot, and reports false when the run is ending. After an answer that was lost a listing shows what
-// came of it.
-func (s *server) deleted(t *Thinned, series fleet.Want) (goOn bool) {
+// delete deletes a snapshot, and reports false when the run is ending.
+func (s *server) delete(t *Thinned) (goOn bool) {
 	if s.Take(s.deleting, nil) != nil {
 		return false
 	}
 	defer s.deleting.Give()
-	var lost, failure *hetzner.Error
-	for try := 1; !t.Deleted && try <= deleteTries; try++ {
-		err := s.persist(s.Script, s.Now().Add(deleteLimit), (*hetzner.Error).Later, func(ctx context.Context) (hetzner.Quota, error) {
-			return s.api.DeleteImage(ctx, t.ID)
-		})
-		failure, _ = errors.AsType[*hetzner.Error](err)
-		t.Deleted = err == nil || failure != nil && failure.Code == hetzner.CodeNotFound
-		if t.Deleted || !hetzner.IsLost(err) {
-			break
+	var lost *hetzner.Error // an answer: the snapshot may be deleted, whatever is answered after that
+	again := func(failure *hetzner.Error) bool {
+		if failure.Verdict == hetzner.Lost {
+			lost = failure
 		}
-		lost = failure
-		seen, err := s.Watch(series).Next(0, s.Now().Add(thinAgain))
-		t.Deleted = err == nil && !slices.ContainsFunc(seen.Images, func(image hetzner.Image) bool { return image.ID == t.ID })
+		return failure.Later() || failure.Verdict == hetzner.Lost
 	}
-	if lost != nil { // it may have deleted the snapshot, whatever was answered since
-		failure = lost
-	}
-	switch {
+	err := s.persist(s.Script, s.Now().Add(deleteLimit), again, func(ctx context.Context) (hetzner.Quota, error) {
+		return s.api.DeleteImage(ctx, t.ID)
+	})
+	failure, _ := errors.AsType[*hetzner.Error](err)
+	t.Deleted = err == nil || failure != nil && failure.Code == hetzner.CodeNotFound
+	switch told := cmp.Or(lost, failure); {
 	case t.Deleted:
 		s.tellOf(Event{Kind: EventDeleted, ImageID: t.ID})
-		s.makeRoom()
-	case failure != nil && failure.Verdict != hetzner.TokenRefused:
-		s.tellOf(Event{Kind: EventNotDeleted, ImageID: t.ID, Err: failure})
+		s.deletions++
+		if s.full > s.room.Free() {
+			s.room.Give()
+		}
+	case told != nil && told.Verdict != hetzner.TokenRefused:
+		s.tellOf(Event{Kind: EventNotDeleted, ImageID: t.ID, Err: told})
 	}
 	return !s.Ending()
 }
@@ -161,57 +158,40 @@ func (s *server) sameRun(image hetzner.Image) bool {
 	return s.RunFamily != "" && (run == s.RunFamily || strings.HasPrefix(run, s.RunFamily+"-"))
 }
 
-// makeRoom lets the server that waits for room the longest be tried again: a deletion has made room for one snapshot.
-func (r *run) makeRoom() {
-	r.deletions++
-	if i := slices.IndexFunc(r.waitForRoom, func(s *server) bool { return !s.roomMade }); i >= 0 {
-		r.waitForRoom[i].roomMade = true
-	}
-}
-
-// room waits until a deletion makes room for the server's snapshot. When no other server may still free room, what the
+// awaitRoom waits until a deletion makes room for the server's snapshot. When no other server may still free room, what the
 // policy would delete even without a new snapshot goes: the one exception to "the new snapshot first".
-func (s *server) room(full *hetzner.Error) error {
+func (s *server) awaitRoom(full *hetzner.Error) error {
 	if s.deletions > s.deletionsSeen {
 		return nil // one has made room while the answer was under way
 	}
-	s.result.Err, s.phase = full, waiting
-	for _, other := range s.servers {
-		other.roomMade = false // whatever room there was is taken
-	}
+	s.result.Err, s.phase, s.hasRoom = full, stuck, false
 	s.lock.stop(s.Now()) // room is nothing that Hetzner keeps back
 	s.power.release()
 	s.leavePlace()
 	if !s.Retention.Empty() {
 		s.tellOf(Event{Kind: EventFull, Err: full})
-		s.waitForRoom = append(s.waitForRoom, s)
-		defer func() {
-			s.waitForRoom = slices.DeleteFunc(s.waitForRoom, func(other *server) bool { return other == s })
-		}()
-		for mayThin := true; mayThin; {
-			err := s.Until(func() bool { return s.roomMade || !s.mayFreeRoom() }, time.Time{})
-			if err != nil || s.roomMade {
+		s.full++
+		defer func() { s.full-- }()
+		for {
+			err := s.Take(s.room, func() bool { return !s.mayFreeRoom() })
+			if !errors.Is(err, fleet.ErrMoot) {
+				s.hasRoom = err == nil
 				return err
 			}
-			if mayThin = !s.noRoom; mayThin {
-				s.noRoom = true
-				s.thinOut(true)
+			if s.madeRoom {
+				break
 			}
+			s.madeRoom = true
+			s.thinOut(true)
 		}
 	}
 	s.halt(LimitExceeded, full)
 	return failed(LimitExceeded)
 }
 
-// anyFull reports whether a server waits for room that nobody has made yet.
-func (r *run) anyFull() bool {
-	return slices.ContainsFunc(r.waitForRoom, func(s *server) bool { return !s.roomMade })
-}
-
-// mayFreeRoom reports whether any server may still free room: it is thinning out, or may come to it.
+// mayFreeRoom reports whether there is room, or any server may still free some: it is thinning out, or may come to it.
 func (r *run) mayFreeRoom() bool {
-	return slices.ContainsFunc(r.servers, func(s *server) bool {
-		waits := slices.Contains(r.waitForRoom, s) && !s.roomMade
-		return s.thinning || s.phase != finished && !s.held && !waits
+	return r.room.Free() > 0 || slices.ContainsFunc(r.servers, func(s *server) bool {
+		return s.thinning || s.phase != finished && s.phase != stuck
 	})
 }

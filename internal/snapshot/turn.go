@@ -52,9 +52,9 @@ func (s *server) switchOff() error {
 	if s.turns == turnsMost {
 		return s.lockTimeout()
 	}
-	s.held = true
+	s.phase = stuck
 	err := s.Until(func() bool { return s.halted != nil || !s.mustWait() }, time.Time{})
-	s.held = false
+	s.phase = waiting
 	if err == nil {
 		err = s.Take(s.unavailable, func() bool { return s.halted != nil })
 	}
@@ -76,14 +76,14 @@ func (s *server) switchOff() error {
 		return err
 	}
 	p := s.power
-	if err := s.Until(func() bool { return p.tried }, time.Time{}); err != nil {
+	if err := s.Until(func() bool { return p.stopped }, time.Time{}); err != nil {
 		return err
 	}
 	return p.failure
 }
 
 // mustWait reports whether the server must not be switched off now: it would be off for nothing.
-func (s *server) mustWait() bool { return s.halted != nil || s.anyFull() && !s.roomMade }
+func (s *server) mustWait() bool { return s.halted != nil || s.full > s.room.Free() && !s.hasRoom }
 
 func (s *server) shutdownHalted() error {
 	s.result.Err, s.result.HaltedBy = s.halted.err, s.halted.reason
@@ -121,7 +121,7 @@ func (s *server) startPower() error {
 		return &hetzner.Error{Message: "the server is " + s.host.Status, Verdict: hetzner.NotNow}
 	}
 	before := s.power
-	p := &power{server: s, goesDown: s.Now().Add(s.ShutdownTimeout + lingerFor)}
+	p := &power{server: s, safeAt: s.Now().Add(s.ShutdownTimeout + lingerFor)}
 	s.power = p
 	if err := s.record(); err != nil {
 		s.power = before
