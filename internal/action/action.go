@@ -185,11 +185,14 @@ func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 		Rand:     random,
 	}
 	s.RunLabel, s.RunFamily, s.EarlierRuns = runLabels(cfg, random)
-	if cfg.Run.Platform == config.GitHub { // it sends SIGINT first, and SIGKILL 2.5 s after SIGTERM
-		s.Late = func(first os.Signal) bool { return first == syscall.SIGTERM }
+	if cfg.Run.Platform == config.GitHub {
+		s.Late = isLate
 	}
 	return s
 }
+
+// isLate reports whether GitHub's first signal is its last: it sends SIGINT before, and SIGKILL 2.5 s after SIGTERM.
+func isLate(first os.Signal) bool { return first == syscall.SIGTERM }
 
 // getenv returns the value of a variable as os.Getenv does: where a name occurs twice, the first one counts.
 func (p Process) getenv(name string) string {

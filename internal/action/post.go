@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/org/hsnap-action/internal/config"
+	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
@@ -24,22 +26,27 @@ const (
 // isPost reports whether the program runs as the post step.
 func (p Process) isPost() bool { return len(p.Args) > 0 && filepath.Base(p.Args[0]) == postName }
 
-// runPost switches on the servers that the step left off. After a step that left none off it sends nothing.
+// runPost switches on the servers that the step left off. After a step that left none off it sends nothing. No input but
+// the token and the endpoint is read, so that no other can keep a server off.
 func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask) int {
 	left := decode(p.getenv("STATE_" + stateOff))
 	if len(left) == 0 {
 		return exitSuccess
 	}
-	cfg, err := config.Load(p.Env)
+	cfg, err := config.LoadAccess(p.Env)
 	if err != nil {
 		r.Mistakes(err)
-		return exitInputs
+		for _, s := range left {
+			name := fmt.Sprintf("server %d", s.Server)
+			r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: name, Result: &snapshot.Result{
+				Name: name, Server: hetzner.Server{ID: s.Server}, LeftOff: true, Status: snapshot.Failed, Reason: snapshot.PowerOnFailed,
+			}})
+		}
+		return exitFailure
 	}
-	a := asked(cfg)
-	a.Post = false // this is it
-	r.Ask(a)
+	r.Ask(report.Asked{Endpoint: string(cfg.APIEndpoint)})
 	r.Line("the step has left servers off, or may have; switching them on")
-	o := snapshot.Rescue(ctx, p.client(cfg, mask, r), settings(cfg, p.Rand), left, p.Signals, r.Event)
+	o := snapshot.Rescue(ctx, p.client(cfg, mask, r), snapshot.Settings{Late: isLate}, left, p.Signals, r.Event)
 	r.Explain(o)
 	return exitCode(o)
 }
@@ -57,7 +64,8 @@ func encode(off []snapshot.Recorded) string {
 	return strings.Join(parts, ",")
 }
 
-// decode reads the text that encode returned, and skips every part that is no server's ID.
+// decode reads the text that encode returned, and skips every part that is no server's ID. A server that occurs twice is
+// one server, which may go down until the later time.
 func decode(text string) []snapshot.Recorded {
 	var off []snapshot.Recorded
 	for part := range strings.SplitSeq(text, ",") {
@@ -70,7 +78,11 @@ func decode(text string) []snapshot.Recorded {
 		if second, err := strconv.ParseInt(until, 10, 64); timed && err == nil {
 			r.Until = time.Unix(second, 0)
 		}
-		off = append(off, r)
+		if i := slices.IndexFunc(off, func(o snapshot.Recorded) bool { return o.Server == server }); i < 0 {
+			off = append(off, r)
+		} else if off[i].Until.Before(r.Until) {
+			off[i] = r
+		}
 	}
 	return off
 }

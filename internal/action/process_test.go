@@ -93,24 +93,3 @@ func TestRunsWithALongName(t *testing.T) {
 		}
 	})
 }
-
-func TestPostStepWithoutSense(t *testing.T) {
-	for _, test := range []struct {
-		state, servers string
-		code           int
-		says           string
-	}{
-		{"", "db-1", 0, ""},
-		{"db-1,-5,0,@17,5e3", "db-1", 0, ""}, // nobody's servers
-		{"1000001", "", 2, "servers"},        // whatever made the step work is gone
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, hcloudsim.Options{Seed: 1})
-			w.inputs["servers"] = test.servers
-			r := w.post(t, ran{state: map[string]string{"off": test.state}})
-			if r.code != test.code || !strings.Contains(r.log, test.says) || len(w.cloud.History()) != 0 {
-				t.Errorf("%q: exit %d after %d requests, want %d and none\n%s", test.state, r.code, len(w.cloud.History()), test.code, r.log)
-			}
-		})
-	}
-}

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -230,6 +231,40 @@ func TestSelectionIsGivenOnce(t *testing.T) {
 			got := mistakes(t, append(tt.vars, "GITHUB_ACTIONS=true", "HCLOUD_TOKEN=t0ken"))
 			if len(got) != 1 || !strings.Contains(got[0], tt.want) {
 				t.Errorf("got %q, want one mistake with %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// The post step needs the token and the endpoint. No mistake in another input may keep it from its work.
+func TestLoadAccess(t *testing.T) {
+	others := []string{
+		"GITHUB_ACTIONS=true", "INPUT_SERVER=a", "INPUT_SERVERS=a", "INPUT_LABEL-SELECTOR=b", "INPUT_LOCK-TIMEOUT=soon", "INPUT_WAIT=perhaps",
+		"INPUT_KEEP-LAST=3", "INPUT_SHUTDOWN=Force", "INPUT_LABELS=hsnap/a=b",
+	}
+	for _, tt := range []struct {
+		name            string
+		vars            []string
+		token, endpoint string
+		want            []string // parts of the mistakes, one each
+	}{
+		{"inputs", []string{"INPUT_HCLOUD-TOKEN=t0ken", "INPUT_API-ENDPOINT=https://a.example/v1"}, "t0ken", "https://a.example/v1", nil},
+		{"environment", []string{"HCLOUD_TOKEN=t0ken", "HCLOUD_ENDPOINT=https://a.example/v1"}, "t0ken", "https://a.example/v1", nil},
+		{"no endpoint", []string{"HCLOUD_TOKEN=t0ken"}, "t0ken", "https://api.hetzner.cloud/v1", nil},
+		{"no token", nil, "", "", []string{"hcloud-token is missing"}},
+		{"both wrong", []string{"INPUT_HCLOUD-TOKEN=a b", "HCLOUD_ENDPOINT=b"}, "", "", []string{"hcloud-token: has", `HCLOUD_ENDPOINT: "b" is`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, err := config.LoadAccess(append(tt.vars, others...))
+			if err == nil && (string(cfg.Token) != tt.token || string(cfg.APIEndpoint) != tt.endpoint) {
+				t.Errorf("token %q, endpoint %q", string(cfg.Token), cfg.APIEndpoint)
+			}
+			var got []string
+			if err != nil {
+				got = strings.Split(err.Error(), "\n")
+			}
+			if !slices.EqualFunc(got, tt.want, strings.Contains) {
+				t.Errorf("mistakes %q, want %q", got, tt.want)
 			}
 		})
 	}

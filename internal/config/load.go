@@ -16,45 +16,34 @@ import (
 // what is used all the same: the output file, whether a summary is wanted, and
 // the warnings.
 func Load(env []string) (Config, error) {
-	r := &reader{variables: parse(env), failed: make(map[string]bool)}
+	r := &reader{variables: parse(env), skip: make(map[string]bool)}
 	warnings, errs := r.unknown()
-
-	// envconfig stops at the first mistake. The reader knows in which input: the
-	// mistake is recorded, the input skipped, and everything read once more.
-	var cfg Config
-	for {
-		cfg = Config{Run: r.run(), Warnings: warnings}
-		err := envconfig.ProcessWith(context.Background(), &envconfig.Config{
-			Target:        &cfg,
-			Lookuper:      r,
-			Mutators:      []envconfig.Mutator{r},
-			DefaultNoInit: true, // no decoder is called for what is not given
-		})
-		if err == nil {
-			break
-		}
-		found, ok := errors.AsType[mistakes](err)
-		if !ok || r.failed[r.last] {
-			return Config{}, fmt.Errorf("config: %w", err) // not the user's mistake: a tag of Config is wrong
-		}
-		for _, mistake := range found {
-			errs = append(errs, fmt.Errorf("%s: %s", r.nameOf(r.last), mistake))
-		}
-		r.failed[r.last] = true
-	}
-
-	errs = append(errs, r.check(cfg)...)
+	cfg, wrong := r.read()
+	cfg.Warnings = warnings
+	errs = slices.Concat(errs, wrong, r.check(cfg))
 	if len(errs) > 0 {
 		return Config{OutputFile: cfg.OutputFile, Summary: cfg.Summary, Warnings: warnings}, errors.Join(errs...)
 	}
 	return cfg, nil
 }
 
+// LoadAccess reads only what it takes to use the API: the token and the
+// endpoint. Everything else in the Config is as if it were not given, so that no
+// mistake in it can keep the post step from switching a server on.
+func LoadAccess(env []string) (Config, error) {
+	r := &reader{variables: parse(env), skip: make(map[string]bool)}
+	for in := range inputs() {
+		r.skip[in.key] = in.key != "HCLOUD_TOKEN" && in.key != "API_ENDPOINT"
+	}
+	cfg, errs := r.read()
+	return cfg, errors.Join(append(errs, r.checkToken()...)...)
+}
+
 // reader is what envconfig reads the inputs from.
 type reader struct {
 	variables
-	last   string          // key of the input that was read last
-	failed map[string]bool // keys of the inputs whose mistakes are recorded
+	last string          // key of the input that was read last
+	skip map[string]bool // keys of the inputs that are not read, or not any more: their mistakes are recorded
 }
 
 var (
@@ -62,11 +51,38 @@ var (
 	_ envconfig.Mutator  = (*reader)(nil)
 )
 
+// read reads every input that is not skipped, and returns their mistakes.
+//
+// envconfig stops at the first mistake. The reader knows in which input: the
+// mistake is recorded, the input skipped, and everything read once more.
+func (r *reader) read() (cfg Config, errs []error) {
+	for {
+		cfg = Config{Run: r.run()}
+		err := envconfig.ProcessWith(context.Background(), &envconfig.Config{
+			Target:        &cfg,
+			Lookuper:      r,
+			Mutators:      []envconfig.Mutator{r},
+			DefaultNoInit: true, // no decoder is called for what is not given
+		})
+		if err == nil {
+			return cfg, errs
+		}
+		found, ok := errors.AsType[mistakes](err)
+		if !ok || r.skip[r.last] {
+			return cfg, append(errs, fmt.Errorf("config: %w", err)) // not the user's mistake: a tag of Config is wrong
+		}
+		for _, mistake := range found {
+			errs = append(errs, fmt.Errorf("%s: %s", r.nameOf(r.last), mistake))
+		}
+		r.skip[r.last] = true
+	}
+}
+
 // Lookup implements [envconfig.Lookuper]. What is empty counts as not found, so
 // that the default applies.
 func (r *reader) Lookup(key string) (string, bool) {
 	r.last = key
-	if r.failed[key] {
+	if r.skip[key] {
 		return "", false
 	}
 	_, value := r.find(inputOf(key))
@@ -87,12 +103,9 @@ func (r *reader) EnvMutate(_ context.Context, key, _, _, value string) (string, 
 // check applies the rules about inputs that must be given, alone or together. An
 // input with a mistake in its value counts as given.
 func (r *reader) check(cfg Config) (errs []error) {
+	errs = r.checkToken()
 	mistake := func(key, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s %s", r.nameOf(key), fmt.Sprintf(format, args...)))
-	}
-	if !r.given("HCLOUD_TOKEN") {
-		mistake("HCLOUD_TOKEN", "is missing: set `hcloud-token: ${{ secrets.HCLOUD_TOKEN }}` or the environment variable HCLOUD_TOKEN"+
-			" (a run started from a fork gets no secrets)")
 	}
 	servers, selector := r.nameOf("SERVERS"), r.nameOf("LABEL_SELECTOR")
 	switch {
@@ -100,7 +113,7 @@ func (r *reader) check(cfg Config) (errs []error) {
 		mistake("LABEL_SELECTOR", "can't be combined with %s: give exactly one of the two", servers)
 	case !r.given("SERVERS") && !r.given("LABEL_SELECTOR"):
 		mistake("SERVERS", "is missing: give either %s (names, IDs or globs, as web-*) or %s (as env=prod)", servers, selector)
-	case r.given("SERVERS") && len(cfg.Servers) == 0 && !r.failed["SERVERS"]:
+	case r.given("SERVERS") && len(cfg.Servers) == 0 && !r.skip["SERVERS"]:
 		mistake("SERVERS", "lists nothing: give names, IDs or globs, as web-*")
 	}
 	for in := range inputs() {
@@ -112,6 +125,14 @@ func (r *reader) check(cfg Config) (errs []error) {
 		if waits && !bool(cfg.Wait) {
 			mistake(in.key, "can't be combined with %s: false: it needs the snapshots to be available", r.nameOf("WAIT"))
 		}
+	}
+	return errs
+}
+
+func (r *reader) checkToken() (errs []error) {
+	if !r.given("HCLOUD_TOKEN") {
+		errs = append(errs, fmt.Errorf("%s is missing: set `hcloud-token: ${{ secrets.HCLOUD_TOKEN }}` or the environment variable"+
+			" HCLOUD_TOKEN (a run started from a fork gets no secrets)", r.nameOf("HCLOUD_TOKEN")))
 	}
 	return errs
 }

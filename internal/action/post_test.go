@@ -1,0 +1,131 @@
+package action_test
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hcloudsim"
+)
+
+// leftOff is a world in which a run has left db-1 off and labelled its snapshot so.
+func leftOff(t *testing.T) (w *world, db int64) {
+	t.Helper()
+	w = newWorld(t, hcloudsim.Options{Seed: 1})
+	db = w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Status: "off"})
+	w.cloud.AddImage(hcloudsim.Image{ServerID: db, Created: time.Now(), Labels: map[string]string{
+		"hsnap/server-id": strconv.FormatInt(db, 10), "hsnap/power": "pending",
+	}})
+	w.inputs["servers"] = "db-1"
+	return w, db
+}
+
+// A wrong input is a reason to snapshot nothing. It is none to leave a server off.
+func TestPostStepReadsNoOtherInput(t *testing.T) {
+	for name, inputs := range map[string]map[string]string{
+		"as in the step":        {},
+		"an unknown input":      {"lock-timout": "10m"},
+		"another tool's":        {"colour": "red"},
+		"no servers":            {"servers": ""},
+		"servers and selector":  {"label-selector": "env=prod"},
+		"a bad duration":        {"lock-timeout": "soon"},
+		"keep without a series": {"keep-last": "3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, db := leftOff(t)
+				for input, value := range inputs {
+					w.inputs[input] = value
+				}
+				r := w.post(t, ran{state: map[string]string{"off": strconv.FormatInt(db, 10)}})
+				status, label := w.cloud.Servers()[0].Status, w.cloud.Images()[0].Labels["hsnap/power"]
+				if r.code != 0 || status != "running" || label != "done" {
+					t.Errorf("exit %d, db-1 is %s and its snapshot says %s, want 0, running and done\n%s", r.code, status, label, r.log)
+				}
+			})
+		})
+	}
+}
+
+// What is no server's ID is skipped, and a server that is named twice is one server.
+func TestPostStepState(t *testing.T) {
+	for _, test := range []struct {
+		state string
+		on    int // how often the server is asked to switch on
+	}{
+		{"", 0},
+		{"db-1,-5,0,@17,5e3", 0},
+		{"DB", 1},
+		{"DB,DB", 1},
+		{"DB@5,db-1,DB,DB@17", 1},
+	} {
+		t.Run(test.state, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, db := leftOff(t)
+				state := strings.ReplaceAll(test.state, "DB", strconv.FormatInt(db, 10))
+				r := w.post(t, ran{state: map[string]string{"off": state}})
+				on := 0
+				for _, x := range w.cloud.History() {
+					if x.Method == http.MethodPost && strings.HasSuffix(x.Path, fmt.Sprintf("/servers/%d/actions/poweron", db)) {
+						on++
+					}
+				}
+				if sent := len(w.cloud.History()); r.code != 0 || on != test.on || (sent > 0) != (on > 0) {
+					t.Errorf("exit %d after %d requests, %d of them to switch on, want 0 after %d\n%s", r.code, sent, on, test.on, r.log)
+				}
+			})
+		})
+	}
+}
+
+// Of two times until which a guest may still shut down, the later one counts, whatever their order.
+func TestPostStepWaitsForTheLatestShutdown(t *testing.T) {
+	for _, state := range []string{"DB@SOON,DB@LATE", "DB@LATE,DB@SOON", "DB@LATE,DB", "DB,DB@LATE"} {
+		synctest.Test(t, func(t *testing.T) {
+			w, db := leftOff(t)
+			w.cloud.SwitchOn(db)
+			time.Sleep(time.Minute)
+			second := func(after time.Duration) string { return strconv.FormatInt(time.Now().Add(after).Unix(), 10) }
+			w.cloud.At(30*time.Second, func(c *hcloudsim.Cloud) { c.SwitchOff(db) })
+			off := strings.NewReplacer("DB", strconv.FormatInt(db, 10), "SOON", second(5*time.Second), "LATE", second(time.Minute)).Replace(state)
+			r := w.post(t, ran{state: map[string]string{"off": off}})
+			if status := w.cloud.Servers()[0].Status; r.code != 0 || status != "running" || r.took < 30*time.Second {
+				t.Errorf("%s: exit %d after %s, and db-1 is %s\n%s", state, r.code, r.took, status, r.log)
+			}
+		})
+	}
+}
+
+// A post step that can't use the API says so for each server, with the command that helps.
+func TestPostStepWithoutAccess(t *testing.T) {
+	for _, test := range []struct{ name, variable, value, says string }{
+		{"no token", "INPUT_HCLOUD-TOKEN", "", "hcloud-token is missing"},
+		{"a token of two lines", "INPUT_HCLOUD-TOKEN", hcloudsim.DefaultToken + "\n" + hcloudsim.DefaultToken, "hcloud-token: has a character that is in no token"},
+		{"an endpoint in the clear", "INPUT_API-ENDPOINT", "http://api.example/v1", "would send the token unencrypted"},
+		{"no endpoint at all", "INPUT_API-ENDPOINT", "api", `api-endpoint: "api" is no base URL of the API`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, _ := leftOff(t)
+				w.inputs["lock-timeout"] = "soon" // it is not read
+				w.env[test.variable] = test.value
+				r := w.post(t, ran{state: map[string]string{"off": "1000001,1000002@946684800"}})
+				if r.code != 1 || len(w.cloud.History()) > 0 || strings.Contains(r.log, "lock-timeout") {
+					t.Errorf("exit %d after %d requests, want 1 and none\n%s", r.code, len(w.cloud.History()), r.log)
+				}
+				for _, part := range []string{
+					test.says, "::error title=server 1000001 IS LEFT OFF::", "::error title=server 1000002 IS LEFT OFF::",
+					"hcloud server poweron 1000001", "hcloud server poweron 1000002",
+				} {
+					if !strings.Contains(r.log, part) {
+						t.Errorf("the log lacks %q:\n%s", part, r.log)
+					}
+				}
+			})
+		})
+	}
+}
