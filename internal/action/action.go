@@ -37,7 +37,7 @@ import (
 const (
 	exitSuccess = 0 // every selected server has its snapshot, or was skipped as configured
 	exitFailure = 1 // one or more servers failed, or the outputs could not be written
-	exitInputs  = 2 // wrong inputs, or nothing selected
+	exitInputs  = 2 // wrong inputs, nothing selected, or no file for the outputs
 	exitAPI     = 3 // the API could not be used at all
 	exitSignal  = 128
 )
@@ -83,14 +83,14 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 	}
 
 	cfg, err := config.Load(p.Env)
-	to := report.OutputsTo{File: cfg.OutputFile, Summary: bool(cfg.Summary)}
+	to := report.OutputsTo{File: cfg.OutputFile, Input: config.NameOf(p.Env, "OUTPUT_FILE"), Summary: bool(cfg.Summary)}
 	for _, warning := range cfg.Warnings {
 		r.Warn(warning)
 	}
 	if len(p.Args) > 1 {
 		err = errors.Join(err, fmt.Errorf("unknown argument %q: inputs are environment variables, see --help", p.Args[1]))
 	}
-	if err != nil {
+	if err = errors.Join(err, r.OpenOutputs(to)); err != nil {
 		r.Mistakes(err)
 		return p.deliver(r, snapshot.Outcome{Nothing: true}, to, exitInputs)
 	}

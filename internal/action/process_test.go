@@ -1,7 +1,6 @@
 package action_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,19 +28,6 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("%q: exit %d, want %d with %q\n%s", test.args, code, test.code, test.says, out.String())
 		}
 	}
-}
-
-// A next step that can't read the image IDs must not go on as if all were well.
-func TestOutputsThatCannotBeWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, hcloudsim.Options{Seed: 1})
-		w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
-		w.inputs["servers"] = "db-1"
-		w.env["GITHUB_OUTPUT"] = filepath.Join(w.dir, "no", "such", "directory")
-		if r := w.run(t); r.code != 1 || !strings.Contains(r.log, "::error::") || len(w.cloud.Images()) != 1 {
-			t.Errorf("exit %d with %d images, want 1 with one and an error\n%s", r.code, len(w.cloud.Images()), r.log)
-		}
-	})
 }
 
 // Runs that nobody names must not be taken for one, or the second would adopt the first one's snapshot.

@@ -39,6 +39,10 @@ func LoadAccess(env []string) (Config, error) {
 	return cfg, errors.Join(append(errs, r.checkToken()...)...)
 }
 
+// NameOf returns the name under which the user gives the input with that key in
+// env: output-file in a workflow, HSNAP_OUTPUT_FILE off any CI system.
+func NameOf(env []string, key string) string { return parse(env).nameOf(key) }
+
 // reader is what envconfig reads the inputs from.
 type reader struct {
 	variables

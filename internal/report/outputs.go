@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -17,7 +18,47 @@ type output struct {
 // OutputsTo says where the outputs go.
 type OutputsTo struct {
 	File    string // dotenv form; "" for none
+	Input   string // what the user calls the input that names it
 	Summary bool
+}
+
+// OpenOutputs opens the files for the outputs and closes them again, so that a run whose outputs would be lost fails before
+// it has sent anything. What a file holds stays until the end.
+func (r *Report) OpenOutputs(to OutputsTo) (err error) {
+	if r.github {
+		err = r.openGitHub()
+	}
+	if to.File != "" {
+		err = errors.Join(err, open(to.Input, to.File))
+	}
+	return err
+}
+
+func (r *Report) openGitHub() error {
+	file := r.o.Getenv("GITHUB_OUTPUT")
+	if file == "" {
+		return errors.New("GITHUB_OUTPUT is not set, the outputs are printed instead: leave GITHUB_ACTIONS unset where no runner sets both")
+	}
+	return open("GITHUB_OUTPUT", file)
+}
+
+func open(name, file string) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the next job reads it as another user
+	if err == nil {
+		err = f.Close()
+	}
+	return unwritten(name, file, err)
+}
+
+// unwritten returns the error for a file that the outputs can't be written to.
+func unwritten(name, file string, err error) error {
+	if in, ok := errors.AsType[*fs.PathError](err); ok {
+		err = in.Err
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %.60q can't be written, the outputs are printed instead: %w", name, file, err)
+	}
+	return err
 }
 
 // deliver writes the outputs, and the job summary where asked for. Where a file can't be written, the outputs are
@@ -31,7 +72,7 @@ func (r *Report) deliver(list []output, summary func() string, to OutputsTo) err
 		err = r.deliverGitHub(list)
 	}
 	if to.File != "" {
-		err = errors.Join(err, r.deliverFile(list, to.File))
+		err = errors.Join(err, r.deliverFile(list, to))
 	}
 	if err != nil || !r.github && to.File == "" {
 		for _, out := range list {
@@ -48,33 +89,27 @@ func (r *Report) deliver(list []output, summary func() string, to OutputsTo) err
 }
 
 func (r *Report) deliverGitHub(list []output) error {
-	if r.o.Getenv("GITHUB_OUTPUT") == "" {
-		return errors.New("GITHUB_OUTPUT is not set, so that the outputs can't be handed on; they are printed here")
+	if err := r.openGitHub(); err != nil {
+		return err
 	}
-	err := safely(func() {
+	return unwritten("GITHUB_OUTPUT", r.o.Getenv("GITHUB_OUTPUT"), safely(func() {
 		for _, out := range list {
 			r.ci.SetOutput(out.name, out.value)
 		}
-	})
-	if err != nil {
-		return fmt.Errorf("the outputs can't be written to GITHUB_OUTPUT, they are printed here: %w", err)
-	}
-	return nil
+	}))
 }
 
 // dotenvLimit is the most that GitLab reads of a dotenv report.
 const dotenvLimit = 5000
 
 // deliverFile writes the outputs in dotenv form, without those that have to make way for the others.
-func (r *Report) deliverFile(list []output, file string) error {
+func (r *Report) deliverFile(list []output, to OutputsTo) error {
 	text, left := dotenv(list, dotenvLimit)
 	if len(left) > 0 {
-		r.Warn(fmt.Sprintf("%s leaves out %s, to stay under GitLab's limit of 5 KB", file, strings.Join(left, ", ")))
+		r.Warn(fmt.Sprintf("%s leaves out %s, to stay under GitLab's limit of 5 KB", to.File, strings.Join(left, ", ")))
 	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // the next job reads it as another user
-		return fmt.Errorf("the output-file can't be written, the outputs are printed here: %w", err)
-	}
-	return nil
+	err := os.WriteFile(to.File, []byte(text), 0o644) //nolint:gosec // the next job reads it as another user
+	return unwritten(to.Input, to.File, err)
 }
 
 func dotenv(list []output, limit int) (text string, left []string) {

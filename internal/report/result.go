@@ -107,7 +107,11 @@ func (r *Report) Deliver(o snapshot.Outcome, to OutputsTo) error {
 	t := TallyOf(o)
 	err := r.deliver(r.outputs(o, t), func() string { return r.summary(o, t) }, to)
 	if err != nil {
-		r.Error(err.Error())
+		for problem := range strings.SplitSeq(err.Error(), "\n") {
+			if !slices.Contains(r.mistakes, problem) { // it was known before anything was sent
+				r.Error(problem)
+			}
+		}
 	}
 	r.Line("%s, in %s", r.verdict(o, t, err), short(time.Since(r.start)))
 	return err
