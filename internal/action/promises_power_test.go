@@ -199,3 +199,43 @@ func TestSwitchedOnFirstGivesItsPlaceBack(t *testing.T) {
 		}
 	})
 }
+
+// A server that would not come back from its own disk is not touched, whether that shows at the start or only at its turn. A
+// live snapshot needs no boot.
+func TestBootsElsewhere(t *testing.T) {
+	armed := hcloudsim.Server{Name: "a", RescueEnabled: true}
+	inserted := hcloudsim.Server{Name: "a", ISO: "debian-13.1.0-amd64-netinst.iso"}
+	for _, tt := range []struct {
+		name, shutdown, command string
+		server                  hcloudsim.Server
+		later                   bool // it is armed while the server waits for its lock to go
+	}{
+		{"rescue", "force", "hcloud server disable-rescue a", armed, false},
+		{"ISO", "graceful", "hcloud server detach-iso a", inserted, false},
+		{"rescue armed later", "graceful", "hcloud server disable-rescue a", hcloudsim.Server{Name: "a"}, true},
+		{"live", "never", "", armed, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+				id := w.cloud.AddServer(tt.server)
+				if tt.later {
+					w.cloud.Lock(id, hcloudsim.Lock{For: time.Minute})
+					w.cloud.At(30*time.Second, func(c *hcloudsim.Cloud) { c.ArmRescue(id) })
+				}
+				w.inputs["servers"], w.inputs["shutdown"] = "a", tt.shutdown
+				r := w.run(t)
+				images, commands := len(w.cloud.Images()), w.cloud.Servers()[0].Commands
+				if tt.command == "" {
+					if r.code != 0 || images != 1 {
+						t.Errorf("exit %d with %d images\n%s", r.code, images, r.log)
+					}
+					return
+				}
+				one := r.snapshots(t)[0]
+				if r.code != 1 || images != 0 || len(commands) > 0 || one.Reason != "boots_elsewhere" || !strings.Contains(r.log, tt.command) {
+					t.Errorf("exit %d with %d images, %q after the commands %v\n%s", r.code, images, one.Reason, commands, r.log)
+				}
+			})
+		})
+	}
+}

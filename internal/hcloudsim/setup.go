@@ -104,6 +104,15 @@ func (c *Cloud) SwitchOff(id int64) {
 	c.update(func(p *project) { p.switchTo(id, "off") })
 }
 
+// ArmRescue lets a server's next boot be into the rescue system, as somebody else does. Unknown IDs are ignored.
+func (c *Cloud) ArmRescue(id int64) {
+	c.update(func(p *project) {
+		if s := p.servers[id]; s != nil {
+			s.RescueEnabled = true
+		}
+	})
+}
+
 // ServerState is the truth about a server.
 type ServerState struct {
 	ID     int64

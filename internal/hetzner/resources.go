@@ -31,6 +31,9 @@ type Server struct {
 	ISO            string  // the attached ISO, which the next boot may be from; "" for none
 }
 
+// BootsElsewhere reports whether the server's next boot may not be from its own disk.
+func (s Server) BootsElsewhere() bool { return s.RescueEnabled || s.ISO != "" }
+
 // Image is what this program needs to know of a snapshot.
 type Image struct {
 	ID          int64

@@ -94,10 +94,24 @@ func explainReason(r snapshot.Result, asked Asked) (a account) {
 	case snapshot.ShutdownSelf:
 		a.what = "this run itself runs on that server, so the server is never switched off"
 		a.next = "exclude it, or run this from another machine"
+	case snapshot.BootsElsewhere:
+		return bootsElsewhere(r)
 	case snapshot.PowerOnFailed: // takes the place of another reason
 	}
 	a.what = cmp.Or(a.what, string(r.Reason))
 	return a
+}
+
+// bootsElsewhere says what the server would boot from instead of its disk.
+func bootsElsewhere(r snapshot.Result) account {
+	what, disarm := "into the rescue system, which is armed", "disable-rescue"
+	if !r.Server.RescueEnabled {
+		what, disarm = "from the ISO "+r.Server.ISO+", which is attached", "detach-iso"
+	}
+	return account{
+		what: "its next boot would be " + what + ", so it is not switched off; no snapshot was taken",
+		next: "run `hcloud server " + disarm + " " + typed(r) + "`, then run it again; or use shutdown: never",
+	}
 }
 
 // notFound distinguishes a server that was deleted from a name or a pattern that never matched one.

@@ -292,7 +292,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	for _, reason := range []snapshot.Reason{
 		snapshot.NotFound, snapshot.Locked, snapshot.LockTimeout, snapshot.SnapshotTimeout, snapshot.Refused, snapshot.ActionFailed,
 		snapshot.LimitExceeded, snapshot.UnknownOutcome, snapshot.VolumesAttached, snapshot.ProtectFailed, snapshot.ShutdownTimeout,
-		snapshot.ShutdownHalted, snapshot.ShutdownSelf, snapshot.PowerOnFailed, snapshot.RunCancelled,
+		snapshot.ShutdownHalted, snapshot.ShutdownSelf, snapshot.BootsElsewhere, snapshot.PowerOnFailed, snapshot.RunCancelled,
 	} {
 		for _, silence := range []time.Duration{0, time.Minute} {
 			result := snapshot.Result{

@@ -117,6 +117,8 @@ func (s *server) begin(earlier hetzner.Image) error {
 		return failed(VolumesAttached)
 	case s.host.ID == s.self && s.mustStop():
 		return failed(ShutdownSelf)
+	case s.host.BootsElsewhere() && s.mustStop():
+		return failed(BootsElsewhere)
 	case volumes && s.IfVolumes == Warn:
 		s.tellOf(Event{Kind: EventVolumes})
 	}

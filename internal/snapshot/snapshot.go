@@ -144,6 +144,7 @@ const (
 	ShutdownTimeout Reason = "shutdown_timeout"
 	ShutdownHalted  Reason = "shutdown_halted"
 	ShutdownSelf    Reason = "shutdown_self"
+	BootsElsewhere  Reason = "boots_elsewhere"
 	PowerOnFailed   Reason = "power_on_failed"
 	RunCancelled    Reason = "cancelled"
 )

@@ -113,8 +113,11 @@ func (s *server) startPower() error {
 	case seen.Server.Locked:
 		return errLocked
 	}
-	s.host.Status = seen.Server.Status
+	s.host.Status, s.host.RescueEnabled, s.host.ISO = seen.Server.Status, seen.Server.RescueEnabled, seen.Server.ISO
 	switch {
+	case s.host.BootsElsewhere() && s.mustStop():
+		s.result.Server = s.host
+		return failed(BootsElsewhere)
 	case s.host.Status == hetzner.StatusOff, s.mustWait() || !s.unavailable.Open(s.Now()):
 		return errAgain // somebody else has switched it off, and it stays off; or its turn is over
 	case s.host.Status != hetzner.StatusRunning:
