@@ -95,9 +95,8 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 		return p.deliver(r, snapshot.Outcome{Nothing: true}, to, exitInputs)
 	}
 	set := settings(cfg, p.Rand)
-	a := asked(cfg)
-	r.Ask(a)
-	if a.Post {
+	r.Ask(asked(cfg))
+	if cfg.Run.Platform == config.GitHub {
 		set.Record = func(off []snapshot.Recorded) error { return r.SaveState(stateOff, encode(off)) }
 	}
 
@@ -147,7 +146,7 @@ func asked(cfg config.Config) report.Asked {
 	live := snapshot.Policy(cfg.Shutdown) == snapshot.Never
 	return report.Asked{
 		LockTimeout: time.Duration(cfg.LockTimeout), Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers,
-		Live: live, Post: !live && cfg.Run.Platform == config.GitHub, Keeps: !cfg.Retention().Empty(),
+		Live: live, Post: !live && cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep, Keeps: !cfg.Retention().Empty(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +125,37 @@ func TestPostStepWithoutAccess(t *testing.T) {
 					if !strings.Contains(r.log, part) {
 						t.Errorf("the log lacks %q:\n%s", part, r.log)
 					}
+				}
+			})
+		})
+	}
+}
+
+// Where no post step of a container action runs, no message may promise one. What it would need is recorded all the same.
+func TestNoPostStepIsPromisedWhereNoneRuns(t *testing.T) {
+	for _, test := range []struct {
+		variable, value string
+		promised        bool
+	}{
+		{"GITHUB_ACTIONS", "true", true}, {"ACT", "false", true}, {"GITEA_ACTIONS", "", true},
+		{"ACT", "true", false}, {"GITEA_ACTIONS", "true", false}, {"FORGEJO_ACTIONS", "true", false},
+	} {
+		t.Run(test.variable+"="+test.value, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, hcloudsim.Options{Seed: 1})
+				db := w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Snapshot: hcloudsim.SnapshotBehaviour{Duration: time.Minute}})
+				w.inputs["servers"], w.inputs["shutdown"] = "db-1", "graceful"
+				w.env[test.variable] = test.value
+				w.signals = []signalAt{{14 * time.Second, syscall.SIGINT}}
+				r := w.run(t)
+				if !strings.Contains(r.log, "db-1 IS LEFT OFF") || r.state["off"] != strconv.FormatInt(db, 10) {
+					t.Errorf("the state is %v", r.state)
+				}
+				promised := func(text string) bool {
+					return strings.Contains(text, "Post …") || strings.Contains(text, "post step")
+				}
+				if promised(r.log) != test.promised || promised(r.summary) != test.promised {
+					t.Errorf("a post step is promised: %t, want %t\n%s\n%s", !test.promised, test.promised, r.log, r.summary)
 				}
 			})
 		})

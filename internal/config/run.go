@@ -23,6 +23,7 @@ type Run struct {
 	Ref        string // the branch or tag, without refs/heads/
 	Workflow   string // its name
 	Repository string // with owner or group: org/shop
+	NoPostStep bool   // nothing runs after the action's own step, whatever action.yml says
 }
 
 // platform finds the CI system. GitHub's variable comes first: a runner may run
@@ -52,6 +53,8 @@ func (vars variables) run() Run {
 			Ref:        vars["GITHUB_REF_NAME"],
 			Workflow:   vars["GITHUB_WORKFLOW"],
 			Repository: vars["GITHUB_REPOSITORY"],
+			// act, and the runners derived from it, run no post step of container actions.
+			NoPostStep: vars["ACT"] == "true" || vars["GITEA_ACTIONS"] == "true" || vars["FORGEJO_ACTIONS"] == "true",
 		}
 	case GitLab:
 		return Run{

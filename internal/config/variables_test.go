@@ -179,6 +179,9 @@ func TestRun(t *testing.T) {
 		{"GitHub", github, config.Run{
 			Platform: config.GitHub, ID: "1", Number: "2", Attempt: "3", SHA: "abc", Ref: "main", Workflow: "Deploy it", Repository: "org/shop",
 		}},
+		{"act", append(github, "ACT=true"), config.Run{
+			Platform: config.GitHub, ID: "1", Number: "2", Attempt: "3", SHA: "abc", Ref: "main", Workflow: "Deploy it", Repository: "org/shop", NoPostStep: true,
+		}},
 		{"GitLab", gitlab, config.Run{
 			Platform: config.GitLab, ID: "1", Number: "2", SHA: "abc", Ref: "main", Workflow: "backup", Repository: "group/sub/shop",
 		}},
