@@ -79,3 +79,44 @@ func TestRunsWithALongName(t *testing.T) {
 		}
 	})
 }
+
+// Whatever a CI system calls a run and a repository: the labels obey Hetzner's rules, which the simulated API applies, and
+// a value of which nothing is left is as good as none.
+func TestLabelsOfStrangeRuns(t *testing.T) {
+	long := strings.Repeat("a", 70)
+	for _, test := range []struct {
+		id, attempt, repository string
+		run, label              string // "" for a random one, and for none
+	}{
+		{"17", "", "acme/shop", "17", "acme.shop"},
+		{"17", "0", "", "17", ""},
+		{"17", "-1", "/", "17", ""},
+		{"17", "007", "---", "17-7", ""},
+		{"17", "2147483647", "_acme/shop.", "17-2147483647", "acme.shop"},
+		{"17", "2147483648", "größe/straße", "17", "gr--e.stra-e"},
+		{"17", "first", "ü/ü", "17", ""},
+		{"---", "2", "a\xff/b", "", "a-.b"},
+		{"._-", "", "acme/shop/", "", "acme.shop"},
+		{"übung 1", "1", long, "bung-1-1", long[:63]},
+		{long, "", "owner/" + strings.Repeat(".", 62) + "b", long[:63], "b"},
+		{long, "3", long + "/b", long[:52] + "-3", long[:61] + ".b"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, hcloudsim.Options{Seed: 1})
+			w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
+			w.inputs["servers"], w.inputs["on-rerun"] = "db-1", "reuse"
+			w.env["GITHUB_RUN_ID"], w.env["GITHUB_RUN_ATTEMPT"], w.env["GITHUB_REPOSITORY"] = test.id, test.attempt, test.repository
+			r := w.run(t)
+			if r.code != 0 || len(w.cloud.Images()) != 1 {
+				t.Fatalf("%q: exit %d\n%s", test, r.code, r.log)
+			}
+			labels := w.cloud.Images()[0].Labels
+			if run := labels["hsnap/run"]; run != test.run && (test.run != "" || len(run) != 16) {
+				t.Errorf("%q: the run is labelled %q, want %q", test, run, test.run)
+			}
+			if label, ok := labels["hsnap/repository"]; label != test.label || ok != (test.label != "") {
+				t.Errorf("%q: the repository is labelled %q, want %q", test, label, test.label)
+			}
+		})
+	}
+}
