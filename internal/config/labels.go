@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// nameRule is Hetzner's rule for the names in labels, in the words of its mistakes.
+const nameRule = "give up to 63 letters, digits, -, _ and ., with a letter or digit at both ends"
+
 // Labels are the labels to put on each snapshot, by key.
 type Labels map[string]string
 
@@ -21,13 +24,13 @@ func (l *Labels) EnvDecode(value string) error {
 	labels, wrong := read(value)
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if !validKey(key) {
-			wrong.add(key, "is no label key: give up to 63 letters, digits, -, _ and ., with a letter or digit at both ends, perhaps after a DNS name and a slash")
+			wrong.add(key, "is no label key: "+nameRule+", perhaps after a DNS name and a slash")
 		}
 		if Reserved(key) {
 			wrong.add(key, "is reserved: keys under hsnap/ and hetzner.cloud/ can't be set")
 		}
 		if value := labels[key]; value != "" && !validName(value, "-_.") {
-			wrong.add(value, "is no label value: give up to 63 letters, digits, -, _ and ., with a letter or digit at both ends, or nothing")
+			wrong.add(value, "is no label value: "+nameRule+", or nothing")
 		}
 	}
 	*l = labels
@@ -83,7 +86,7 @@ type Series string
 // EnvDecode accepts a label value, since a label holds the series.
 func (s *Series) EnvDecode(value string) error {
 	if !validName(value, "-_.") {
-		return refuse(value, "is no name of a series: give up to 63 letters, digits, -, _ and ., with a letter or digit at both ends")
+		return refuse(value, "is no name of a series: "+nameRule)
 	}
 	*s = Series(value)
 	return nil

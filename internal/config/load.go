@@ -32,7 +32,7 @@ func Load(env []string) (Config, error) {
 // mistake in it can keep the post step from switching a server on.
 func LoadAccess(env []string) (Config, error) {
 	r := &reader{variables: parse(env), skip: make(map[string]bool)}
-	for in := range inputs() {
+	for _, in := range inputs() {
 		r.skip[in.key] = in.key != "HCLOUD_TOKEN" && in.key != "API_ENDPOINT"
 	}
 	cfg, errs := r.read()
@@ -89,7 +89,7 @@ func (r *reader) Lookup(key string) (string, bool) {
 	if r.skip[key] {
 		return "", false
 	}
-	_, value := r.find(inputOf(key))
+	_, value := r.find(key)
 	return value, value != ""
 }
 
@@ -120,7 +120,7 @@ func (r *reader) check(cfg Config) (errs []error) {
 	case r.given("SERVERS") && len(cfg.Servers) == 0 && !r.skip["SERVERS"]:
 		mistake("SERVERS", "lists nothing: give names, IDs or globs, as web-*")
 	}
-	for in := range inputs() {
+	for _, in := range inputs() {
 		keeps := strings.HasPrefix(in.key, "KEEP_") && r.given(in.key)
 		if keeps && !r.given("SERIES") {
 			mistake(in.key, "needs a series: name the one whose snapshots may be deleted, as series: nightly")

@@ -1,5 +1,7 @@
 package config
 
+import "cmp"
+
 // Platform is the CI system that a run is a part of. It decides in which form
 // the inputs are read.
 type Platform string
@@ -63,19 +65,19 @@ func (vars variables) run() Run {
 			Number:     vars["CI_PIPELINE_IID"],
 			SHA:        vars["CI_COMMIT_SHA"],
 			Ref:        vars["CI_COMMIT_REF_NAME"],
-			Workflow:   vars.first("CI_PIPELINE_NAME", "CI_JOB_NAME"), // few pipelines have a name
+			Workflow:   cmp.Or(vars["CI_PIPELINE_NAME"], vars["CI_JOB_NAME"]), // few pipelines have a name
 			Repository: vars["CI_PROJECT_PATH"],
 		}
 	case Woodpecker:
-		number := vars.first("CI_PIPELINE_NUMBER", "DRONE_BUILD_NUMBER")
+		number := cmp.Or(vars["CI_PIPELINE_NUMBER"], vars["DRONE_BUILD_NUMBER"])
 		return Run{
 			Platform:   p,
 			ID:         number, // it has no other ID
 			Number:     number,
-			SHA:        vars.first("CI_COMMIT_SHA", "DRONE_COMMIT_SHA"),
-			Ref:        vars.first("CI_COMMIT_TAG", "CI_COMMIT_BRANCH", "DRONE_TAG", "DRONE_BRANCH"),
+			SHA:        cmp.Or(vars["CI_COMMIT_SHA"], vars["DRONE_COMMIT_SHA"]),
+			Ref:        cmp.Or(vars["CI_COMMIT_TAG"], vars["CI_COMMIT_BRANCH"], vars["DRONE_TAG"], vars["DRONE_BRANCH"]),
 			Workflow:   vars["CI_WORKFLOW_NAME"],
-			Repository: vars.first("CI_REPO", "DRONE_REPO"),
+			Repository: cmp.Or(vars["CI_REPO"], vars["DRONE_REPO"]),
 		}
 	default:
 		return Run{}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,11 +26,7 @@ func (t *Template) EnvDecode(value string) error {
 		known = append(known, pair[0])
 	}
 	var wrong mistakes
-	for _, text := range strings.Split(value, "{")[1:] {
-		name, _, closed := strings.Cut("{"+text, "}")
-		if closed {
-			name += "}"
-		}
+	for _, name := range regexp.MustCompile(`\{[^{}]*\}?`).FindAllString(value, -1) {
 		if !slices.Contains(known, name) {
 			wrong.add(name, "is no placeholder: use "+strings.Join(known, " "))
 		}

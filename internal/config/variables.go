@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -16,31 +15,19 @@ type input struct {
 	choices  []string // the values that are accepted; nil where there is no such list
 }
 
-// inputs yields the inputs in the order of Config's fields.
-func inputs() iter.Seq[input] {
-	return func(yield func(input) bool) {
-		for f := range reflect.TypeFor[Config]().Fields() {
-			key, _, _ := strings.Cut(f.Tag.Get("env"), ",")
-			if key != "" && !yield(input{key, f.Tag.Get("fallback"), strings.Fields(f.Tag.Get("oneof"))}) {
-				return
-			}
+// inputs returns the inputs in the order of Config's fields.
+func inputs() (all []input) {
+	for f := range reflect.TypeFor[Config]().Fields() {
+		if key, _, _ := strings.Cut(f.Tag.Get("env"), ","); key != "" {
+			all = append(all, input{key, f.Tag.Get("fallback"), strings.Fields(f.Tag.Get("oneof"))})
 		}
 	}
+	return all
 }
 
-// inputOf returns the input with the given key.
 func inputOf(key string) input {
-	for in := range inputs() {
-		if in.key == key {
-			return in
-		}
-	}
-	return input{}
-}
-
-// name is what action.yml calls the input: lock-timeout.
-func (in input) name() string {
-	return strings.ToLower(strings.ReplaceAll(in.key, "_", "-"))
+	all := inputs()
+	return all[slices.IndexFunc(all, func(in input) bool { return in.key == key })]
 }
 
 // variable returns the one variable in which the platform hands over the input
@@ -74,23 +61,23 @@ func parse(env []string) variables {
 
 // find returns the value of an input, "" where it is not given, and the
 // variable that has it or would have it.
-func (vars variables) find(in input) (name, value string) {
-	name = vars.platform().variable(in.key)
-	if vars[name] == "" && in.fallback != "" && vars[in.fallback] != "" {
-		name = in.fallback
+func (vars variables) find(key string) (name, value string) {
+	name = vars.platform().variable(key)
+	if fallback := inputOf(key).fallback; vars[name] == "" && fallback != "" && vars[fallback] != "" {
+		name = fallback
 	}
 	return name, vars[name]
 }
 
-// given reports whether the input with that key has a value.
+// given reports whether the input has a value.
 func (vars variables) given(key string) bool {
-	_, value := vars.find(inputOf(key))
+	_, value := vars.find(key)
 	return value != ""
 }
 
-// nameOf returns the name under which the user gives the input with that key.
+// nameOf returns the name under which the user gives the input.
 func (vars variables) nameOf(key string) string {
-	name, _ := vars.find(inputOf(key))
+	name, _ := vars.find(key)
 	return asWritten(name)
 }
 
@@ -104,16 +91,6 @@ func asWritten(variable string) string {
 		}
 	}
 	return variable
-}
-
-// first returns the first value that is not empty of the variables named.
-func (vars variables) first(names ...string) string {
-	for _, name := range names {
-		if value := vars[name]; value != "" {
-			return value
-		}
-	}
-	return ""
 }
 
 // unknown finds variables of the platform's form that are no inputs. A misspelt
@@ -135,7 +112,7 @@ func (vars variables) unknown() (warnings []string, errs []error) {
 				" or from env: in the step, the job or the workflow", asWritten(name), name))
 			continue
 		}
-		near := in.name()
+		near := asWritten(GitHub.variable(in.key)) // as in the README
 		if here := asWritten(platform.variable(in.key)); here != near {
 			near += " (" + here + ")"
 		}
@@ -162,7 +139,7 @@ func knownVariables() map[string]bool {
 	for _, output := range Outputs() {
 		known["HSNAP_"+strings.ToUpper(strings.ReplaceAll(output.Name, "-", "_"))] = true
 	}
-	for in := range inputs() {
+	for _, in := range inputs() {
 		for _, platform := range []Platform{GitHub, Woodpecker, Other} {
 			known[platform.variable(in.key)] = true
 		}
@@ -175,7 +152,7 @@ func knownVariables() map[string]bool {
 func nearest(name string) (best input, alike bool) {
 	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	most := -1.0
-	for in := range inputs() {
+	for _, in := range inputs() {
 		if s := similarity(name, in.key); s > most {
 			best, most = in, s
 		}
