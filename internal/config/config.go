@@ -1,14 +1,11 @@
-// Package config turns the environment of one run into a validated [Config],
-// and reports every mistake in it at once.
+// Package config turns the environment of one run into a validated [Config], and reports every mistake in it at once.
 //
-// [Config] is the single source of truth about the inputs: a field's tag gives
-// the input's name and default, its doc comment the input's prose. The tables
-// in README.md, the inputs in action.yml and the text of --help are rendered
-// from it by a test, which fails when they have drifted apart.
+// [Config] is the single source of truth about the inputs: a field's tag gives the input's name and default, its doc
+// comment the input's prose. The tables in README.md, the inputs in action.yml and the text of --help are rendered from
+// it by a test, which fails when they have drifted apart.
 //
-// The package reads nothing but the environment that it is given: no file, no
-// network, no global state. Its errors quote what the user wrote, and that may
-// be the API token in the wrong place. Whoever prints an error must hide the
+// The package reads nothing but the environment that it is given: no file, no network, no global state. Its errors
+// quote what the user wrote, and that may be the API token in the wrong place. Whoever prints an error must hide the
 // values that [Tokens] returns.
 package config
 
@@ -20,9 +17,8 @@ import (
 
 // Config is what one run was asked to do.
 //
-// The env tag gives an input's key and default. The input's name is the key in
-// lower case with hyphens: LOCK_TIMEOUT is lock-timeout. The variable that it is
-// read from depends on the [Platform]. Three tags of our own may follow:
+// The env tag gives an input's key and default. The input's name is the key in lower case with hyphens: LOCK_TIMEOUT is
+// lock-timeout. The variable that it is read from depends on the [Platform]. Three tags of our own may follow:
 //
 //   - oneof lists the values that are accepted;
 //   - fallback names one more variable to read when the input is not given;
@@ -30,141 +26,117 @@ import (
 //     where "not given" differs from "given the default": the runner sets the
 //     variable of every input that has a default there.
 //
-// The doc comment of a field is what users read about the input, so it is
-// written for them.
+// The doc comment of a field is what users read about the input, so it is written for them.
 type Config struct {
-	// The API token of the Hetzner Cloud project, with the permission to read
-	// and write; for a `dry-run` a read-only one is enough. Falls back to the
-	// environment variable `HCLOUD_TOKEN`.
+	// The API token of the Hetzner Cloud project, with the permission to read and write; for a `dry-run` a read-only
+	// one is enough. Falls back to the environment variable `HCLOUD_TOKEN`.
 	Token Secret `env:"HCLOUD_TOKEN" fallback:"HCLOUD_TOKEN"`
 
-	// The servers to snapshot: names, IDs or globs such as `web-*`, separated by
-	// commas, spaces or newlines, or a JSON array of strings such as the output
-	// `failed-servers`. `*` is every server of the project. Exactly one of
+	// The servers to snapshot: names, IDs or globs such as `web-*`, separated by commas, spaces or newlines, or a JSON
+	// array of strings such as the output `failed-servers`. `*` is every server of the project. Exactly one of
 	// `servers` and `label-selector` must be given.
 	Servers List `env:"SERVERS"`
 
-	// Selects the servers by their labels, in Hetzner's notation, as
-	// `env=prod,!ephemeral`. Exactly one of `servers` and `label-selector` must
-	// be given.
+	// Selects the servers by their labels, in Hetzner's notation, as `env=prod,!ephemeral`. Exactly one of `servers`
+	// and `label-selector` must be given.
 	LabelSelector string `env:"LABEL_SELECTOR"`
 
-	// Servers to leave out of the selection: names, IDs or globs, in the form of
-	// `servers`.
+	// Servers to leave out of the selection: names, IDs or globs, in the form of `servers`.
 	Exclude List `env:"EXCLUDE"`
 
-	// What to do when the selector or a glob matches no server: `error`, `warn`
-	// or `ignore`. A name or an ID that does not exist is always a failure.
-	// Defaults to `error`.
+	// What to do when the selector or a glob matches no server: `error`, `warn` or `ignore`. A name or an ID that does
+	// not exist is always a failure. Defaults to `error`.
 	IfNoServersFound string `env:"IF_NO_SERVERS_FOUND,default=error" oneof:"error warn ignore"`
 
-	// What to do when a server has volumes attached, which are not part of a
-	// snapshot: `warn`, `fail` that server before anything is done to it, or
-	// `ignore`. Defaults to `warn`.
+	// What to do when a server has volumes attached, which are not part of a snapshot: `warn`, `fail` that server
+	// before anything is done to it, or `ignore`. Defaults to `warn`.
 	IfVolumesAttached string `env:"IF_VOLUMES_ATTACHED,default=warn" oneof:"warn fail ignore"`
 
-	// What to do when a server is locked by another operation: `wait` until the
-	// lock is gone, `skip` the server, or `fail` it. Defaults to `wait`.
+	// What to do when a server is locked by another operation: `wait` until the lock is gone, `skip` the server, or
+	// `fail` it. Defaults to `wait`.
 	IfLocked string `env:"IF_LOCKED,default=wait" oneof:"wait skip fail"`
 
-	// The longest wait, per server, for Hetzner to accept its snapshot: a
-	// duration such as `90s`, `1h30m` or `1d`. Time counts only while the server
-	// is locked or Hetzner refuses. Defaults to `30m`.
+	// The longest wait, per server, for Hetzner to accept its snapshot: a duration such as `90s`, `1h30m` or `1d`. Time
+	// counts only while the server is locked or Hetzner refuses. Defaults to `30m`.
 	LockTimeout Duration `env:"LOCK_TIMEOUT,default=30m"`
 
-	// The longest wait, per server, for an accepted snapshot to become
-	// available: a duration such as `90s`, `1h30m` or `1d`. Defaults to `2h`.
+	// The longest wait, per server, for an accepted snapshot to become available: a duration such as `90s`, `1h30m` or
+	// `1d`. Defaults to `2h`.
 	SnapshotTimeout Duration `env:"SNAPSHOT_TIMEOUT,default=2h"`
 
-	// Whether to wait until every snapshot is available. With `false` the run
-	// ends once every snapshot is accepted. Defaults to `true`.
+	// Whether to wait until every snapshot is available. With `false` the run ends once every snapshot is accepted.
+	// Defaults to `true`.
 	Wait Bool `env:"WAIT,default=true"`
 
-	// How many snapshots may be in flight at once, from 1 to 100. With
-	// `wait: false` it limits the requests in flight. Defaults to `10`.
+	// How many snapshots may be in flight at once, from 1 to 100. With `wait: false` it limits the requests in flight.
+	// Defaults to `10`.
 	MaxParallel Parallel `env:"MAX_PARALLEL,default=10"`
 
-	// The description of each snapshot. Its placeholders are `{server}`,
-	// `{server_id}`, `{timestamp}` (as `2026-11-22T194500Z`), `{date}`, `{time}`,
-	// `{series}`, `{run_id}`, `{run_number}`, `{sha}`, `{ref}`, `{workflow}` and
-	// `{repository}`. Times are in UTC, and what is not known becomes `unknown`.
-	// It is cut after 200 characters. Defaults to `{server}-snapshot-{timestamp}`.
+	// The description of each snapshot. Its placeholders are `{server}`, `{server_id}`, `{timestamp}` (as
+	// `2026-11-22T194500Z`), `{date}`, `{time}`, `{series}`, `{run_id}`, `{run_number}`, `{sha}`, `{ref}`, `{workflow}`
+	// and `{repository}`. Times are in UTC, and what is not known becomes `unknown`. It is cut after 200 characters.
+	// Defaults to `{server}-snapshot-{timestamp}`.
 	Description Template `env:"DESCRIPTION,default={server}-snapshot-{timestamp}"`
 
-	// Labels to put on each snapshot: `key=value`, separated by commas or
-	// newlines, or a JSON object of strings. They must obey Hetzner's rules for
-	// labels; keys under `hsnap/` and `hetzner.cloud/` are reserved.
+	// Labels to put on each snapshot: `key=value`, separated by commas or newlines, or a JSON object of strings. They
+	// must obey Hetzner's rules for labels; keys under `hsnap/` and `hetzner.cloud/` are reserved.
 	Labels Labels `env:"LABELS"`
 
-	// Whether to copy the server's own labels to its snapshot. Where a key is
-	// also in `labels`, that input wins; reserved keys are not copied. Defaults
-	// to `false`.
+	// Whether to copy the server's own labels to its snapshot. Where a key is also in `labels`, that input wins;
+	// reserved keys are not copied. Defaults to `false`.
 	CopyServerLabels Bool `env:"COPY_SERVER_LABELS,default=false"`
 
-	// What a second or later attempt of the same workflow run does about
-	// snapshots that an earlier attempt made of the same server in the same
-	// series: `snapshot` makes new ones, `reuse` takes over those that are
-	// available, and protects them where `protect` is set. Defaults to
-	// `snapshot`.
+	// What a second or later attempt of the same workflow run does about snapshots that an earlier attempt made of the
+	// same server in the same series: `snapshot` makes new ones, `reuse` takes over those that are available, and
+	// protects them where `protect` is set. Defaults to `snapshot`.
 	OnRerun string `env:"ON_RERUN,default=snapshot" oneof:"snapshot reuse"`
 
-	// The series that the snapshots belong to, such as `nightly` or
-	// `pre-deploy`; it must obey Hetzner's rules for label values. Defaults to
-	// `default`.
+	// The series that the snapshots belong to, such as `nightly` or `pre-deploy`; it must obey Hetzner's rules for
+	// label values. Defaults to `default`.
 	Series Series `env:"SERIES,default=default" manifest:"no-default"`
 
-	// How many of the newest snapshots of a server in this series to keep, the
-	// new one included. With one or more of the `keep-*` inputs, a server's older
-	// snapshots of this series are deleted once its new one is available, except
-	// those that a rule keeps. Without any, nothing is deleted. All of them need
-	// an explicit `series`.
+	// How many of the newest snapshots of a server in this series to keep, the new one included. With one or more of
+	// the `keep-*` inputs, a server's older snapshots of this series are deleted once its new one is available, except
+	// those that a rule keeps. Without any, nothing is deleted. All of them need an explicit `series`.
 	KeepLast Count `env:"KEEP_LAST"`
 
-	// For how many hours to keep the newest snapshot of the hour (UTC). Hours
-	// without a snapshot do not count.
+	// For how many hours to keep the newest snapshot of the hour (UTC). Hours without a snapshot do not count.
 	KeepHourly Count `env:"KEEP_HOURLY"`
 
-	// For how many days to keep the newest snapshot of the day (UTC). Days
-	// without a snapshot do not count.
+	// For how many days to keep the newest snapshot of the day (UTC). Days without a snapshot do not count.
 	KeepDaily Count `env:"KEEP_DAILY"`
 
-	// For how many weeks to keep the newest snapshot of the week (ISO, UTC).
-	// Weeks without a snapshot do not count.
+	// For how many weeks to keep the newest snapshot of the week (ISO, UTC). Weeks without a snapshot do not count.
 	KeepWeekly Count `env:"KEEP_WEEKLY"`
 
-	// For how many months to keep the newest snapshot of the month (UTC). Months
-	// without a snapshot do not count.
+	// For how many months to keep the newest snapshot of the month (UTC). Months without a snapshot do not count.
 	KeepMonthly Count `env:"KEEP_MONTHLY"`
 
-	// For how many years to keep the newest snapshot of the year (UTC). Years
-	// without a snapshot do not count.
+	// For how many years to keep the newest snapshot of the year (UTC). Years without a snapshot do not count.
 	KeepYearly Count `env:"KEEP_YEARLY"`
 
-	// Keeps every snapshot that was made within this span before the new one, in
-	// hours, days and weeks, as `48h` or `2w`.
+	// Keeps every snapshot that was made within this span before the new one, in hours, days and weeks, as `48h` or
+	// `2w`.
 	KeepWithin Span `env:"KEEP_WITHIN"`
 
-	// Whether to set delete protection on each new snapshot. A protected
-	// snapshot is never deleted. Defaults to `false`.
+	// Whether to set delete protection on each new snapshot. A protected snapshot is never deleted. Defaults to
+	// `false`.
 	Protect Bool `env:"PROTECT,default=false"`
 
-	// Whether to switch each running server off around its snapshot, for a
-	// consistent disk: `never`; `graceful`, by asking its guest to shut down; or
-	// `force`, which cuts the power when the guest does not shut down in time.
-	// The server is switched on again as soon as Hetzner accepts that. Hetzner
-	// may keep it locked while the snapshot is made, so expect it to be off for
-	// as long as its snapshot takes. Defaults to `never`.
+	// Whether to switch each running server off around its snapshot, for a consistent disk: `never`; `graceful`, by
+	// asking its guest to shut down; or `force`, which cuts the power when the guest does not shut down in time. The
+	// server is switched on again as soon as Hetzner accepts that. Hetzner may keep it locked while the snapshot is
+	// made, so expect it to be off for as long as its snapshot takes. Defaults to `never`.
 	Shutdown string `env:"SHUTDOWN,default=never" oneof:"never graceful force"`
 
-	// How long a graceful shutdown may take, and how long a server that is off
-	// may wait for its snapshot to be accepted. Defaults to `2m`.
+	// How long a graceful shutdown may take, and how long a server that is off may wait for its snapshot to be
+	// accepted. Defaults to `2m`.
 	ShutdownTimeout Duration `env:"SHUTDOWN_TIMEOUT,default=2m"`
 
 	// How many servers this run may have switched off at once. Defaults to `1`.
 	MaxUnavailable Count `env:"MAX_UNAVAILABLE,default=1"`
 
-	// How long a server must be running again before the next one is switched
-	// off; may be `0s`. Defaults to `1m`.
+	// How long a server must be running again before the next one is switched off; may be `0s`. Defaults to `1m`.
 	SettleTime Pause `env:"SETTLE_TIME,default=1m"`
 
 	// Whether to only read and report what would be done. Defaults to `false`.
@@ -173,21 +145,18 @@ type Config struct {
 	// Whether to write the job summary. Defaults to `true`.
 	Summary Bool `env:"SUMMARY,default=true"`
 
-	// A file to write the outputs to as well, in dotenv form: the output
-	// `image-ids` becomes `HSNAP_IMAGE_IDS`, and so on.
+	// A file to write the outputs to as well, in dotenv form: the output `image-ids` becomes `HSNAP_IMAGE_IDS`, and so
+	// on.
 	OutputFile string `env:"OUTPUT_FILE"`
 
-	// The base URL of the API, with `/v1`. It must be an `https` URL; `http` is
-	// accepted for loopback addresses only. Falls back to the environment
-	// variable `HCLOUD_ENDPOINT`. Defaults to `https://api.hetzner.cloud/v1`.
+	// The base URL of the API, with `/v1`. It must be an `https` URL; `http` is accepted for loopback addresses only.
+	// Falls back to the environment variable `HCLOUD_ENDPOINT`. Defaults to `https://api.hetzner.cloud/v1`.
 	APIEndpoint Endpoint `env:"API_ENDPOINT,default=https://api.hetzner.cloud/v1" fallback:"HCLOUD_ENDPOINT" manifest:"no-default"`
 
-	// Run describes the CI run that this is a part of. It is no input: CI
-	// systems set variables of their own for it.
+	// Run describes the CI run that this is a part of. It is no input: CI systems set variables of their own for it.
 	Run Run
 
-	// Warnings say what the user should know about variables that are no
-	// mistakes.
+	// Warnings say what the user should know about variables that are no mistakes.
 	Warnings []string
 }
 

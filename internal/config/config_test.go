@@ -13,8 +13,8 @@ import (
 	"github.com/org/hsnap-action/internal/secret"
 )
 
-// env is a complete environment off any CI system, with the variables given in
-// front, where they win over those that it has already.
+// env is a complete environment off any CI system, with the variables given in front, where they win over those that it
+// has already.
 func env(vars ...string) []string {
 	return append(vars, "HCLOUD_TOKEN=t0ken", "HSNAP_SERVERS=web-1")
 }
@@ -298,8 +298,8 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestTokenStaysSecret gives the token where it does not belong. The mask that
-// all output passes must find it in every message.
+// TestTokenStaysSecret gives the token where it does not belong. The mask that all output passes must find it in every
+// message.
 func TestTokenStaysSecret(t *testing.T) {
 	const token = "ThisIsTheTokenThatNobodyMaySee"
 	for _, vars := range [][]string{
@@ -351,8 +351,8 @@ func TestTokenStaysSecret(t *testing.T) {
 	}
 }
 
-// What is no text does no harm: names, labels and the token are refused by their
-// rules, a description has its line breaks and control characters replaced.
+// What is no text does no harm: names, labels and the token are refused by their rules, a description has its line
+// breaks and control characters replaced.
 func TestControlCharacters(t *testing.T) {
 	for _, char := range []string{"\x00", "\x1b", "\x7f", "\u0080", "\xff", "\u202e"} {
 		for _, name := range []string{"SERVERS", "EXCLUDE", "LABELS", "SERIES", "WAIT", "IF_LOCKED", "LOCK_TIMEOUT", "HCLOUD_TOKEN"} {

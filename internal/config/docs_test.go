@@ -25,8 +25,8 @@ var update = flag.Bool("update", false, "rewrite action.yml, README.md and help.
 // root is where action.yml and README.md are.
 const root = "../.."
 
-// TestDocs compares every place that describes inputs and outputs with the source:
-// the fields of Config and the list of Outputs.
+// TestDocs compares every place that describes inputs and outputs with the source: the fields of Config and the list of
+// Outputs.
 func TestDocs(t *testing.T) {
 	inputs, outputs := readInputs(t), config.Outputs()
 
@@ -68,8 +68,7 @@ func TestDocsDefaults(t *testing.T) {
 	}
 }
 
-// TestDocsProse holds the prose to sentences, and to what a Markdown table and
-// an action.yml can hold.
+// TestDocsProse holds the prose to sentences, and to what a Markdown table and an action.yml can hold.
 func TestDocsProse(t *testing.T) {
 	prose := make(map[string]string)
 	for _, in := range readInputs(t) {
@@ -92,10 +91,8 @@ func TestDocsProse(t *testing.T) {
 	}
 }
 
-// TestManifestDefaults gives the program what the runner gives it when a
-// workflow sets nothing but what must be set: every input with its default
-// from action.yml, the others empty. It must amount to the program's own
-// defaults.
+// TestManifestDefaults gives the program what the runner gives it when a workflow sets nothing but what must be set:
+// every input with its default from action.yml, the others empty. It must amount to the program's own defaults.
 func TestManifestDefaults(t *testing.T) {
 	given := []string{"GITHUB_ACTIONS=true", "HCLOUD_TOKEN=secret", "INPUT_SERVERS=web-1"}
 	want, err := config.Load(given)
@@ -210,8 +207,8 @@ func manifestOutputs(outputs []config.Output) string {
 	return b.String()
 }
 
-// notInComponent are the inputs that make no sense in GitLab's component: its token comes from a variable, it has no job
-// summary, and the file of its outputs is a matter between it and GitLab.
+// notInComponent are the inputs that make no sense in GitLab's component: its token comes from a variable, it has no
+// job summary, and the file of its outputs is a matter between it and GitLab.
 var notInComponent = []string{"hcloud-token", "summary", "output-file"}
 
 func componentInputs(inputs []inputDoc) string {
@@ -241,15 +238,14 @@ func componentVariables(inputs []inputDoc) string {
 	return b.String()
 }
 
-// manifestEntry writes the prose as a folded scalar, in which nothing needs to
-// be quoted.
+// manifestEntry writes the prose as a folded scalar, in which nothing needs to be quoted.
 func manifestEntry(b *strings.Builder, name, prose string) {
 	fmt.Fprintf(b, "  %s:\n    description: >-\n", name)
 	wrap(b, prose, "      ", 100)
 }
 
-// manifestDefaults reads the inputs of action.yml and their defaults, "" where
-// there is none. It knows the shape that manifestInputs writes, and no other.
+// manifestDefaults reads the inputs of action.yml and their defaults, "" where there is none. It knows the shape that
+// manifestInputs writes, and no other.
 func manifestDefaults(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "action.yml"))
@@ -340,8 +336,7 @@ func wrap(b *strings.Builder, text, indent string, width int) {
 	b.WriteByte('\n')
 }
 
-// block returns the text of the file with what stands between the lines of the
-// two markers replaced.
+// block returns the text of the file with what stands between the lines of the two markers replaced.
 func block(t *testing.T, file, begin, end, content string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -79,8 +79,7 @@ func FuzzDuration(f *testing.F) {
 	})
 }
 
-// The rules in the words of Hetzner's own client library, which is laxer about
-// prefixes.
+// The rules in the words of Hetzner's own client library, which is laxer about prefixes.
 var (
 	keyPattern   = regexp.MustCompile(`^([a-zA-Z0-9]([-_.a-zA-Z0-9]{0,253}[a-zA-Z0-9])?/)?[a-zA-Z0-9]([-_.a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$`)
 	valuePattern = regexp.MustCompile(`^([a-zA-Z0-9]([-_.a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)?$`)
@@ -135,8 +134,7 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
-// FuzzLoad gives environments of one variable a line, with § for the token. All
-// output passes the mask that hides it.
+// FuzzLoad gives environments of one variable a line, with § for the token. All output passes the mask that hides it.
 func FuzzLoad(f *testing.F) {
 	const token = "ThisIsTheTokenThatNobodyMaySee"
 	for _, s := range []string{

@@ -31,8 +31,7 @@ Exit codes:
 
 `
 
-// fields is the rest: the inputs and outputs, as the package's test renders them
-// from Config and Outputs.
+// fields is the rest: the inputs and outputs, as the package's test renders them from Config and Outputs.
 //
 //go:embed help.txt
 var fields string

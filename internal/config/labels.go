@@ -13,9 +13,8 @@ const nameRule = "give up to 63 letters, digits, -, _ and ., with a letter or di
 // Labels are the labels to put on each snapshot, by key.
 type Labels map[string]string
 
-// EnvDecode accepts key=value pairs separated by commas or newlines, or a JSON
-// object of strings. Labels that Hetzner would refuse are refused here: a server
-// may be off by the time Hetzner sees them.
+// EnvDecode accepts key=value pairs separated by commas or newlines, or a JSON object of strings. Labels that Hetzner
+// would refuse are refused here: a server may be off by the time Hetzner sees them.
 func (l *Labels) EnvDecode(value string) error {
 	read := textLabels
 	if strings.HasPrefix(value, "{") {
@@ -37,8 +36,7 @@ func (l *Labels) EnvDecode(value string) error {
 	return wrong.err()
 }
 
-// textLabels reads key=value pairs. Empty lines and superfluous commas are
-// ignored.
+// textLabels reads key=value pairs. Empty lines and superfluous commas are ignored.
 func textLabels(text string) (labels Labels, wrong mistakes) {
 	labels = Labels{}
 	for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
@@ -73,8 +71,8 @@ func jsonLabels(text string) (labels Labels, wrong mistakes) {
 	return labels, wrong
 }
 
-// Reserved reports whether a label key may be set by this program (hsnap/) or by
-// Hetzner (hetzner.cloud/) alone. DNS names know no case.
+// Reserved reports whether a label key may be set by this program (hsnap/) or by Hetzner (hetzner.cloud/) alone. DNS
+// names know no case.
 func Reserved(key string) bool {
 	prefix, _, ok := strings.Cut(key, "/")
 	return ok && (strings.EqualFold(prefix, "hsnap") || strings.EqualFold(prefix, "hetzner.cloud"))
@@ -106,8 +104,8 @@ func validKey(key string) bool {
 	return len(prefix) <= 253 && validName(name, "-_.")
 }
 
-// validName reports whether s has 1 to 63 letters and digits, with the
-// punctuation given among them but not at the ends.
+// validName reports whether s has 1 to 63 letters and digits, with the punctuation given among them but not at the
+// ends.
 func validName(s, punctuation string) bool {
 	strange := func(r rune) bool { return !alphanumeric(r) && !strings.ContainsRune(punctuation, r) }
 	return s != "" && len(s) <= 63 && strings.Trim(s, punctuation) == s && !strings.ContainsFunc(s, strange)

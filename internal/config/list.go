@@ -11,8 +11,8 @@ import (
 // List holds names, IDs or globs of servers, each once, in the order given.
 type List []string
 
-// EnvDecode accepts entries separated by commas and white space, or a JSON array
-// of strings. Globs are those of [path.Match].
+// EnvDecode accepts entries separated by commas and white space, or a JSON array of strings. Globs are those of
+// [path.Match].
 func (l *List) EnvDecode(value string) error {
 	entries := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if strings.HasPrefix(value, "[") && json.Valid([]byte(value)) { // otherwise it begins with a character class
@@ -35,8 +35,8 @@ func (l *List) EnvDecode(value string) error {
 	return wrong.err()
 }
 
-// checkEntry returns what is wrong with an entry that can be no name, ID or
-// glob, "" if nothing is. A server's name is a host name.
+// checkEntry returns what is wrong with an entry that can be no name, ID or glob, "" if nothing is. A server's name is
+// a host name.
 func checkEntry(entry string) string {
 	strange := func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(`-._*?[]^\`, r)

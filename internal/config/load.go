@@ -12,9 +12,8 @@ import (
 
 // Load reads the Config from env, which has the form of [os.Environ].
 //
-// The error has a line for every mistake in the inputs. The Config then holds
-// what is used all the same: the output file, whether a summary is wanted, and
-// the warnings.
+// The error has a line for every mistake in the inputs. The Config then holds what is used all the same: the output
+// file, whether a summary is wanted, and the warnings.
 func Load(env []string) (Config, error) {
 	r := &reader{variables: parse(env), skip: make(map[string]bool)}
 	warnings, errs := r.unknown()
@@ -27,9 +26,8 @@ func Load(env []string) (Config, error) {
 	return cfg, nil
 }
 
-// LoadAccess reads only what it takes to use the API: the token and the
-// endpoint. Everything else in the Config is as if it were not given, so that no
-// mistake in it can keep the post step from switching a server on.
+// LoadAccess reads only what it takes to use the API: the token and the endpoint. Everything else in the Config is as
+// if it were not given, so that no mistake in it can keep the post step from switching a server on.
 func LoadAccess(env []string) (Config, error) {
 	r := &reader{variables: parse(env), skip: make(map[string]bool)}
 	for _, in := range inputs() {
@@ -39,8 +37,8 @@ func LoadAccess(env []string) (Config, error) {
 	return cfg, errors.Join(append(errs, r.checkToken()...)...)
 }
 
-// NameOf returns the name under which the user gives the input with that key in
-// env: output-file in a workflow, HSNAP_OUTPUT_FILE off any CI system.
+// NameOf returns the name under which the user gives the input with that key in env: output-file in a workflow,
+// HSNAP_OUTPUT_FILE off any CI system.
 func NameOf(env []string, key string) string { return parse(env).nameOf(key) }
 
 // reader is what envconfig reads the inputs from.
@@ -57,8 +55,8 @@ var (
 
 // read reads every input that is not skipped, and returns their mistakes.
 //
-// envconfig stops at the first mistake. The reader knows in which input: the
-// mistake is recorded, the input skipped, and everything read once more.
+// envconfig stops at the first mistake. The reader knows in which input: the mistake is recorded, the input skipped,
+// and everything read once more.
 func (r *reader) read() (cfg Config, errs []error) {
 	for {
 		cfg = Config{Run: r.run()}
@@ -82,8 +80,7 @@ func (r *reader) read() (cfg Config, errs []error) {
 	}
 }
 
-// Lookup implements [envconfig.Lookuper]. What is empty counts as not found, so
-// that the default applies.
+// Lookup implements [envconfig.Lookuper]. What is empty counts as not found, so that the default applies.
 func (r *reader) Lookup(key string) (string, bool) {
 	r.last = key
 	if r.skip[key] {
@@ -93,8 +90,8 @@ func (r *reader) Lookup(key string) (string, bool) {
 	return value, value != ""
 }
 
-// EnvMutate implements [envconfig.Mutator]. It changes nothing, and refuses a
-// value that is not among the choices of its input.
+// EnvMutate implements [envconfig.Mutator]. It changes nothing, and refuses a value that is not among the choices of
+// its input.
 func (r *reader) EnvMutate(_ context.Context, key, _, _, value string) (string, bool, error) {
 	choices := inputOf(key).choices
 	if len(choices) == 0 || slices.Contains(choices, value) {
@@ -104,8 +101,8 @@ func (r *reader) EnvMutate(_ context.Context, key, _, _, value string) (string, 
 	return "", false, refuse(value, "is not accepted: use "+strings.Join(choices[:last], ", ")+" or "+choices[last])
 }
 
-// check applies the rules about inputs that must be given, alone or together. An
-// input with a mistake in its value counts as given.
+// check applies the rules about inputs that must be given, alone or together. An input with a mistake in its value
+// counts as given.
 func (r *reader) check(cfg Config) (errs []error) {
 	errs = r.checkToken()
 	mistake := func(key, format string, args ...any) {
@@ -141,15 +138,15 @@ func (r *reader) checkToken() (errs []error) {
 	return errs
 }
 
-// mistakes are what is wrong with one value, a line each. They are an error of
-// their own, to be distinguished from what envconfig itself returns.
+// mistakes are what is wrong with one value, a line each. They are an error of their own, to be distinguished from what
+// envconfig itself returns.
 type mistakes []string
 
 // Error implements error.
 func (m mistakes) Error() string { return strings.Join(m, "\n") }
 
-// add appends a mistake: the part of the value that is wrong, as far as a line
-// can show it, and what is accepted instead.
+// add appends a mistake: the part of the value that is wrong, as far as a line can show it, and what is accepted
+// instead.
 func (m *mistakes) add(value, problem string) {
 	*m = append(*m, fmt.Sprintf("%.60q %s", value, problem))
 }

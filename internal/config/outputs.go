@@ -6,8 +6,8 @@ type Output struct {
 	Prose string // what users read about it
 }
 
-// Outputs returns the outputs in the order in which users read about them. Like
-// the inputs they are rendered into action.yml, README.md and --help.
+// Outputs returns the outputs in the order in which users read about them. Like the inputs they are rendered into
+// action.yml, README.md and --help.
 func Outputs() []Output {
 	return []Output{
 		{"image-id", "The ID of the image, when exactly one server was selected and it has a usable snapshot, else empty."},

@@ -2,8 +2,7 @@ package config
 
 import "cmp"
 
-// Platform is the CI system that a run is a part of. It decides in which form
-// the inputs are read.
+// Platform is the CI system that a run is a part of. It decides in which form the inputs are read.
 type Platform string
 
 // The platforms that are known by their variables.
@@ -14,8 +13,7 @@ const (
 	Woodpecker Platform = "woodpecker" // also Drone, which it was forked from
 )
 
-// Run describes the CI run, by the platform's own variables. What a platform
-// does not set is "".
+// Run describes the CI run, by the platform's own variables. What a platform does not set is "".
 type Run struct {
 	Platform   Platform
 	ID         string // stays the same when the run is attempted again
@@ -28,8 +26,8 @@ type Run struct {
 	NoPostStep bool   // nothing runs after the action's own step, whatever action.yml says
 }
 
-// platform finds the CI system. GitHub's variable comes first: a runner may run
-// inside a job of another system, whose variables it then passes on.
+// platform finds the CI system. GitHub's variable comes first: a runner may run inside a job of another system, whose
+// variables it then passes on.
 func (vars variables) platform() Platform {
 	switch {
 	case vars["GITHUB_ACTIONS"] == "true":

@@ -10,13 +10,11 @@ import (
 	"unicode"
 )
 
-// Template is the text that a snapshot's description is made of, see
-// [Config.Describe].
+// Template is the text that a snapshot's description is made of, see [Config.Describe].
 type Template string
 
-// maxDescription is the most characters that a description can have. Hetzner
-// documents no limit. This one keeps a description in one line of its console,
-// and a workflow with a long name from failing the snapshot.
+// maxDescription is the most characters that a description can have. Hetzner documents no limit. This one keeps a
+// description in one line of its console, and a workflow with a long name from failing the snapshot.
 const maxDescription = 200
 
 // EnvDecode accepts text whose placeholders are all known.
@@ -35,8 +33,7 @@ func (t *Template) EnvDecode(value string) error {
 	return wrong.err()
 }
 
-// placeholders returns the placeholders, each followed by its value for one
-// snapshot.
+// placeholders returns the placeholders, each followed by its value for one snapshot.
 func (c Config) placeholders(server string, id int64, now time.Time) []string {
 	now = now.UTC()
 	known := func(value string) string { return cmp.Or(value, "unknown") }
@@ -56,9 +53,8 @@ func (c Config) placeholders(server string, id int64, now time.Time) []string {
 	}
 }
 
-// Describe returns the description of a snapshot of the server, asked for now.
-// What is not known becomes "unknown". The result is one line of valid UTF-8
-// and is cut after 200 characters.
+// Describe returns the description of a snapshot of the server, asked for now. What is not known becomes "unknown". The
+// result is one line of valid UTF-8 and is cut after 200 characters.
 func (c Config) Describe(server string, id int64, now time.Time) string {
 	// One pass: a placeholder in a branch's name is text.
 	text := strings.NewReplacer(c.placeholders(server, id, now)...).Replace(string(c.Description))

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The types below decode themselves from the value of an input, by the method
-// that envconfig calls. The value is trimmed and never empty.
+// The types below decode themselves from the value of an input, by the method that envconfig calls. The value is
+// trimmed and never empty.
 
 // Secret is a string that fmt does not print. Convert it to a string for use.
 type Secret string
@@ -20,8 +20,8 @@ type Secret string
 // Format implements [fmt.Formatter], for every verb.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
 
-// EnvDecode accepts the characters of a bearer token (RFC 6750, section 2.1).
-// net/http sends no others, and the error does not show the value.
+// EnvDecode accepts the characters of a bearer token (RFC 6750, section 2.1). net/http sends no others, and the error
+// does not show the value.
 func (s *Secret) EnvDecode(value string) error {
 	if strings.ContainsFunc(value, func(r rune) bool { return !alphanumeric(r) && !strings.ContainsRune("-._~+/=", r) }) {
 		return mistakes{"has a character that is in no token, such as a space, a line break or a quotation mark: give the token alone"}
@@ -142,8 +142,8 @@ func parseDuration(value string) (time.Duration, error) {
 // Endpoint is the base URL of the API, without a slash at its end.
 type Endpoint string
 
-// EnvDecode accepts an https URL that ends in /v1, and an http one if its host
-// is a loopback address: the token must not travel in the clear.
+// EnvDecode accepts an https URL that ends in /v1, and an http one if its host is a loopback address: the token must
+// not travel in the clear.
 func (e *Endpoint) EnvDecode(value string) error {
 	if strings.Contains(value, "@") {
 		return mistakes{"has user info, which is not accepted and not shown: give a URL like https://api.hetzner.cloud/v1"} // it may be a password
@@ -160,8 +160,8 @@ func (e *Endpoint) EnvDecode(value string) error {
 	return nil
 }
 
-// loopback reports whether requests to a host stay on this machine. Names other
-// than localhost are not resolved: the answer could change.
+// loopback reports whether requests to a host stay on this machine. Names other than localhost are not resolved: the
+// answer could change.
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()

@@ -10,8 +10,8 @@ import (
 	"github.com/org/hsnap-action/internal/config"
 )
 
-// value is a case of a table: what is given for an input, and either what
-// becomes of it or a part of the one mistake in it.
+// value is a case of a table: what is given for an input, and either what becomes of it or a part of the one mistake in
+// it.
 type value[T any] struct {
 	given   string
 	want    T

@@ -30,8 +30,8 @@ func inputOf(key string) input {
 	return all[slices.IndexFunc(all, func(in input) bool { return in.key == key })]
 }
 
-// variable returns the one variable in which the platform hands over the input
-// with that key. For the empty key it is what all of them begin with.
+// variable returns the one variable in which the platform hands over the input with that key. For the empty key it is
+// what all of them begin with.
 func (p Platform) variable(key string) string {
 	switch p {
 	case GitHub:
@@ -46,8 +46,7 @@ func (p Platform) variable(key string) string {
 // variables are the environment's variables with their values trimmed.
 type variables map[string]string
 
-// parse reads the form of [os.Environ]. Where a name comes twice the first one
-// counts, as it does for os.Getenv.
+// parse reads the form of [os.Environ]. Where a name comes twice the first one counts, as it does for os.Getenv.
 func parse(env []string) variables {
 	vars := make(variables, len(env))
 	for _, kv := range env {
@@ -59,8 +58,7 @@ func parse(env []string) variables {
 	return vars
 }
 
-// find returns the value of an input, "" where it is not given, and the
-// variable that has it or would have it.
+// find returns the value of an input, "" where it is not given, and the variable that has it or would have it.
 func (vars variables) find(key string) (name, value string) {
 	name = vars.platform().variable(key)
 	if fallback := inputOf(key).fallback; vars[name] == "" && fallback != "" && vars[fallback] != "" {
@@ -81,9 +79,8 @@ func (vars variables) nameOf(key string) string {
 	return asWritten(name)
 }
 
-// asWritten is what the user wrote for a variable to be set. The CI systems make
-// INPUT_ and PLUGIN_ variables out of names in a workflow file: INPUT_LOCK-TIMEOUT
-// was lock-timeout. Any other variable was set by that name.
+// asWritten is what the user wrote for a variable to be set. The CI systems make INPUT_ and PLUGIN_ variables out of
+// names in a workflow file: INPUT_LOCK-TIMEOUT was lock-timeout. Any other variable was set by that name.
 func asWritten(variable string) string {
 	for _, platform := range []Platform{GitHub, Woodpecker} {
 		if name, ok := strings.CutPrefix(variable, platform.variable("")); ok {
@@ -93,12 +90,11 @@ func asWritten(variable string) string {
 	return variable
 }
 
-// unknown finds variables of the platform's form that are no inputs. A misspelt
-// input would otherwise keep its default in silence, and servers or snapshots
-// may depend on it. Their values are not shown: one may be the token.
+// unknown finds variables of the platform's form that are no inputs. A misspelt input would otherwise keep its default
+// in silence, and servers or snapshots may depend on it. Their values are not shown: one may be the token.
 //
-// On GitHub such a variable may also be meant for another program, and come from
-// an `env:`. It is an error all the same if it resembles an input.
+// On GitHub such a variable may also be meant for another program, and come from an `env:`. It is an error all the same
+// if it resembles an input.
 func (vars variables) unknown() (warnings []string, errs []error) {
 	platform, known := vars.platform(), knownVariables()
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
@@ -128,8 +124,8 @@ func (vars variables) unknown() (warnings []string, errs []error) {
 	return warnings, errs
 }
 
-// knownVariables are the variables with a meaning in any platform's form:
-// inputs, and what is no input but belongs there.
+// knownVariables are the variables with a meaning in any platform's form: inputs, and what is no input but belongs
+// there.
 func knownVariables() map[string]bool {
 	known := map[string]bool{
 		"INPUT_ARGS": true, "INPUT_ENTRYPOINT": true, // `with:` of any container action may have these
@@ -147,8 +143,8 @@ func knownVariables() map[string]bool {
 	return known
 }
 
-// nearest returns the input whose name is the most similar to the one given,
-// and whether they are so similar that it may have been meant.
+// nearest returns the input whose name is the most similar to the one given, and whether they are so similar that it
+// may have been meant.
 func nearest(name string) (best input, alike bool) {
 	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	most := -1.0
@@ -160,9 +156,8 @@ func nearest(name string) (best input, alike bool) {
 	return best, most >= 0.45 // lable is like labels, event is not like api-endpoint
 }
 
-// similarity is the share of their pairs of adjacent characters that two names
-// have in common, from 0 to 1 (Dice's coefficient). Each word counts with its
-// beginning and its end.
+// similarity is the share of their pairs of adjacent characters that two names have in common, from 0 to 1 (Dice's
+// coefficient). Each word counts with its beginning and its end.
 func similarity(a, b string) float64 {
 	a, b = "_"+a+"_", "_"+b+"_"
 	pairs := make(map[string]int)
@@ -179,10 +174,9 @@ func similarity(a, b string) float64 {
 	return 2 * float64(common) / float64(len(a)+len(b)-2)
 }
 
-// Tokens returns every value of the environment that is a token by its
-// variable's name, read or not, so that all output can be cleared of them. It is
-// of use before [Load] and whether Load succeeds or not. A value under 16
-// characters is no token: to mask it would only garble the output.
+// Tokens returns every value of the environment that is a token by its variable's name, read or not, so that all output
+// can be cleared of them. It is of use before [Load] and whether Load succeeds or not. A value under 16 characters is
+// no token: to mask it would only garble the output.
 func Tokens(env []string) []string {
 	var tokens []string
 	for _, kv := range env {

@@ -124,8 +124,7 @@ func TestUnknownVariables(t *testing.T) {
 	}
 }
 
-// A variable in GitHub's form may be another program's. Only one that can't be
-// meant for this one is let pass.
+// A variable in GitHub's form may be another program's. Only one that can't be meant for this one is let pass.
 func TestWarnings(t *testing.T) {
 	want := []string{"colour is no input of hsnap-action and was ignored: INPUT_COLOUR comes from with: in this step," +
 		" or from env: in the step, the job or the workflow"}
