@@ -48,11 +48,6 @@ type reader struct {
 	skip map[string]bool // keys of the inputs that are not read, or not any more: their mistakes are recorded
 }
 
-var (
-	_ envconfig.Lookuper = (*reader)(nil)
-	_ envconfig.Mutator  = (*reader)(nil)
-)
-
 // read reads every input that is not skipped, and returns their mistakes.
 //
 // envconfig stops at the first mistake. The reader knows in which input: the mistake is recorded, the input skipped,
