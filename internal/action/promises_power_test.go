@@ -239,3 +239,20 @@ func TestBootsElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// A server that waits for room and can't be switched on again is given up like any other, and no other is switched off.
+func TestFullAndLeftOff(t *testing.T) {
+	inBubble(t, hcloudsim.Options{SnapshotLimit: 2}, func(t *testing.T, w *world) {
+		for _, name := range []string{"a", "b"} {
+			id := w.cloud.AddServer(hcloudsim.Server{Name: name})
+			w.cloud.AddImage(hcloudsim.Image{ServerID: id, Created: time.Now().Add(-48 * time.Hour)})
+		}
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.ErrorJSON, Method: http.MethodPost, Path: "/servers/*/actions/poweron", Status: 409, Code: "conflict", Message: "not today"})
+		maps.Copy(w.inputs, map[string]string{"servers": "a,b", "shutdown": "graceful", "series": "nightly", "keep-last": "1"})
+		r := w.run(t)
+		results := r.snapshots(t)
+		if r.code != 1 || results[0].Reason != "power_on_failed" || results[1].Reason != "shutdown_halted" || r.took > 15*time.Minute {
+			t.Errorf("exit %d after %s, want 1 within 15m\n%s", r.code, r.took, r.log)
+		}
+	})
+}

@@ -123,7 +123,7 @@ func faults() []fault {
 		},
 		{
 			"a lost power-off is forgotten", core + "power.go",
-			"			p.mayStop(fleet.Latest(p.safeAt, p.Now().Add(effectLimit)))\n			p.unsure = true\n", "",
+			"			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(effectLimit)))\n			p.unsure = true\n", "",
 		},
 		{
 			"a guest that goes down late is forgotten", core + "power.go",

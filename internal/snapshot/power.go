@@ -148,7 +148,7 @@ func (p *power) shutDown() (late bool, err error) {
 	if lost {
 		safeAt = fleet.Latest(safeAt, p.Now().Add(effectLimit+lingerFor))
 	}
-	p.mayStop(safeAt)
+	p.recordSafeAt(safeAt)
 	err = p.seenOff(deadline)
 	switch timedOut := errors.Is(err, fleet.ErrTimeout) && !p.Ending(); {
 	case timedOut && p.Shutdown == Force:
@@ -164,9 +164,9 @@ func (p *power) shutDown() (late bool, err error) {
 	return late, err
 }
 
-// mayStop records until when what this run has asked for may switch the server off.
-func (p *power) mayStop(until time.Time) {
-	p.safeAt = until
+// recordSafeAt records when nothing that this run asked for may switch the server off any more.
+func (p *power) recordSafeAt(at time.Time) {
+	p.safeAt = at
 	_ = p.record()
 }
 
@@ -193,7 +193,7 @@ func (p *power) seenDown() {
 	p.down, p.err, p.host.Status = true, nil, hetzner.StatusOff
 	p.outage.start(p.Now())
 	if !p.unsure {
-		p.mayStop(time.Time{})
+		p.recordSafeAt(time.Time{})
 	}
 	p.tellOf(Event{Kind: EventOff})
 }
@@ -207,9 +207,9 @@ func (p *power) powerOff() error {
 		_, err := p.change(fleet.Power, p.mustHurry, p.api.PowerOff)
 		switch failure, answered := errors.AsType[*hetzner.Error](err); {
 		case err == nil:
-			p.mayStop(fleet.Latest(p.safeAt, p.Now().Add(lingerFor)))
+			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(lingerFor)))
 		case hetzner.IsLost(err):
-			p.mayStop(fleet.Latest(p.safeAt, p.Now().Add(effectLimit)))
+			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(effectLimit)))
 			p.unsure = true
 		case answered:
 			limit = fleet.Earliest(deadline, p.Now().Add(retryAfter(n)))
@@ -243,7 +243,7 @@ func (p *power) limit() time.Time {
 	case p.onSince.IsZero():
 	case p.phase == finished:
 		return fleet.Latest(p.ended, p.onSince).Add(p.powerOnFor)
-	case p.phase == waiting: // the snapshot waits for the server
+	case p.phase == waiting, p.phase == stuck: // the snapshot waits for the server, or for room
 		return p.onSince.Add(p.powerOnFor)
 	}
 	return time.Time{}
