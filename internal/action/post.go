@@ -39,7 +39,7 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 		for _, s := range left {
 			name := fmt.Sprintf("server %d", s.Server)
 			r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: name, Result: &snapshot.Result{
-				Name: name, Server: hetzner.Server{ID: s.Server}, LeftOff: true, Status: snapshot.Failed, Reason: snapshot.PowerOnFailed,
+				Name: name, Server: hetzner.Server{ID: s.Server}, LeftOff: true, PowerOnFailed: true,
 			}})
 		}
 		return exitFailure
