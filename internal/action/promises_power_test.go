@@ -256,3 +256,16 @@ func TestFullAndLeftOff(t *testing.T) {
 		}
 	})
 }
+
+// An API that is away when a server's turn to be switched off comes is no lock, however short the time is.
+func TestNoLockWhereTheAPIIsAway(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{Name: "a"})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.ErrorJSON, Method: http.MethodGet, Path: "/servers/*", Status: 503, Code: "unavailable", Message: "down for now"})
+		maps.Copy(w.inputs, map[string]string{"servers": "a", "shutdown": "graceful", "lock-timeout": "10s"})
+		r := w.run(t)
+		if one := r.snapshots(t)[0]; one.Reason != "lock_timeout" || strings.Contains(r.log, "still locked") || !strings.Contains(r.log, "down for now") {
+			t.Errorf("%s\n%s", one.Reason, r.log)
+		}
+	})
+}

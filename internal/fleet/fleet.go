@@ -37,9 +37,6 @@ const (
 	hurryFactor = 3 // by which both are shorter after a late signal
 )
 
-// silenceMin is how long no answer comes before the API counts as away.
-const silenceMin = 30 * time.Second
-
 // Options configures a [Fleet]. API is required.
 type Options struct {
 	API     *hetzner.Client
@@ -94,12 +91,12 @@ func (f *Fleet) Token() *hetzner.Error { return f.token }
 // Ending reports whether nothing new may be begun.
 func (f *Fleet) Ending() bool { return f.Cancelled() || f.token != nil }
 
-// Silence returns for how long Hetzner has not answered, and what came instead; 0 while that is too short to speak of.
+// Silence returns for how long Hetzner has not answered, and what came instead; 0 while it answers.
 func (f *Fleet) Silence() (time.Duration, *hetzner.Error) {
-	if since := f.now.Sub(f.heardAt); f.unheard != nil && since >= silenceMin {
-		return since, f.unheard
+	if f.unheard == nil {
+		return 0, nil
 	}
-	return 0, nil
+	return f.now.Sub(f.heardAt), f.unheard
 }
 
 // Run resumes the scripts until all of them have ended. No goroutine is left when it returns. The first signal cancels

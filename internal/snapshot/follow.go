@@ -136,7 +136,7 @@ func (s *server) snapshotTimeout(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.result.Silence, s.result.Err = s.Silence()
+	s.result.Silence, s.result.Err = s.longSilence()
 	return failed(SnapshotTimeout)
 }
 

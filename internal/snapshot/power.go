@@ -158,7 +158,7 @@ func (p *power) shutDown() (late bool, err error) {
 		late, p.outage = true, stopwatch{}
 	}
 	if errors.Is(err, fleet.ErrTimeout) {
-		p.result.Silence, p.result.Err = p.Silence()
+		p.result.Silence, p.result.Err = p.longSilence()
 		err = failed(ShutdownTimeout)
 	}
 	return late, err

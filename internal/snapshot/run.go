@@ -252,7 +252,7 @@ func (r *run) reportProgress(s *fleet.Script) {
 			continue
 		}
 		var p Progress
-		p.Silence, p.Err = r.fleet.Silence()
+		p.Silence, p.Err = r.longSilence()
 		for _, s := range r.servers {
 			switch s.phase {
 			case waiting, stuck:
@@ -276,4 +276,13 @@ func (r *run) reportProgress(s *fleet.Script) {
 		p.Percent /= max(1, p.Creating)
 		r.tell(Event{Kind: EventProgress, Progress: p})
 	}
+}
+
+// longSilence returns for how long Hetzner has not answered, and what came instead; 0 for less than the time between two
+// reports of the progress.
+func (r *run) longSilence() (time.Duration, *hetzner.Error) {
+	if since, err := r.fleet.Silence(); since >= progressEvery {
+		return since, err
+	}
+	return 0, nil
 }
