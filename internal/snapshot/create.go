@@ -122,7 +122,6 @@ func (s *server) exists(image, action int64) {
 	s.phase, s.progress, s.copied, s.accepted = creating, 0, false, s.Now()
 	s.result.ImageID, s.result.ActionID = image, action
 	s.power.release()
-	s.hasRoom = false
 }
 
 // find decides what became of a create whose answer was lost: its image is found and adopted, or two complete listings and

@@ -352,8 +352,8 @@ func (s *server) finish(err error) {
 	s.phase, s.ended = finished, s.Now()
 	s.power.release()
 	s.leavePlace()
-	if s.hasRoom {
-		s.room.Give() // to another server, since this one did not need it
+	if s.hasRoom && s.accepted.IsZero() {
+		s.makeRoom() // for another server, since this one did not need it
 	}
 	r.PowerOnFailed = r.PowerOnFailed || r.LeftBefore && status != Cancelled
 	if s.complete(); !s.over {

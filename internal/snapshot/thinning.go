@@ -93,10 +93,7 @@ func (s *server) delete(t *Thinned) (goOn bool) {
 	switch told := cmp.Or(lost, failure); {
 	case t.Deleted:
 		s.tellOf(Event{Kind: EventDeleted, ImageID: t.ID})
-		s.deletions++
-		if s.full > s.room.Free() {
-			s.room.Give()
-		}
+		s.makeRoom()
 	case told != nil && told.Verdict != hetzner.TokenRefused:
 		s.tellOf(Event{Kind: EventNotDeleted, ImageID: t.ID, Err: told})
 	}
@@ -156,6 +153,14 @@ func made(image hetzner.Image, server int64, series string) bool {
 func (s *server) sameRun(image hetzner.Image) bool {
 	run := image.Labels[LabelRun]
 	return s.RunFamily != "" && (run == s.RunFamily || strings.HasPrefix(run, s.RunFamily+"-"))
+}
+
+// makeRoom lets the server that waits for room the longest be tried again: there is room for one snapshot.
+func (r *run) makeRoom() {
+	r.deletions++
+	if r.full > r.room.Free() {
+		r.room.Give()
+	}
 }
 
 // awaitRoom waits until a deletion makes room for the server's snapshot. When no other server may still free room, what the
