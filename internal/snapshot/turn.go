@@ -115,11 +115,11 @@ func (s *server) startPower() error {
 	}
 	s.host.Status, s.host.RescueEnabled, s.host.ISO = seen.Server.Status, seen.Server.RescueEnabled, seen.Server.ISO
 	switch {
-	case s.host.BootsElsewhere() && s.mustStop():
-		s.result.Server = s.host
-		return failed(BootsElsewhere)
 	case s.host.Status == hetzner.StatusOff, s.mustWait() || !s.unavailable.Open(s.Now()):
 		return errAgain // somebody else has switched it off, and it stays off; or its turn is over
+	case s.host.BootsElsewhere():
+		s.result.Server = s.host
+		return failed(BootsElsewhere)
 	case s.host.Status != hetzner.StatusRunning:
 		return &hetzner.Error{Message: "the server is " + s.host.Status, Verdict: hetzner.NotNow}
 	}
