@@ -186,14 +186,25 @@ func judgeMarks(t reporter, w *world, p plan, r ran) {
 		}
 		changes := r.relabelled(image.ID)
 		judgeRelabelling(t, r, image, changes)
-		listed := func(x *exchange) bool { // after the server was switched on, so that there were labels to correct
-			on := r.sentTo(image.ServerID, "poweron")
-			return x.method == http.MethodGet && x.path == "/images" && x.status == http.StatusOK && (len(on) == 0 || x.sent.After(on[0].sent))
-		}
-		if power == "pending" && running[image.ServerID] && r.code != 130 && !r.refusedToken() && len(changes) < 4 && slices.ContainsFunc(r.trace, listed) {
+		if power == "pending" && running[image.ServerID] && r.code != 130 && !r.refusedToken() && len(changes) < 4 && !r.listsNothing(image.ServerID) {
 			t.Errorf("server %d is running, its image %d says hsnap/power=pending, and that was tried to be corrected %d times", image.ServerID, image.ID, len(changes))
 		}
 	}
+}
+
+// listsNothing reports whether since a server was asked to switch on images were asked for, more than once, and no listing was
+// answered: then there are no labels to correct.
+func (r ran) listsNothing(server int64) bool {
+	on, asked := r.sentTo(server, "poweron"), 0
+	for _, x := range r.trace {
+		if x.method != http.MethodGet || x.path != "/images" || len(on) > 0 && x.sent.Before(on[0].sent) {
+			continue
+		}
+		if asked++; x.status == http.StatusOK {
+			return false
+		}
+	}
+	return asked > 1
 }
 
 // relabelled returns the requests that set an image's labels.
