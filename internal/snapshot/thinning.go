@@ -169,7 +169,10 @@ func (s *server) awaitRoom(full *hetzner.Error) error {
 	if s.deletions > s.deletionsSeen {
 		return nil // one has made room while the answer was under way
 	}
-	s.result.Err, s.phase, s.hasRoom = full, stuck, false
+	s.result.Err, s.phase = full, stuck
+	for _, other := range s.servers {
+		other.hasRoom = false // whatever room there was is taken
+	}
 	s.lock.stop(s.Now()) // room is nothing that Hetzner keeps back
 	s.power.release()
 	s.leavePlace()
