@@ -1,9 +1,10 @@
 package hetzner
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,11 +22,9 @@ type NewImage struct {
 // CreateImage creates a snapshot of a server. On success both IDs are above zero; any error is an [*Error] whose Verdict
 // says what is known about the snapshot.
 func (c *Client) CreateImage(ctx context.Context, server int64, image NewImage) (imageID, actionID int64, quota Quota, err error) {
-	snapshot := "snapshot"
-	labels := maps.Clone(image.Labels)
 	body, answer, err := send[schema.ServerActionCreateImageResponse](ctx, c, http.MethodPost,
-		path("servers", server, "actions", "create_image"), schema.ServerActionCreateImageRequest{
-			Type: &snapshot, Description: &image.Description, Labels: &labels,
+		fmt.Sprintf("/servers/%d/actions/create_image", server), schema.ServerActionCreateImageRequest{
+			Type: new("snapshot"), Description: &image.Description, Labels: &image.Labels,
 		})
 	if err == nil && (body.Image.ID <= 0 || body.Action.ID <= 0) {
 		err = answer.incomplete("the answer names no image or no action")
@@ -39,24 +38,23 @@ func (c *Client) CreateImage(ctx context.Context, server int64, image NewImage) 
 // Shutdown sends a server's guest the ACPI signal. The action's success means no more than that: only the server's
 // status says when it is off, if ever.
 func (c *Client) Shutdown(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
-	return c.act(ctx, path("servers", server, "actions", "shutdown"), nil)
+	return c.act(ctx, fmt.Sprintf("/servers/%d/actions/shutdown", server), nil)
 }
 
 // PowerOff cuts a server's power.
 func (c *Client) PowerOff(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
-	return c.act(ctx, path("servers", server, "actions", "poweroff"), nil)
+	return c.act(ctx, fmt.Sprintf("/servers/%d/actions/poweroff", server), nil)
 }
 
 // PowerOn switches a server on.
 func (c *Client) PowerOn(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
-	return c.act(ctx, path("servers", server, "actions", "poweron"), nil)
+	return c.act(ctx, fmt.Sprintf("/servers/%d/actions/poweron", server), nil)
 }
 
 // Protect sets delete protection on an image.
 func (c *Client) Protect(ctx context.Context, image int64) (actionID int64, quota Quota, err error) {
-	protect := true
-	return c.act(ctx, path("images", image, "actions", "change_protection"),
-		schema.ImageActionChangeProtectionRequest{Delete: &protect})
+	return c.act(ctx, fmt.Sprintf("/images/%d/actions/change_protection", image),
+		schema.ImageActionChangeProtectionRequest{Delete: new(true)})
 }
 
 // act sends a request that is answered by an action. On success its ID is above zero.
@@ -70,8 +68,7 @@ func (c *Client) act(ctx context.Context, path string, request any) (actionID in
 
 // SetLabels replaces all labels of an image.
 func (c *Client) SetLabels(ctx context.Context, image int64, labels map[string]string) (Quota, error) {
-	labels = maps.Clone(labels)
-	body, answer, err := send[schema.ImageGetResponse](ctx, c, http.MethodPut, path("images", image),
+	body, answer, err := send[schema.ImageGetResponse](ctx, c, http.MethodPut, fmt.Sprintf("/images/%d", image),
 		schema.ImageUpdateRequest{Labels: &labels})
 	if err == nil && body.Image.ID != image {
 		err = answer.incomplete("the answer does not hold image %d", image)
@@ -81,15 +78,12 @@ func (c *Client) SetLabels(ctx context.Context, image int64, labels map[string]s
 
 // DeleteImage deletes an image. One that does not exist is an [*Error] with the code not_found.
 func (c *Client) DeleteImage(ctx context.Context, image int64) (Quota, error) {
-	_, answer, err := send[nothing](ctx, c, http.MethodDelete, path("images", image), nil)
+	_, answer, err := send[bytes.Buffer](ctx, c, http.MethodDelete, fmt.Sprintf("/images/%d", image), nil)
 	if err == nil && answer.exchange.Status != http.StatusNoContent {
 		err = answer.incomplete("unexpected HTTP status %d", answer.exchange.Status)
 	}
 	return answer.quota, err
 }
-
-// nothing is the body of an answer that has none.
-type nothing struct{}
 
 const (
 	// metadata is where a server learns its own ID, by Hetzner's metadata service.
@@ -112,12 +106,9 @@ func (c *Client) Self(ctx context.Context) int64 {
 		return 0
 	}
 	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, metadataMax))
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return 0
-	}
+	text, readErr := io.ReadAll(io.LimitReader(resp.Body, metadataMax))
 	id, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil || id < 0 {
+	if resp.StatusCode != http.StatusOK || readErr != nil || err != nil || id < 0 {
 		return 0
 	}
 	return id

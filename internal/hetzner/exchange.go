@@ -32,40 +32,29 @@ func (a answer) incomplete(format string, args ...any) *Error {
 	}
 }
 
-func get[Body any](ctx context.Context, c *Client, path string, query url.Values) (Body, answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
-	defer cancel()
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	return exchange[Body](ctx, c, http.MethodGet, path, nil)
+func get[Body any](ctx context.Context, c *Client, path string) (Body, answer, error) {
+	return send[Body](ctx, c, http.MethodGet, path, nil)
 }
 
-func send[Body any](ctx context.Context, c *Client, method, path string, request any) (Body, answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
-	defer cancel()
-	return exchange[Body](ctx, c, method, path, request)
-}
-
-func exchange[Body any](ctx context.Context, c *Client, method, path string, request any) (Body, answer, error) {
-	var body Body
-	reader, err := encode(request)
-	if err != nil {
-		return body, answer{}, fmt.Errorf("encode the request %s %s: %w", method, path, err)
+// send sends one request and reads its answer. A Body of [bytes.Buffer] is filled with whatever text comes.
+func send[Body any](ctx context.Context, c *Client, method, path string, content any) (Body, answer, error) {
+	timeout := changeTimeout
+	if method == http.MethodGet {
+		timeout = pollTimeout
 	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	sent := &sendTrace{change: method != http.MethodGet, stop: stop}
-	req, err := c.api.NewRequest(httptrace.WithClientTrace(ctx, sent.hooks()), method, path, reader)
+
+	var body Body
+	req, err := c.request(httptrace.WithClientTrace(ctx, sent.hooks()), method, path, content)
 	if err != nil {
 		return body, answer{}, &Error{Message: c.text(err.Error()), Verdict: Refused}
 	}
 	start := time.Now()
-	var into any = &body
-	if _, none := into.(*nothing); none {
-		into = nil
-	}
-	resp, err := c.api.Do(req, into)
+	resp, err := c.api.Do(req, &body)
 	a := answer{exchange: Exchange{Method: method, Path: path, Took: time.Since(start)}}
 	if resp != nil && resp.Response != nil {
 		a.exchange.Status = resp.StatusCode
@@ -90,13 +79,16 @@ func exchange[Body any](ctx context.Context, c *Client, method, path string, req
 	return body, a, err
 }
 
-// encode returns nil for a request without a body.
-func encode(request any) (io.Reader, error) {
-	if request == nil {
-		return nil, nil //nolint:nilnil // http.NewRequest's own way of saying that there is no body
+// request returns a request with the content as JSON. Without content it leaves without a body.
+func (c *Client) request(ctx context.Context, method, path string, content any) (*http.Request, error) {
+	if content == nil {
+		return c.api.NewRequest(ctx, method, path, nil)
 	}
-	b, err := json.Marshal(request)
-	return bytes.NewReader(b), err
+	text, err := json.Marshal(content)
+	if err != nil {
+		return nil, err
+	}
+	return c.api.NewRequest(ctx, method, path, bytes.NewReader(text))
 }
 
 // failure turns the library's error, which holds the request and with it the token, into one that can be shown.

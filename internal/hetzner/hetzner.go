@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
@@ -115,13 +114,13 @@ func NewTransport() http.RoundTripper {
 
 // ServerPage returns one page of the project's servers that match the label selector ("" for all), by ID.
 func (c *Client) ServerPage(ctx context.Context, selector string, page int) (Page[Server], Quota, error) {
-	body, answer, err := get[schema.ServerListResponse](ctx, c, "/servers", listing(selector, page))
+	body, answer, err := get[schema.ServerListResponse](ctx, c, "/servers?"+listing(selector, page).Encode())
 	return pageOf(answer, page, body.Servers, serverFrom, err)
 }
 
 // Server returns one server. A server that does not exist is an [*Error] with the code not_found.
 func (c *Client) Server(ctx context.Context, id int64) (Server, Quota, error) {
-	body, answer, err := get[schema.ServerGetResponse](ctx, c, path("servers", id), nil)
+	body, answer, err := get[schema.ServerGetResponse](ctx, c, fmt.Sprintf("/servers/%d", id))
 	if err == nil && body.Server.ID != id {
 		err = answer.incomplete("the answer does not hold server %d", id)
 	}
@@ -134,7 +133,7 @@ func (c *Client) Actions(ctx context.Context, ids []int64) ([]Action, Quota, err
 	for _, id := range ids {
 		query.Add("id", strconv.FormatInt(id, 10))
 	}
-	body, answer, err := get[schema.ActionListResponse](ctx, c, "/actions", query)
+	body, answer, err := get[schema.ActionListResponse](ctx, c, "/actions?"+query.Encode())
 	if err == nil && body.Actions == nil {
 		err = answer.incomplete("the answer holds no list of actions")
 	}
@@ -147,7 +146,7 @@ func (c *Client) ServerActions(ctx context.Context, server int64, status string)
 	if status != "" {
 		query.Set("status", status)
 	}
-	body, answer, err := get[schema.ActionListResponse](ctx, c, path("servers", server, "actions"), query)
+	body, answer, err := get[schema.ActionListResponse](ctx, c, fmt.Sprintf("/servers/%d/actions?%s", server, query.Encode()))
 	if err == nil && (body.Actions == nil || answer.pagination == nil) {
 		err = answer.incomplete("the answer holds no list of actions")
 	}
@@ -160,13 +159,13 @@ func (c *Client) ImagePage(ctx context.Context, selector string, page int) (Page
 	query := listing(selector, page)
 	query.Set("type", "snapshot")
 	query.Set("include_deprecated", "true")
-	body, answer, err := get[schema.ImageListResponse](ctx, c, "/images", query)
+	body, answer, err := get[schema.ImageListResponse](ctx, c, "/images?"+query.Encode())
 	return pageOf(answer, page, body.Images, imageFrom, err)
 }
 
 // SnapshotPrice returns what a month of a snapshot costs.
 func (c *Client) SnapshotPrice(ctx context.Context) (Price, Quota, error) {
-	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing", nil)
+	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing")
 	if err != nil {
 		return Price{}, answer.quota, err
 	}
@@ -177,15 +176,6 @@ func (c *Client) SnapshotPrice(ctx context.Context) (Price, Quota, error) {
 		return Price{}, answer.quota, answer.incomplete("the price list names no price of snapshots")
 	}
 	return Price{Currency: body.Pricing.Currency, Net: net, Gross: gross}, answer.quota, nil
-}
-
-// path joins the parts of a URL path below the endpoint.
-func path(parts ...any) string {
-	var b strings.Builder
-	for _, part := range parts {
-		fmt.Fprintf(&b, "/%v", part)
-	}
-	return b.String()
 }
 
 func listing(selector string, page int) url.Values {

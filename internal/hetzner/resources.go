@@ -10,10 +10,12 @@ import (
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 )
 
-// Hetzner's words for what matters here: a server's status, and the action that makes a snapshot.
+// Hetzner's words for what matters here: the status of a server and of an action, and the action that makes a snapshot.
 const (
 	StatusRunning      = string(hcloud.ServerStatusRunning)
 	StatusOff          = string(hcloud.ServerStatusOff)
+	ActionRunning      = string(hcloud.ActionStatusRunning)
+	ActionSucceeded    = string(hcloud.ActionStatusSuccess)
 	CommandCreateImage = "create_image"
 )
 
@@ -59,12 +61,6 @@ type Action struct {
 	Started, Finished       time.Time // in whole seconds by Hetzner's clock; Finished is zero while it runs
 	ErrorCode, ErrorMessage string
 }
-
-// The statuses of an action that a caller can ask for.
-const (
-	ActionRunning   = string(hcloud.ActionStatusRunning)
-	ActionSucceeded = string(hcloud.ActionStatusSuccess)
-)
 
 // Running reports whether the action has not ended yet.
 func (a Action) Running() bool { return a.Status == ActionRunning }

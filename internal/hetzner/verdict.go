@@ -45,15 +45,10 @@ type Error struct {
 
 // Error returns message, code and correlation ID in the form that Hetzner's own tools print.
 func (e *Error) Error() string {
-	switch {
-	case e.Code != "" && e.Correlation != "":
-		return fmt.Sprintf("%s (%s, %s)", e.Message, e.Code, e.Correlation)
-	case e.Code != "":
-		return fmt.Sprintf("%s (%s)", e.Message, e.Code)
-	case e.Correlation != "":
-		return fmt.Sprintf("%s (%s)", e.Message, e.Correlation)
+	if e.Code == "" && e.Correlation == "" {
+		return e.Message
 	}
-	return e.Message
+	return fmt.Sprintf("%s (%s)", e.Message, strings.Trim(e.Code+", "+e.Correlation, ", "))
 }
 
 // AsError returns the *Error in err's chain, or one that only carries err's text.
@@ -81,17 +76,14 @@ func IsLost(err error) bool {
 	return ok && e.Verdict == Lost
 }
 
-// CodeLocked is Hetzner's code for a resource on which another action runs.
-const CodeLocked = string(hcloud.ErrorCodeLocked)
-
-// CodeNotFound is Hetzner's code for a resource that does not exist.
-const CodeNotFound = string(hcloud.ErrorCodeNotFound)
-
-// CodeInvalidInput is Hetzner's code for an input that it can't use.
-const CodeInvalidInput = string(hcloud.ErrorCodeInvalidInput)
-
-// CodeMaintenance is Hetzner's code for a resource that is under maintenance.
-const CodeMaintenance = string(hcloud.ErrorCodeMaintenance)
+// The codes that callers ask for, in Hetzner's words.
+const (
+	CodeLocked       = string(hcloud.ErrorCodeLocked) // another action runs on the resource
+	CodeNotFound     = string(hcloud.ErrorCodeNotFound)
+	CodeInvalidInput = string(hcloud.ErrorCodeInvalidInput)
+	CodeMaintenance  = string(hcloud.ErrorCodeMaintenance)       // of the resource
+	CodeRateLimit    = string(hcloud.ErrorCodeRateLimitExceeded) // the project's requests are used up
+)
 
 // IsLocked reports whether an error's code and message mean a lock that goes away. An action that failed because of one
 // has a code that says less, so the message counts; but a resource that is protected, or that only Hetzner's support
@@ -105,9 +97,6 @@ func IsLocked(code, message string) bool {
 	}
 	return strings.Contains(strings.ToLower(message), "is locked")
 }
-
-// CodeRateLimit is Hetzner's code for a project whose requests are used up.
-const CodeRateLimit = string(hcloud.ErrorCodeRateLimitExceeded)
 
 // verdict is the whole rule of what a failed change means. Only an error body of Hetzner's own with a status below
 // 500 proves that nothing was done; a gateway's page, a 5xx and a broken connection prove nothing.
