@@ -28,6 +28,8 @@ import (
 
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
@@ -171,19 +173,19 @@ func exitCode(o snapshot.Outcome) int {
 // settings returns the inputs in the types of package snapshot.
 func settings(cfg config.Config, random io.Reader) snapshot.Settings {
 	s := snapshot.Settings{
-		Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: cfg.LabelSelector,
-		IfNone: snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),
+		Selection: project.Selection{Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: cfg.LabelSelector},
+		IfNone:    snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),
 		IfLocked:    snapshot.Policy(cfg.IfLocked),
 		LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: time.Duration(cfg.SnapshotTimeout),
 		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun), Protect: bool(cfg.Protect),
 		Shutdown: snapshot.Policy(cfg.Shutdown), ShutdownTimeout: time.Duration(cfg.ShutdownTimeout),
 		MaxUnavailable: int(cfg.MaxUnavailable), SettleTime: time.Duration(cfg.SettleTime),
-		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labelValue(cfg.Run.Repository, maxLabel),
-		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels), Reserved: config.Reserved,
-		Describe: func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
-		Rand:     random,
+		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labels.Value(cfg.Run.Repository),
+		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels),
+		Describe:    func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
+		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, random), Reuse: cfg.OnRerun == "reuse",
+		Rand: random,
 	}
-	s.RunLabel, s.RunFamily, s.EarlierRuns = runLabels(cfg, random)
 	if cfg.Run.Platform == config.GitHub {
 		s.Late = isLate
 	}

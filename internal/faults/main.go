@@ -66,8 +66,8 @@ func faults() []fault {
 			"		case seen.Began.Sub(first) >= absenceGap:\n", "		case seen.Began.Sub(first) > 0:\n",
 		},
 		{
-			"absence is proved while the server is locked", core + "create.go",
-			"		return seen.Missing || !host.Locked\n", "		return true\n",
+			"absence is proved while the server is locked", core + "server.go",
+			"		return seen.Missing || !seen.Server.Locked\n", "		return true\n",
 		},
 		{
 			"a poll that began too early counts", engine + "poll.go",
@@ -92,13 +92,12 @@ func faults() []fault {
 		},
 		// Time.
 		{
-			"the lock's clock runs on after the unlock", core + "server.go",
-			"func (s *server) seenUnlocked(seen *hetzner.Server) {\n	s.lock.stop(s.Now())\n", "func (s *server) seenUnlocked(seen *hetzner.Server) {\n",
+			"the lock's clock runs on after the unlock", core + "create.go",
+			"	s.lock.stop(s.Now()) // it is our own place that it waits for\n", "",
 		},
 		{
 			"no lock timeout", core + "server.go",
-			"		case errors.Is(err, fleet.ErrTimeout) && shown:\n			return s.lockTimeout()\n",
-			"		case errors.Is(err, fleet.ErrTimeout) && shown:\n			continue\n",
+			"return s.lock.reaches(s.LockTimeout) }\n", "return s.lock.reaches(2 * s.LockTimeout) }\n",
 		},
 		{
 			"polls have no budget", engine + "pacer.go",
@@ -147,15 +146,15 @@ func faults() []fault {
 		},
 		{
 			"a snapshot is not labelled while its server is off", core + "create.go",
-			"		image.Labels[LabelPower] = powerPending\n", "",
+			"		image.Labels[labels.Power] = labels.PowerPending\n", "",
 		},
 		{
 			"the label of a server that is on again stays", core + "power.go",
-			"		labels[LabelPower] = powerBack\n", "",
+			"		corrected[labels.Power] = labels.PowerDone\n", "",
 		},
 		{
 			"the labels of others are lost", core + "power.go",
-			"		labels := maps.Clone(image.Labels)\n", "		labels := maps.Clone(p.Labels)\n		if labels == nil {\n			labels = map[string]string{}\n		}\n",
+			"		corrected := maps.Clone(image.Labels)\n", "		corrected := maps.Clone(p.Labels)\n		if corrected == nil {\n			corrected = map[string]string{}\n		}\n",
 		},
 		{
 			"a server that somebody else switched off is switched on", core + "turn.go",
@@ -171,12 +170,12 @@ func faults() []fault {
 			"	case ref.IsZero():\n		return nil, false\n", "	case ref.IsZero():\n		ref = newest\n",
 		},
 		{
-			"images of strangers are thinned out", core + "thinning.go",
+			"images of strangers are thinned out", "internal/labels/labels.go",
 			"server != 0 && image.CreatedFrom == server &&", "server != 0 && image.CreatedFrom >= 0 &&",
 		},
 		{
-			"images that are labelled for another server are thinned out", core + "thinning.go",
-			"image.Labels[LabelServer] == strconv.FormatInt(server, 10) &&", "image.Labels[LabelServer] != \"\" &&",
+			"images that are labelled for another server are thinned out", "internal/labels/labels.go",
+			"image.Labels[ServerID] == strconv.FormatInt(server, 10) &&", "image.Labels[ServerID] != \"\" &&",
 		},
 		{
 			"the newest snapshots are deleted", "internal/retention/retention.go",

@@ -9,7 +9,8 @@
 // Scripts say what they want to see (see [Want]). The fleet finds the fewest requests that show it, keeps to one budget of
 // polls (see pacer), and hands each poll only to the scripts that had asked before it began.
 //
-// The package knows nothing of snapshots, writes no text, repeats no change, and decides about no server.
+// The package knows nothing of snapshots, writes no text, repeats no request unless its script says that it may, and
+// decides about no server.
 package fleet
 
 import (

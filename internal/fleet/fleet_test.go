@@ -117,16 +117,16 @@ func TestListingIsContinuedAfterAFailure(t *testing.T) {
 		pages = append(pages, r.URL.Query().Get("page"))
 		switch {
 		case pages[len(pages)-1] == "1":
-			return http.StatusOK, `{"images":[{"id":11}],"meta":{"pagination":{"page":1,"next_page":2,"last_page":2,"total_entries":2}}}`
+			return http.StatusOK, `{"images":[{"id":11,"labels":{"series":"nightly"}}],"meta":{"pagination":{"page":1,"next_page":2,"last_page":2,"total_entries":2}}}`
 		case len(pages) == 2:
 			return http.StatusBadGateway, ""
 		}
-		return http.StatusOK, `{"images":[{"id":12}],"meta":{"pagination":{"page":2,"last_page":2,"total_entries":2}}}`
+		return http.StatusOK, `{"images":[{"id":12,"labels":{"series":"nightly"}}],"meta":{"pagination":{"page":2,"last_page":2,"total_entries":2}}}`
 	}
 	inBubble(t, api, func(f *Fleet, _ chan<- os.Signal) {
 		began := f.Now()
 		f.Go(func(s *Script) {
-			seen, err := s.Watch(ImagesBy("series=nightly")).Next(0, time.Time{})
+			seen, err := s.Watch(Images("series", "nightly", "")).Next(0, time.Time{})
 			if err != nil || len(seen.Images) != 2 || !seen.Began.Equal(began) || !slices.Equal(pages, []string{"1", "2", "2"}) {
 				t.Errorf("pages %s were asked for, and showed %+v, %v", pages, seen, err)
 			}

@@ -219,10 +219,8 @@ func (f *Fleet) pollImages(lane lane) {
 		}
 	}
 	l.due = f.now.Add(failedPause) // where this page fails
-	selector, label := lane.group, lane.group[strings.LastIndex(lane.group, ",")+1:]
-	if l.values[0] != "" {
-		selector += fmt.Sprintf(" in (%s)", strings.Join(l.values, ","))
-	}
+	label := lane.group[strings.LastIndex(lane.group, ",")+1:]
+	selector := fmt.Sprintf("%s in (%s)", lane.group, strings.Join(l.values, ","))
 	f.poll(group, l.began, func(ctx context.Context) (pick, hetzner.Quota, error) {
 		page, quota, err := f.o.API.ImagePage(ctx, selector, l.Next())
 		whole := false
@@ -232,11 +230,8 @@ func (f *Fleet) pollImages(lane lane) {
 			l.over = whole || slid != nil
 		}
 		return func(w Want) (Seen, bool) {
-			seen := Seen{Images: l.Items, Date: page.At}
-			if w.value != "" {
-				seen.Images = slices.DeleteFunc(slices.Clone(l.Items), func(i hetzner.Image) bool { return i.Labels[label] != w.value })
-			}
-			return seen, whole && slices.Contains(l.values, w.value)
+			images := slices.DeleteFunc(slices.Clone(l.Items), func(i hetzner.Image) bool { return i.Labels[label] != w.value })
+			return Seen{Images: images, Date: page.At}, whole && slices.Contains(l.values, w.value)
 		}, quota, err
 	})
 }

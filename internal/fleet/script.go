@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -164,6 +165,25 @@ func (s *Script) barred() error {
 		return s.token
 	}
 	return nil
+}
+
+// Persist sends a request again as long as again says so of its failure, after pauses that grow, until limit.
+func (s *Script) Persist(limit time.Time, again func(*hetzner.Error) bool, send Request) error {
+	for n := 1; ; n++ {
+		err := s.Send(send)
+		failure, failed := errors.AsType[*hetzner.Error](err)
+		if !failed || !again(failure) || !s.now.Before(limit) {
+			return err
+		}
+		if err := s.Sleep(Earliest(limit, s.now.Add(RetryAfter(n)))); err != nil {
+			return err
+		}
+	}
+}
+
+// RetryAfter returns how long to wait after the nth refusal in a row.
+func RetryAfter(n int) time.Duration {
+	return [...]time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second}[min(max(n, 1), 3)-1]
 }
 
 // Change is a request whose refusal the budget counts as a poll: a create, or a power request.

@@ -47,9 +47,6 @@ func Images(label, value, selector string) Want {
 	return Want{lane: lane{byLabel, label}, value: value}
 }
 
-// ImagesBy are the snapshots that match a label selector.
-func ImagesBy(selector string) Want { return Want{lane: lane{byLabel, selector}} }
-
 // Seen is what a poll showed. Only the fields of its want are set.
 type Seen struct {
 	Began   time.Time // when the poll was sent; of a listing, its first page

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -39,7 +40,7 @@ func explain(r snapshot.Result, asked Asked) account {
 		a.details = append(a.details, fmt.Sprintf("image %d goes on being made, and costs money until it is deleted: %s", r.ImageID, deletion(r.ImageID)))
 	}
 	if r.MaySlip {
-		label := snapshot.LabelRequest + "=" + r.Request
+		label := labels.Request + "=" + r.Request
 		a.details = append(a.details, "a snapshot may still appear, with the label "+label)
 		a.next = cmp.Or(a.next, "see whether it was made before you run it again: `hcloud image list --type snapshot -l "+label+"`")
 	}

@@ -131,7 +131,7 @@ func (r *Report) Event(e snapshot.Event) {
 	case e.Kind == snapshot.EventEnded:
 		r.ended(*e.Result)
 	case e.Kind == snapshot.EventFinished:
-		r.finished(*e.Result, e.Again)
+		r.finished(*e.Result, false)
 	case e.Kind == snapshot.EventProgress:
 		r.Line("%s", progress(e.Progress))
 	case w.warn:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
 )
 
 const (
@@ -32,6 +33,7 @@ const (
 // in Hetzner's own words, or a request that was never sent, leads to another create without a proof.
 func (s *server) create() error {
 	s.phase = waiting
+	s.lock.stop(s.Now()) // it is our own place that it waits for
 	if err := s.takePlace(); err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func (s *server) create() error {
 	}
 	switch {
 	case err == nil:
-		s.exists(imageID, actionID)
+		s.recordAccepted(imageID, actionID)
 		s.tellOf(Event{Kind: EventAccepted, ImageID: imageID, ActionID: actionID})
 		return nil
 	case errors.Is(err, fleet.ErrMoot): // it is being switched on again
@@ -86,9 +88,9 @@ func (s *server) newImage() hetzner.NewImage {
 	if s.refusals == 0 {
 		s.tellOf(Event{Kind: EventAsked})
 	}
-	image := hetzner.NewImage{Description: s.result.Description, Labels: s.labels(s.host, s.result.Request)}
+	image := hetzner.NewImage{Description: s.result.Description, Labels: s.labelsOf(s.host, s.result.Request)}
 	if s.off() {
-		image.Labels[LabelPower] = powerPending
+		image.Labels[labels.Power] = labels.PowerPending
 		s.power.labelled = true
 	}
 	return image
@@ -99,7 +101,6 @@ func (s *server) takePlace() error {
 	if s.placed {
 		return nil
 	}
-	s.lock.stop(s.Now()) // it is our own place that it waits for
 	if err := s.Take(s.inFlight, nil); err != nil {
 		return err
 	}
@@ -115,8 +116,8 @@ func (s *server) leavePlace() {
 	}
 }
 
-// exists records that the server's image exists. The server needs to be off no longer.
-func (s *server) exists(image, action int64) {
+// recordAccepted records that the server's image exists. The server needs to be off no longer.
+func (s *server) recordAccepted(image, action int64) {
 	s.lock.stop(s.Now())
 	s.missing.stop(s.Now())
 	s.phase, s.progress, s.copied, s.accepted = creating, 0, false, s.Now()
@@ -147,31 +148,22 @@ func (s *server) find(loss *hetzner.Error) error {
 		case first.IsZero():
 			first = seen.Began
 		case seen.Began.Sub(first) >= absenceGap:
-			return s.absent(limit)
+			return s.proveAbsent(limit)
 		}
 	}
 }
 
-// absent completes the proof: a poll begun after the two listings must show the server unlocked.
-func (s *server) absent(limit time.Time) error {
+// proveAbsent completes the proof: a poll begun after the two listings must show the server unlocked.
+func (s *server) proveAbsent(limit time.Time) error {
 	s.leavePlace()                               // nothing is in flight any more
 	limit = fleet.Earliest(s.lockLimit(), limit) // after which it is not asked for again
 	if !s.Now().Before(limit) {
 		return s.unknown(fleet.ErrTimeout)
 	}
-	var host *hetzner.Server
-	err := s.Watch(fleet.Server(s.host.ID)).Until(pollEvery, limit, func(seen fleet.Seen) bool {
-		host = seen.Server
-		return seen.Missing || !host.Locked
-	})
-	if err != nil {
+	if err := s.pollUntilUnlocked(limit); err != nil {
 		return s.unknown(err)
 	}
 	s.result.MaySlip = false
-	if host == nil {
-		return s.gone()
-	}
-	s.seenUnlocked(host)
 	s.tellOf(Event{Kind: EventAbsent})
 	return errAgain
 }
@@ -193,7 +185,7 @@ func (s *server) adopt(image *hetzner.Image) error {
 	if s.result.PowerState == hetzner.StatusOff && s.power != nil && s.power.mayRun {
 		s.result.PowerState = "" // it was switched on since, perhaps before the create took effect
 	}
-	s.exists(image.ID, 0)
+	s.recordAccepted(image.ID, 0)
 	s.tellOf(Event{Kind: EventAdopted, ImageID: image.ID})
 	seen, err := s.Watch(fleet.ServerActions(s.host.ID, "")).Next(0, s.Now().Add(actionLimit))
 	if err != nil && !errors.Is(err, fleet.ErrTimeout) {
@@ -215,7 +207,7 @@ func (s *server) adopt(image *hetzner.Image) error {
 }
 
 // ownImage is the image that carries the label of this server's request.
-func (s *server) ownImage() fleet.Want { return fleet.Images(LabelRequest, s.result.Request, "") }
+func (s *server) ownImage() fleet.Want { return fleet.Images(labels.Request, s.result.Request, "") }
 
 // own returns the server's image among those that carry its label, nil where there is none. Whatever image ID an answer
 // named, the label says which image is the server's.

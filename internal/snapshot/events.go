@@ -59,7 +59,6 @@ type Event struct {
 	Reason   Reason
 	Thinned  []Thinned
 	Result   *Result
-	Again    bool // of an end: it was told before, without the server's power
 	Took     time.Duration
 	Progress Progress
 }

@@ -36,7 +36,7 @@ func (s *server) follow() error {
 	if err != nil && !errors.Is(err, fleet.ErrCancelled) {
 		return err
 	}
-	image, err := s.available(limit) // a cancelled run makes one last poll
+	image, err := s.awaitAvailable(limit) // a cancelled run makes one last poll
 	if err != nil {
 		return err
 	}
@@ -82,18 +82,15 @@ func (s *server) actionEnded(action hetzner.Action) error {
 		return nil
 	}
 	s.result.Action = &action
-	switch {
-	case !hetzner.IsLocked(action.ErrorCode, action.ErrorMessage):
+	if !hetzner.IsLocked(action.ErrorCode, action.ErrorMessage) {
 		return failed(ActionFailed)
-	case s.IfLocked != Wait:
-		return s.leaveLocked()
 	}
-	return s.cleared(action)
+	return s.awaitImageGone(action)
 }
 
-// cleared waits until the image of an action that failed for a lock is gone: until then it counts as the server's one
+// awaitImageGone waits until the image of an action that failed for a lock is gone: until then it counts as the server's one
 // snapshot.
-func (s *server) cleared(action hetzner.Action) error {
+func (s *server) awaitImageGone(action hetzner.Action) error {
 	s.lock.start(s.Now())
 	s.phase = locked
 	s.leavePlace()
@@ -108,8 +105,8 @@ func (s *server) cleared(action hetzner.Action) error {
 	return &hetzner.Error{Code: action.ErrorCode, Message: action.ErrorMessage, Verdict: hetzner.NotNow}
 }
 
-// available waits until the image can be used.
-func (s *server) available(limit time.Time) (*hetzner.Image, error) {
+// awaitAvailable waits until the image can be used.
+func (s *server) awaitAvailable(limit time.Time) (*hetzner.Image, error) {
 	pause, unseen := time.Duration(0), 0
 	for watch := s.Watch(s.ownImage()).Lasting(); ; pause = pollEvery { // it may become available just before a cancel
 		seen, err := watch.Next(pause, limit)
@@ -144,7 +141,7 @@ func (s *server) snapshotTimeout(err error) error {
 func (s *server) protect() error {
 	limit := s.Now().Add(protectLimit)
 	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost } // twice is as once
-	err := s.persist(s.Script, limit, again, func(ctx context.Context) (hetzner.Quota, error) {
+	err := s.Persist(limit, again, func(ctx context.Context) (hetzner.Quota, error) {
 		_, quota, err := s.api.Protect(ctx, s.result.ImageID)
 		return quota, err
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
 )
 
 // Whoever switches a server off answers for switching it on. A power is a script of its own, begun before the shutdown is
@@ -51,7 +52,7 @@ type power struct {
 	failure  error     // how it has failed
 	isOff    bool      // it was seen off, and its snapshot may be made
 	labelled bool      // the snapshot carries the label that says so
-	down     bool      // of the polls that showed it running or off, the last one showed it off
+	down     bool      // the last poll showed it off, or nobody knows better
 	outage   stopwatch
 
 	onSince time.Time // when it began to be switched on
@@ -98,7 +99,7 @@ func (p *power) rescue(script *fleet.Script) {
 	}
 	p.switchOn(true) // perhaps it runs
 	p.on = true
-	p.mark(fleet.Images(LabelServer, strconv.FormatInt(p.host.ID, 10), LabelPower+"="+powerPending))
+	p.mark(fleet.Images(labels.ServerID, strconv.FormatInt(p.host.ID, 10), labels.Power+"="+labels.PowerPending))
 	p.end()
 }
 
@@ -154,6 +155,7 @@ func (p *power) shutDown() (late bool, err error) {
 	case timedOut && p.Shutdown == Force:
 		p.unsure = lost
 		err = p.powerOff()
+		p.down = true // whether or not a poll has shown it
 	case timedOut:
 		late, p.outage = true, stopwatch{}
 	}
@@ -212,7 +214,7 @@ func (p *power) powerOff() error {
 			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(effectLimit)))
 			p.unsure = true
 		case answered:
-			limit = fleet.Earliest(deadline, p.Now().Add(retryAfter(n)))
+			limit = fleet.Earliest(deadline, p.Now().Add(fleet.RetryAfter(n)))
 			p.tellOf(Event{Kind: EventPowerOffRefused, Err: failure})
 		default:
 			return err
@@ -307,7 +309,7 @@ func (p *power) switchOn(mayRun bool) {
 // askOn asks for the nth time for the server to be switched on. It returns when the next time is due if no poll makes it
 // needless.
 func (p *power) askOn(n int) (accepted bool, again time.Time, gone bool) {
-	rank, pause := fleet.Power, retryAfter(n)
+	rank, pause := fleet.Power, fleet.RetryAfter(n)
 	if n > 1 {
 		rank = fleet.Again
 	}
@@ -372,15 +374,15 @@ func (p *power) mark(labelled fleet.Want) {
 	watch, limit, pause := p.Watch(labelled), p.Now().Add(markLimit), time.Duration(0)
 	for n, again := 1, true; again; n++ {
 		seen, _ := watch.Next(pause, limit)
-		again, pause = false, retryAfter(n)
+		again, pause = false, fleet.RetryAfter(n)
 		for _, image := range seen.Images {
-			if image.Labels[LabelPower] != powerPending {
+			if image.Labels[labels.Power] != labels.PowerPending {
 				continue
 			}
-			labels := maps.Clone(image.Labels)
-			labels[LabelPower] = powerBack
+			corrected := maps.Clone(image.Labels)
+			corrected[labels.Power] = labels.PowerDone
 			failure, failed := errors.AsType[*hetzner.Error](p.Send(func(ctx context.Context) (hetzner.Quota, error) {
-				return p.api.SetLabels(ctx, image.ID, labels)
+				return p.api.SetLabels(ctx, image.ID, corrected)
 			}))
 			again = again || failed && (failure.Later() || failure.Verdict == hetzner.Lost) // then they are read anew
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
 )
 
 // progressEvery is how long nothing new may happen before the progress of the run is reported.
@@ -46,7 +48,7 @@ type run struct {
 // order within 5 s, the second ends it at once.
 func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) Outcome {
 	r := newRun(api, settings, signals, emit)
-	r.fleet.Go(r.readPrice)
+	r.fleet.Go(func(s *fleet.Script) { r.outcome.Price = project.Reader{Script: s, API: api}.Price() })
 	r.fleet.Go(r.begin)
 	return r.end(ctx)
 }
@@ -99,12 +101,16 @@ func (r *run) tell(e Event) {
 
 // begin is the script that reads the project, chooses the servers, and starts the script of each.
 func (r *run) begin(s *fleet.Script) {
-	all, err := r.readServers(s)
+	limit := r.fleet.Now().Add(r.LockTimeout)
+	read := project.Reader{Script: s, API: r.api, Limit: limit, Unreached: func(failure *hetzner.Error) {
+		r.tell(Event{Kind: EventUnreached, Err: failure, Took: limit.Sub(r.fleet.Now())})
+	}}
+	all, err := read.Servers(r.LabelSelector)
 	if err != nil {
 		r.blame(err, r.LabelSelector != "")
 		return
 	}
-	chosen := choose(r.Settings, all)
+	chosen := r.Choose(all)
 	if r.Shutdown != Never {
 		_ = s.Send(func(ctx context.Context) (hetzner.Quota, error) { // answered within a second
 			r.self = r.api.Self(ctx)
@@ -113,72 +119,28 @@ func (r *run) begin(s *fleet.Script) {
 	}
 	isOff := func(host hetzner.Server) bool { return host.Status == hetzner.StatusOff }
 	var earlier, marked map[int64]hetzner.Image // the newest snapshots of earlier attempts; and of runs with a shutdown
-	if len(r.EarlierRuns) > 0 {
-		selector := fmt.Sprintf("%s=%s,%s in (%s)", LabelSeries, r.Series, LabelRun, strings.Join(r.EarlierRuns, ","))
-		earlier, err = r.newest(s, selector, func(image hetzner.Image) bool {
-			return image.Available() && image.Labels[LabelSeries] == r.Series && image.Labels[LabelRepository] == r.Repository &&
-				slices.Contains(r.EarlierRuns, image.Labels[LabelRun])
+	if earlierRuns := r.WorkflowRun.Earlier(); r.Reuse && len(earlierRuns) > 0 {
+		selector := fmt.Sprintf("%s=%s,%s in (%s)", labels.Series, r.Series, labels.RunID, strings.Join(earlierRuns, ","))
+		earlier, err = newest(read, selector, func(image hetzner.Image) bool {
+			return image.Available() && image.Labels[labels.Series] == r.Series && image.Labels[labels.Repository] == r.Repository &&
+				slices.Contains(earlierRuns, image.Labels[labels.RunID])
 		})
 	}
-	if err == nil && r.Shutdown != Never && slices.ContainsFunc(chosen.servers, isOff) {
-		marked, err = r.newest(s, LabelPower, func(hetzner.Image) bool { return true })
+	if err == nil && r.Shutdown != Never && slices.ContainsFunc(chosen.Servers, isOff) {
+		marked, err = newest(read, labels.Power, func(hetzner.Image) bool { return true })
 	}
 	if err != nil {
 		r.blame(err, false)
 		return
 	}
-	r.outcome.Nothing = len(chosen.servers) == 0 && len(chosen.missing) == 0 && r.IfNone == Error
+	r.outcome.Nothing = len(chosen.Servers) == 0 && len(chosen.Missing) == 0 && r.IfNone == Error
 	r.fleet.Pages(r.LabelSelector, all)
-	r.tell(Event{Kind: EventSelected, Servers: chosen.servers})
+	r.tell(Event{Kind: EventSelected, Servers: chosen.Servers})
 	r.notFound(chosen)
-	for _, host := range chosen.servers {
-		r.start(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[LabelPower] == powerPending)
+	for _, host := range chosen.Servers {
+		r.start(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)
 	}
 	r.fleet.Go(r.reportProgress)
-}
-
-// persist sends a request again as long as again says so of its failure, after pauses that grow, until limit.
-func (r *run) persist(s *fleet.Script, limit time.Time, again func(*hetzner.Error) bool, send fleet.Request) error {
-	for n := 1; ; n++ {
-		err := s.Send(send)
-		failure, failed := errors.AsType[*hetzner.Error](err)
-		if !failed || !again(failure) || !r.fleet.Now().Before(limit) {
-			return err
-		}
-		if err := s.Sleep(fleet.Earliest(limit, r.fleet.Now().Add(retryAfter(n)))); err != nil {
-			return err
-		}
-	}
-}
-
-// readServers reads the servers to choose from, once and completely. It goes on for the whole of the lock timeout.
-func (r *run) readServers(s *fleet.Script) ([]hetzner.Server, error) {
-	var listing hetzner.Listing[hetzner.Server]
-	limit := r.fleet.Now().Add(r.LockTimeout)
-	again := func(failure *hetzner.Error) bool {
-		again := !failure.Final() && !r.fleet.Ending()
-		if again {
-			r.tell(Event{Kind: EventUnreached, Err: failure, Took: limit.Sub(r.fleet.Now())})
-		}
-		return again
-	}
-	for whole := false; !whole; {
-		err := r.persist(s, limit, again, func(ctx context.Context) (hetzner.Quota, error) {
-			page, quota, err := r.api.ServerPage(ctx, r.LabelSelector, listing.Next())
-			if err != nil {
-				return quota, err
-			}
-			if whole, err = listing.Add(page); err != nil { // servers have slid between the pages: begin again
-				listing = hetzner.Listing[hetzner.Server]{}
-				return quota, &hetzner.Error{Message: err.Error()}
-			}
-			return quota, nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return listing.Items, nil
 }
 
 // blame says in the outcome why the project could not be read.
@@ -193,23 +155,12 @@ func (r *run) blame(err error, selecting bool) {
 	}
 }
 
-// readPrice reads what snapshots cost, once. The run goes on without it.
-func (r *run) readPrice(s *fleet.Script) {
-	_ = s.Send(func(ctx context.Context) (quota hetzner.Quota, _ error) {
-		r.outcome.Price, quota, _ = r.api.SnapshotPrice(ctx)
-		return quota, nil
-	})
-}
-
 // newest returns the newest snapshot that this action made of each server, among those that match a selector and fit.
-func (r *run) newest(s *fleet.Script, selector string, fits func(hetzner.Image) bool) (map[int64]hetzner.Image, error) {
-	seen, err := s.Watch(fleet.ImagesBy(selector)).Next(0, r.fleet.Now().Add(r.LockTimeout))
-	if errors.Is(err, fleet.ErrTimeout) {
-		err = &hetzner.Error{Message: "no complete list of the snapshots came"}
-	}
+func newest(read project.Reader, selector string, fits func(hetzner.Image) bool) (map[int64]hetzner.Image, error) {
+	images, _, err := read.Images(selector)
 	newest := map[int64]hetzner.Image{}
-	for _, image := range seen.Images {
-		own := made(image, image.CreatedFrom, image.Labels[LabelSeries])
+	for _, image := range images {
+		own := labels.Made(image, image.CreatedFrom, image.Labels[labels.Series])
 		if own && fits(image) && !image.Created.Before(newest[image.CreatedFrom].Created) {
 			newest[image.CreatedFrom] = image
 		}
@@ -219,16 +170,16 @@ func (r *run) newest(s *fleet.Script, selector string, fits func(hetzner.Image) 
 
 // notFound adds a failed entry for everything that was asked for and is not there, unless the user calls that a warning or
 // nothing at all.
-func (r *run) notFound(chosen selection) {
+func (r *run) notFound(chosen project.Selected) {
 	fail := func(name string, pattern bool) {
 		result := Result{Name: name, Status: Failed, Reason: NotFound, Pattern: pattern}
 		r.tell(Event{Kind: EventFinished, Name: name, Result: &result})
 		r.outcome.Results = append(r.outcome.Results, result)
 	}
-	for _, name := range chosen.missing {
+	for _, name := range chosen.Missing {
 		fail(name, false)
 	}
-	for _, name := range chosen.empty {
+	for _, name := range chosen.Empty {
 		switch r.IfNone { //nolint:exhaustive // Ignore says nothing
 		case Error:
 			fail(name, true)
@@ -236,10 +187,10 @@ func (r *run) notFound(chosen selection) {
 			r.tell(Event{Kind: EventWarning, Name: name, Reason: NotFound})
 		}
 	}
-	for _, name := range chosen.unused { // excludes
+	for _, name := range chosen.Unused { // excludes
 		r.tell(Event{Kind: EventWarning, Name: name})
 	}
-	if r.IfNone == Warn && len(chosen.servers)+len(chosen.missing)+len(chosen.empty) == 0 {
+	if r.IfNone == Warn && len(chosen.Servers)+len(chosen.Missing)+len(chosen.Empty) == 0 {
 		r.tell(Event{Kind: EventNothingLeft})
 	}
 }

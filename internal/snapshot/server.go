@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
 )
 
 const (
@@ -16,17 +17,9 @@ const (
 	pollEvery = 3 * time.Second
 	// holderLimit is how long it may take to learn who holds a lock that is not waited for.
 	holderLimit = 5 * time.Second
-	// Who holds a lock is only reported: one poll in holderTurn asks who does, about the same server again after holderAgain
-	// where nobody shows; an action that holds a lock is polled every holderEvery.
-	holderTurn  = 20 * time.Second
-	holderAgain = 2 * time.Minute
-	holderEvery = 25 * time.Second
+	// holderTurn is the time between two polls that ask who holds a lock, which is only reported.
+	holderTurn = 20 * time.Second
 )
-
-// retryAfter returns how long to wait after the nth refusal in a row that came without a visible lock.
-func retryAfter(n int) time.Duration {
-	return [...]time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second}[min(max(n, 1), 3)-1]
-}
 
 // phase is what a server's snapshot is at, for the progress of the run.
 type phase int
@@ -65,8 +58,6 @@ type server struct {
 	progress int       // percent, of its action
 	copied   bool      // its action has succeeded
 	ended    time.Time // when its result was final but for the power
-	reported bool      // that was reported
-	over     bool      // its end was
 
 	thinning bool
 	hasRoom  bool // a deletion has made room for its next create
@@ -137,7 +128,7 @@ func (s *server) begin(earlier hetzner.Image) error {
 
 // reuse takes over the snapshot of an earlier attempt.
 func (s *server) reuse(earlier hetzner.Image) error {
-	s.result.Reused, s.result.ImageID, s.result.Request = true, earlier.ID, earlier.Labels[LabelRequest]
+	s.result.Reused, s.result.ImageID, s.result.Request = true, earlier.ID, earlier.Labels[labels.Request]
 	s.result.Description, s.result.SizeGB, s.result.Protected = earlier.Description, earlier.SizeGB, earlier.Protected
 	if s.Protect && !earlier.Protected && !s.DryRun {
 		if err := s.protect(); err != nil {
@@ -174,67 +165,84 @@ func (s *server) way() error {
 	}
 }
 
-// refused records an answer "not now" and waits until the server may be asked for again.
+// refused records an answer "not now" and waits until the server may be asked for again: after a pause or, where a poll
+// shows a lock, once that is gone.
 func (s *server) refused(refusal *hetzner.Error) error {
+	isLocked := hetzner.IsLocked(refusal.Code, refusal.Message)
 	news := s.refusals == 0 || s.refusal.Code != refusal.Code // the same again is none
-	s.refusal, s.refusals, s.rank = refusal, s.refusals+1, fleet.Again
+	s.refusal, s.refusals, s.rank, s.phase = refusal, s.refusals+1, fleet.Again, locked
 	s.leavePlace()
 	switch {
-	case refusal.Code == hetzner.CodeLocked && s.IfLocked != Wait:
+	case isLocked && s.IfLocked != Wait:
 		return s.leaveLocked()
 	case s.lock.elapsed(s.Now()) >= s.LockTimeout:
 		return s.lockTimeout()
 	case news:
 		s.tellOf(Event{Kind: EventLocked, Err: refusal})
 	}
-	return s.unlocked(false, s.Now().Add(retryAfter(s.refusals)))
+	s.lock.start(s.Now())
+	again := fleet.Earliest(s.lockLimit(), s.Now().Add(fleet.RetryAfter(s.refusals)))
+	seen, err := s.Watch(fleet.Server(s.host.ID)).Next(0, again)
+	switch {
+	case errors.Is(err, fleet.ErrTimeout): // no poll came: the next request tells
+		return nil
+	case err != nil:
+		return err
+	case seen.Missing:
+		return s.gone()
+	case seen.Server.Locked:
+		return s.awaitUnlock()
+	}
+	return s.Sleep(again)
 }
 
-// seenLocked waits for a lock to go that a poll has just shown.
+// seenLocked waits for a lock to go that was not known before a poll has shown it.
 func (s *server) seenLocked() error {
 	s.leavePlace()
+	if s.IfLocked == Wait {
+		s.tellOf(Event{Kind: EventLocked})
+	}
+	return s.awaitUnlock()
+}
+
+// awaitUnlock waits, where that is wanted, until a poll shows the lock gone that an earlier one has shown.
+func (s *server) awaitUnlock() error {
 	if s.IfLocked != Wait {
 		return s.leaveLocked()
 	}
-	s.tellOf(Event{Kind: EventLocked})
-	return s.unlocked(true, time.Time{})
-}
-
-// unlocked waits until a poll shows the lock gone that an earlier one has shown. Where no lock shows it waits until the
-// time given; the last try is made when the lock timeout is over.
-func (s *server) unlocked(shown bool, again time.Time) error {
 	s.phase = locked
 	s.lock.start(s.Now())
 	watched := true
 	s.Go(func(script *fleet.Script) { s.watchHolder(script, func() bool { return !watched }) })
 	defer func() { watched = false }()
-	for pause, watch := time.Duration(0), s.Watch(fleet.Server(s.host.ID)); ; pause = pollEvery {
-		limit := s.lockLimit()
-		if !shown {
-			limit = fleet.Earliest(again, limit)
-		}
-		seen, err := watch.Next(pause, limit)
-		switch {
-		case errors.Is(err, fleet.ErrTimeout) && shown:
-			return s.lockTimeout()
-		case errors.Is(err, fleet.ErrTimeout): // no poll came: the next request tells
-			return nil
-		case err != nil:
-			return err
-		case seen.Missing:
-			return s.gone()
-		case seen.Server.Locked && s.IfLocked != Wait:
-			return s.leaveLocked()
-		case seen.Server.Locked:
-			shown = true
-		case shown:
-			s.seenUnlocked(seen.Server)
-			s.tellOf(Event{Kind: EventUnlocked})
-			return nil
-		default:
-			return s.Sleep(limit)
-		}
+	err := s.pollUntilUnlocked(s.lockLimit())
+	switch {
+	case errors.Is(err, fleet.ErrTimeout):
+		return s.lockTimeout()
+	case err == nil:
+		s.tellOf(Event{Kind: EventUnlocked})
 	}
+	return err
+}
+
+// pollUntilUnlocked returns nil once a poll shows the server unlocked: there is no better prospect for a create.
+func (s *server) pollUntilUnlocked(limit time.Time) error {
+	var seen fleet.Seen
+	err := s.Watch(fleet.Server(s.host.ID)).Until(pollEvery, limit, func(shown fleet.Seen) bool {
+		seen = shown
+		return seen.Missing || !seen.Server.Locked
+	})
+	switch {
+	case err != nil:
+		return err
+	case seen.Missing:
+		return s.gone()
+	}
+	s.missing.stop(s.Now())
+	s.host.Status, s.host.Locked = seen.Server.Status, false
+	s.refusals, s.rank, s.holder = 0, fleet.Unlocked, nil
+	s.phase = waiting
+	return nil
 }
 
 // lockLimit returns when the lock timeout is over; zero while the clock stands.
@@ -243,15 +251,6 @@ func (s *server) lockLimit() time.Time { return s.lock.reaches(s.LockTimeout) }
 func (s *server) lockTimeout() error {
 	s.result.Err, s.result.Holder = s.refusal, s.holder
 	return failed(LockTimeout)
-}
-
-// seenUnlocked records that a poll has shown the server unlocked: there is no better prospect for a create.
-func (s *server) seenUnlocked(seen *hetzner.Server) {
-	s.lock.stop(s.Now())
-	s.missing.stop(s.Now())
-	s.host.Status, s.host.Locked = seen.Status, false
-	s.refusals, s.rank, s.holder = 0, fleet.Unlocked, nil
-	s.phase = waiting
 }
 
 // gone ends the way of a server that does not exist any more.
@@ -268,7 +267,7 @@ func (s *server) leaveLocked() error {
 		if err != nil && !errors.Is(err, fleet.ErrTimeout) {
 			return err
 		}
-		s.holder = holding(seen)
+		s.holder = holding(seen.Actions)
 	}
 	s.result.Err, s.result.Holder = s.refusal, s.holder
 	switch {
@@ -288,40 +287,24 @@ func (s *server) planned() error {
 // watchHolder is the script that reports who holds a lock until the lock is gone. Nothing waits for it, so one server after
 // the other is asked about.
 func (s *server) watchHolder(script *fleet.Script, gone func() bool) {
-	for {
-		var seen fleet.Seen
-		var err error
-		if s.holder == nil {
-			if script.Take(s.holders, gone) != nil {
-				return
-			}
-			seen, err = script.Watch(fleet.ServerActions(s.host.ID, hetzner.ActionRunning)).Unless(gone).Next(0, time.Time{})
-			s.holders.Close(s.Now().Add(holderTurn))
-			s.holders.Give()
-		} else {
-			seen, err = script.Watch(fleet.Action(s.holder.ID)).Unless(gone).Next(holderEvery, time.Time{})
-		}
+	for script.Take(s.holders, gone) == nil {
+		seen, err := script.Watch(fleet.ServerActions(s.host.ID, hetzner.ActionRunning)).Unless(gone).Next(0, time.Time{})
+		s.holders.Close(s.Now().Add(holderTurn))
+		s.holders.Give()
 		if err != nil {
 			return
 		}
-		switch s.holder = holding(seen); {
-		case s.holder == nil && seen.Action == nil: // nobody shows
-			if !errors.Is(script.Until(gone, s.Now().Add(holderAgain)), fleet.ErrTimeout) {
-				return
-			}
-		case s.holder != nil && s.heldBy != s.holder.Command:
+		s.holder = holding(seen.Actions)
+		if s.holder != nil && s.heldBy != s.holder.Command {
 			s.heldBy = s.holder.Command
 			s.tellOf(Event{Kind: EventHolder, Holder: s.holder})
 		}
 	}
 }
 
-// holding returns the action that holds a server's lock, nil where none shows.
-func holding(seen fleet.Seen) *hetzner.Action {
-	if seen.Action != nil {
-		seen.Actions = []hetzner.Action{*seen.Action}
-	}
-	for _, action := range slices.Backward(seen.Actions) { // the newest come first, the oldest holds the lock
+// holding returns the action that holds a server's lock, nil where none shows. The newest come first, the oldest holds it.
+func holding(actions []hetzner.Action) *hetzner.Action {
+	for _, action := range slices.Backward(actions) {
 		if action.Running() {
 			return &action
 		}
@@ -356,22 +339,21 @@ func (s *server) finish(err error) {
 		s.makeRoom() // for another server, since this one did not need it
 	}
 	r.PowerOnFailed = r.PowerOnFailed || r.LeftBefore && status != Cancelled
-	if s.complete(); !s.over {
-		s.reported = true
+	if !s.complete() {
 		result := *r
 		s.tellOf(Event{Kind: EventEnded, Result: &result})
 	}
 }
 
-// complete reports the end of a server, once: its result is final, and so is its power.
-func (s *server) complete() {
-	if s.over || s.phase != finished || s.power != nil && !s.power.done {
-		return
+// complete reports the end of a server where its result is final, and so is its power.
+func (s *server) complete() bool {
+	if s.phase != finished || s.power != nil && !s.power.done {
+		return false
 	}
-	s.over = true
 	s.active--
 	result := s.result
-	s.tellOf(Event{Kind: EventFinished, Result: &result, Again: s.reported})
+	s.tellOf(Event{Kind: EventFinished, Result: &result})
+	return true
 }
 
 func (s *server) tellOf(e Event) {

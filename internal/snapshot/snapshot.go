@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/retention"
 )
 
@@ -38,8 +40,7 @@ const (
 
 // Settings is what a run was asked to do. All of it is valid when it gets here.
 type Settings struct {
-	Servers, Exclude []string // names, IDs or globs, each once; Servers is empty when LabelSelector is set
-	LabelSelector    string
+	project.Selection
 
 	IfNone    Policy // Error, Warn or Ignore
 	IfVolumes Policy // Warn, Fail or Ignore
@@ -63,13 +64,11 @@ type Settings struct {
 
 	Series           string
 	Retention        retention.Policy
-	RunFamily        string   // what the label values of all attempts of this workflow run begin with
-	RunLabel         string   // label value that names this attempt of this workflow run
-	EarlierRuns      []string // the same of earlier attempts whose snapshots are taken over; nil for none
-	Repository       string   // as a label value, "" where there is none
+	WorkflowRun      labels.Run
+	Reuse            bool   // take over snapshots of earlier attempts of the run
+	Repository       string // as a label value, "" where there is none
 	Labels           map[string]string
 	CopyServerLabels bool
-	Reserved         func(labelKey string) bool // keys of a server's labels that are not copied
 	Describe         func(hetzner.Server, time.Time) string
 
 	Rand io.Reader // for the request values; must not fail or run dry
@@ -77,40 +76,23 @@ type Settings struct {
 	Late func(os.Signal) bool
 }
 
-// The labels that this program puts on its snapshots. Everything under [LabelPrefix] is its own.
-const (
-	LabelPrefix     = "hsnap/"
-	LabelSeries     = LabelPrefix + "series"
-	LabelServer     = LabelPrefix + "server-id"
-	LabelRepository = LabelPrefix + "repository"
-	LabelRun        = LabelPrefix + "run"
-	LabelRequest    = LabelPrefix + "request"
-	LabelPower      = LabelPrefix + "power" // of a server that was switched off for the snapshot
-
-	powerPending = "pending" // the server is off, or was left off by a run that was killed
-	powerBack    = "done"    // it was seen running again
-)
-
-// labels returns what the snapshot of a server is labelled with. The user's labels win over the server's; nobody's
+// labelsOf returns what the snapshot of a server is labelled with. The user's labels win over the server's; nobody's
 // win over ours, since exactly-once hangs on them.
-func (s Settings) labels(server hetzner.Server, request string) map[string]string {
-	labels := map[string]string{}
+func (s Settings) labelsOf(server hetzner.Server, request string) map[string]string {
+	set := map[string]string{}
 	if s.CopyServerLabels {
-		for key, value := range server.Labels {
-			if !s.Reserved(key) {
-				labels[key] = value
-			}
-		}
+		maps.Copy(set, server.Labels)
+		maps.DeleteFunc(set, func(key, _ string) bool { return labels.Reserved(key) })
 	}
-	maps.Copy(labels, s.Labels)
-	labels[LabelSeries] = s.Series
-	labels[LabelServer] = strconv.FormatInt(server.ID, 10)
-	labels[LabelRun] = s.RunLabel
-	labels[LabelRequest] = request
+	maps.Copy(set, s.Labels)
+	set[labels.Series] = s.Series
+	set[labels.ServerID] = strconv.FormatInt(server.ID, 10)
+	set[labels.RunID] = s.WorkflowRun.Label()
+	set[labels.Request] = request
 	if s.Repository != "" {
-		labels[LabelRepository] = s.Repository
+		set[labels.Repository] = s.Repository
 	}
-	return labels
+	return set
 }
 
 // Status is what became of one server's snapshot. Its values are part of the user's contract.
@@ -165,7 +147,7 @@ type Result struct {
 	Silence  time.Duration   // of a time-out: for how long Hetzner had not answered at all; 0 where it had
 	MaySlip  bool            // a create is unanswered: a snapshot may still appear, labelled with Request
 	Vanished bool            // the image was there, and then was not
-	Request  string          // value of [LabelRequest]
+	Request  string          // value of [labels.Request]
 
 	ImageID, ActionID int64 // 0 where unknown
 	Description       string

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/retention"
 )
 
@@ -50,7 +50,7 @@ func (s *server) thinOut(before bool) {
 	defer func() { s.thinning = false }()
 	var plan []Thinned
 	shown := false // a listing, if one without the new snapshot: then it is not the whole truth
-	series := fleet.Images(LabelServer, strconv.FormatInt(s.host.ID, 10), LabelSeries+"="+s.Series)
+	series := fleet.Images(labels.ServerID, strconv.FormatInt(s.host.ID, 10), labels.Series+"="+s.Series)
 	err := s.Watch(series).Until(thinAgain, s.Now().Add(thinLimit), func(seen fleet.Seen) (whole bool) {
 		shown = true
 		plan, whole = s.decide(seen, before)
@@ -85,7 +85,7 @@ func (s *server) delete(t *Thinned) (goOn bool) {
 		}
 		return failure.Later() || failure.Verdict == hetzner.Lost
 	}
-	err := s.persist(s.Script, s.Now().Add(deleteLimit), again, func(ctx context.Context) (hetzner.Quota, error) {
+	err := s.Persist(s.Now().Add(deleteLimit), again, func(ctx context.Context) (hetzner.Quota, error) {
 		return s.api.DeleteImage(ctx, t.ID)
 	})
 	failure, _ := errors.AsType[*hetzner.Error](err)
@@ -107,7 +107,7 @@ func (s *server) decide(seen fleet.Seen, before bool) (plan []Thinned, whole boo
 	var ref, newest time.Time
 	sizes := map[int64]float64{}
 	for _, image := range seen.Images {
-		if image.Type != "snapshot" || !image.Available() || !made(image, s.host.ID, s.Series) {
+		if image.Type != "snapshot" || !image.Available() || !labels.Made(image, s.host.ID, s.Series) {
 			continue
 		}
 		own := image.ID == s.result.ImageID
@@ -115,7 +115,7 @@ func (s *server) decide(seen fleet.Seen, before bool) (plan []Thinned, whole boo
 			ref = image.Created
 		}
 		if !image.Protected {
-			images = append(images, retention.Image{ID: image.ID, Created: image.Created, SameRun: !own && s.sameRun(image)})
+			images = append(images, retention.Image{ID: image.ID, Created: image.Created, SameRun: !own && s.WorkflowRun.Made(image)})
 			sizes[image.ID], newest = image.SizeGB, fleet.Latest(newest, image.Created)
 		}
 	}
@@ -141,18 +141,6 @@ func (s *server) decide(seen fleet.Seen, before bool) (plan []Thinned, whole boo
 		s.tellOf(Event{Kind: EventThinning, Thinned: slices.Clone(plan)})
 	}
 	return plan, true
-}
-
-// made reports whether this action has made an image of a server in a series: its labels say so, and Hetzner agrees.
-func made(image hetzner.Image, server int64, series string) bool {
-	return server != 0 && image.CreatedFrom == server && image.Labels[LabelServer] == strconv.FormatInt(server, 10) &&
-		image.Labels[LabelSeries] == series
-}
-
-// sameRun reports whether an image was made by another attempt of the same workflow run.
-func (s *server) sameRun(image hetzner.Image) bool {
-	run := image.Labels[LabelRun]
-	return s.RunFamily != "" && (run == s.RunFamily || strings.HasPrefix(run, s.RunFamily+"-"))
 }
 
 // makeRoom lets the server that waits for room the longest be tried again: there is room for one snapshot.

@@ -103,7 +103,7 @@ func (s *server) startPower() error {
 	seen, err := s.Watch(fleet.Server(s.host.ID)).Next(0, began.Add(s.LockTimeout-s.lock.elapsed(began)))
 	switch {
 	case errors.Is(err, fleet.ErrTimeout): // Hetzner keeps the server waiting, as with a lock
-		s.lock.total += s.Now().Sub(began)
+		s.lock.total = s.LockTimeout
 		_, s.refusal = s.Silence()
 		return s.lockTimeout()
 	case err != nil:

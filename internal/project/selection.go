@@ -1,0 +1,138 @@
+// Package project reads what a command needs to know of a Hetzner Cloud project before it begins: the servers that the
+// user's words mean, the snapshots that there are, and what they cost.
+//
+// It changes nothing, and decides nothing about a server but whether it was selected.
+package project
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+)
+
+// Selection is how the user names servers.
+type Selection struct {
+	Servers, Exclude []string // names, IDs or globs, each once; Servers is empty when LabelSelector is set
+	LabelSelector    string
+}
+
+// Selected is what a selection means in a project.
+type Selected struct {
+	Servers   []hetzner.Server // each once, ordered by name
+	Missing   []string         // names and IDs that do not exist
+	Empty     []string         // globs, or a selector, that match nothing
+	Unused    []string         // what is named in exclude and matches nothing
+	Ambiguous []string         // numbers that are one server's ID and another's name: the ID was taken
+	Drills    []string         // copies made by verifications that were named outright
+
+	all []hetzner.Server
+}
+
+// Choose finds the servers that a selection means among all servers of the project (or, with a label selector, among
+// those that Hetzner selected). A verification's copy is never selected.
+func (sel Selection) Choose(all []hetzner.Server) Selected {
+	s := Selected{all: all}
+	chosen := map[int64]bool{}
+	if sel.LabelSelector != "" {
+		for _, server := range all {
+			chosen[server.ID] = true
+		}
+		if len(all) == 0 {
+			s.Empty = append(s.Empty, sel.LabelSelector)
+		}
+	}
+	for _, word := range sel.Servers {
+		found := s.match(word)
+		for _, server := range found {
+			chosen[server.ID] = true
+			if isDrill(server) && !IsGlob(word) {
+				s.Drills = append(s.Drills, word)
+			}
+		}
+		switch {
+		case len(found) > 0:
+		case IsGlob(word):
+			s.Empty = append(s.Empty, word)
+		default:
+			s.Missing = append(s.Missing, word)
+		}
+	}
+	for _, word := range sel.Exclude {
+		found := s.match(word)
+		for _, server := range found {
+			delete(chosen, server.ID)
+		}
+		if len(found) == 0 {
+			s.Unused = append(s.Unused, word)
+		}
+	}
+	s.Servers = slices.DeleteFunc(slices.Clone(all), func(server hetzner.Server) bool { return !chosen[server.ID] || isDrill(server) })
+	slices.SortFunc(s.Servers, func(a, b hetzner.Server) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return s
+}
+
+// match returns the servers that a word means: as an ID first, then as a name, then as a glob.
+func (s *Selected) match(word string) (found []hetzner.Server) {
+	id, err := strconv.ParseInt(word, 10, 64)
+	isID := func(server hetzner.Server) bool { return err == nil && server.ID == id }
+	if i := slices.IndexFunc(s.all, isID); i >= 0 {
+		if slices.ContainsFunc(s.all, func(other hetzner.Server) bool { return other.Name == word && other.ID != id }) {
+			s.Ambiguous = append(s.Ambiguous, word)
+		}
+		return s.all[i : i+1]
+	}
+	for _, server := range s.all {
+		ok := server.Name == word || word == "*" // every server, whatever its name holds
+		if !ok && IsGlob(word) {
+			ok, _ = path.Match(word, server.Name) // a bad pattern was refused with the inputs
+		}
+		if ok {
+			found = append(found, server)
+		}
+	}
+	return found
+}
+
+// Nearest returns the name of the project's server that is the most like a word, "" where none is.
+func (s Selected) Nearest(word string) (name string) {
+	best := 1 + min(2, len(word)/3) // so few typing mistakes that the name may have been meant
+	for _, server := range s.all {
+		if d := distance(strings.ToLower(word), strings.ToLower(server.Name)); d < best && !isDrill(server) {
+			best, name = d, server.Name
+		}
+	}
+	return name
+}
+
+// distance is how many characters must be added, removed or replaced to make one word of another (Levenshtein's).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for i := range row {
+		row[i] = i
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0]++
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(row[j]+1, row[j+1]+1, replaced)
+		}
+	}
+	return row[len(b)]
+}
+
+// IsGlob reports whether a word is a pattern rather than a name or an ID.
+func IsGlob(word string) bool { return strings.ContainsAny(word, `*?[\`) }
+
+func isDrill(server hetzner.Server) bool { return server.Labels[labels.Drill] != "" }
