@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -97,7 +98,7 @@ func TestEveryEventHasWords(t *testing.T) {
 		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
 		r.Event(snapshot.Event{
 			Kind: kind, Name: "db-1", Server: hetzner.Server{Volumes: []int64{5}}, Err: failure, Holder: &hetzner.Action{Command: "rebuild_server"}, ImageID: 4711, ActionID: 4712, Took: time.Second,
-			Result: &snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.Refused}, Progress: snapshot.Progress{Waiting: 1},
+			Result: &snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.Refused}, Progress: snapshot.Progress{Servers: []snapshot.Standing{{Name: "db-1"}}},
 		})
 		r.Flush(time.Minute)
 		if text, _, _ := strings.Cut(log.String(), "\n"); text == "" || strings.HasSuffix(text, ":") || strings.ContainsAny(text, "{}") {
@@ -136,22 +137,50 @@ func TestEventsNameTheRequest(t *testing.T) {
 	}
 }
 
-// The numbers of the progress add up to the servers selected.
-func TestProgressAddsUp(t *testing.T) {
-	var log strings.Builder
-	r := report.New(report.Options{Out: &log, Getenv: off})
-	r.Event(snapshot.Event{Kind: snapshot.EventProgress, Progress: snapshot.Progress{
-		Waiting: 1, Locked: 2, Lost: 3, Creating: 4, Finished: 5, Off: 6, Percent: 7, Holders: make([]hetzner.Action, 9),
-		Silence: time.Minute, Err: &hetzner.Error{Message: "read tcp: connection reset by peer"},
-	}})
-	r.Flush(time.Minute)
-	each, rest, _ := strings.Cut(log.String(), "; ")
-	sum := 0
-	for _, n := range regexp.MustCompile(`(?:^\S+|,) (\d+) `).FindAllStringSubmatch(each, -1) {
-		sum += int(n[1][0] - '0')
+// The numbers of the progress add up to the servers selected, and up to five of those that the run waits for are named,
+// first those that somebody may have to see to.
+func TestProgress(t *testing.T) {
+	var servers []snapshot.Standing
+	for phase := snapshot.PhaseWaiting; phase <= snapshot.PhaseFinished; phase++ {
+		for range 2 {
+			servers = append(servers, snapshot.Standing{
+				Name: fmt.Sprint("db-", len(servers)), Phase: phase, Percent: 7, Holder: &hetzner.Action{Command: "rebuild_server", Progress: 9},
+			})
+		}
 	}
-	if sum != 15 || !strings.Contains(rest, "6 of them down") || !strings.Contains(rest, "connection reset by peer") || strings.Count(rest, "%") != 3 {
-		t.Errorf("%d servers of 15 in %s", sum, log.String())
+	servers = append(servers, snapshot.Standing{Name: "done", Phase: snapshot.PhaseFinished, Over: true})
+	servers[0].Off = true
+	line := func(p snapshot.Progress) string {
+		var log strings.Builder
+		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
+		r.Event(snapshot.Event{Kind: snapshot.EventProgress, Progress: p})
+		r.Flush(time.Minute)
+		return strings.TrimSuffix(log.String(), "\n")
+	}
+	for n := range len(servers) + 1 {
+		for _, shown := range [][]snapshot.Standing{servers[:n], servers[n:]} {
+			text := line(snapshot.Progress{Servers: shown})
+			counts, rest, _ := strings.Cut(text, "; ")
+			sum, names := 0, strings.Count(rest, "db-")
+			for _, number := range regexp.MustCompile(`\d+ [a-z]`).FindAllString(counts, -1) {
+				sum += int(number[0] - '0')
+			}
+			waits := len(slices.DeleteFunc(slices.Clone(shown), func(s snapshot.Standing) bool { return s.Over }))
+			if sum != len(shown) || names != min(waits, 5) || strings.Contains(rest, "…") != (waits > 5) || strings.Contains(rest, "done") {
+				t.Errorf("of %d servers %d are counted, of %d that the run waits for %d named: %s", len(shown), sum, waits, names, text)
+			}
+		}
+	}
+	for want, p := range map[string]snapshot.Progress{
+		"1 finished, 2 to be seen running, 2 with a lost answer, 2 locked or refused for now, 2 without room, 2 being created, 2 to come; " +
+			"waiting for db-10, db-11, db-6, db-7, db-4 (rebuild_server 9%), …; 1 down": {Servers: servers},
+		"1 being created; waiting for db-8 (7%); Hetzner's API has given no usable answer for 1m00s: connection reset by peer": {
+			Servers: servers[8:9], Silence: time.Minute, Err: &hetzner.Error{Message: "connection reset by peer"},
+		},
+	} {
+		if got := line(p); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
 	}
 }
 

@@ -168,6 +168,14 @@ func numbers(amounts ...amount) string {
 	return strings.Join(parts, ", ")
 }
 
+// namedMost is how many names a line holds.
+const namedMost = 5
+
+// several lists names, as far as a line has room.
+func several(names []string) string {
+	return strings.Join(names[:min(len(names), namedMost)], ", ") + only(len(names) > namedMost, ", …")
+}
+
 // ids lists IDs.
 func ids(list []int64, separator string) string {
 	texts := make([]string, len(list))

@@ -157,9 +157,6 @@ func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 	}
 }
 
-// verdictMost is how many failures the verdict names.
-const verdictMost = 5
-
 // verdict is the run in one line: what went wrong, and where the other servers' snapshots are.
 func (r *Report) verdict(o snapshot.Outcome, t Tally, undelivered error) string {
 	head := t.Result
@@ -178,14 +175,13 @@ func (r *Report) verdict(o snapshot.Outcome, t Tally, undelivered error) string 
 			failed = append(failed, result.Name+" "+string(reason))
 		}
 	}
-	names := strings.Join(failed[:min(len(failed), verdictMost)], ", ") + only(len(failed) > verdictMost, ", …")
 	all := whole(o, r.asked)
 	if len(r.mistakes) > 0 {
 		all.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
 	}
 	parts := slices.DeleteFunc([]string{
 		all.what, only(undelivered != nil, "the outputs could not be handed on"),
-		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), names)),
+		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(failed))),
 		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"),
 		numbers(available, amount{t.accepted, "accepted"}, amount{t.planned, "planned"}, amount{t.inFlight, "still being made"},
 			amount{t.unknown, "may still appear"}, amount{t.Skipped, "skipped"}, amount{t.none, "without a snapshot"}),

@@ -207,15 +207,49 @@ func (r *Report) finished(result snapshot.Result, again bool) {
 	}
 }
 
-// progress words the state of the run: each server counts once.
+// standings are the words for what a server is at that the run waits for, first those that somebody may have to see to.
+var standings = []struct {
+	phase snapshot.Phase
+	what  string
+}{
+	{snapshot.PhaseFinished, "to be seen running"},
+	{snapshot.PhaseLost, "with a lost answer"},
+	{snapshot.PhaseLocked, "locked or refused for now"},
+	{snapshot.PhaseStuck, "without room"},
+	{snapshot.PhaseCreating, "being created"},
+	{snapshot.PhaseWaiting, "to come"},
+}
+
+// progress words the state of the run: each server counts once, and the first ones that the run waits for are named.
 func progress(p snapshot.Progress) string {
-	text := numbers(amount{p.Finished, "finished"}, amount{p.Creating, fmt.Sprintf("being created (%d%%)", p.Percent)},
-		amount{p.Lost, "with a lost answer"}, amount{p.Locked, "locked or refused for now"}, amount{p.Waiting, "waiting"})
-	if p.Off > 0 {
-		text += fmt.Sprintf("; %d of them down", p.Off)
+	var names []string
+	over, off := 0, 0
+	for _, s := range p.Servers {
+		over += number(s.Over)
+		off += number(s.Off)
 	}
-	for _, h := range p.Holders[:min(len(p.Holders), 3)] { // the log has named each
-		text += fmt.Sprintf("; %s %d%%", h.Command, h.Progress)
+	counts := []amount{{over, "finished"}}
+	for _, standing := range standings {
+		n := 0
+		for _, s := range p.Servers {
+			if s.Over || s.Phase != standing.phase {
+				continue
+			}
+			n++
+			switch name := s.Name; {
+			case s.Phase == snapshot.PhaseCreating:
+				names = append(names, fmt.Sprintf("%s (%d%%)", name, s.Percent))
+			case s.Phase == snapshot.PhaseLocked && s.Holder != nil:
+				names = append(names, fmt.Sprintf("%s (%s %d%%)", name, s.Holder.Command, s.Holder.Progress))
+			default:
+				names = append(names, name)
+			}
+		}
+		counts = append(counts, amount{n, standing.what})
+	}
+	text := numbers(counts...) + only(len(names) > 0, "; waiting for "+several(names))
+	if off > 0 {
+		text += fmt.Sprintf("; %d down", off)
 	}
 	if p.Silence > 0 {
 		text += fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %s", short(p.Silence), p.Err)

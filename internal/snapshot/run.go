@@ -254,26 +254,10 @@ func (r *run) reportProgress(s *fleet.Script) {
 		var p Progress
 		p.Silence, p.Err = r.longSilence()
 		for _, s := range r.servers {
-			switch s.phase {
-			case waiting, stuck:
-				p.Waiting++
-			case locked:
-				p.Locked++
-			case lost:
-				p.Lost++
-			case creating:
-				p.Creating, p.Percent = p.Creating+1, p.Percent+s.progress
-			case finished:
-				p.Finished++
-			}
-			if s.phase == locked && s.holder != nil {
-				p.Holders = append(p.Holders, *s.holder)
-			}
-			if s.power != nil && !s.power.on {
-				p.Off++
-			}
+			p.Servers = append(p.Servers, Standing{
+				Name: s.host.Name, Phase: s.phase, Percent: s.progress, Holder: s.holder, Off: s.power != nil && !s.power.on, Over: s.over,
+			})
 		}
-		p.Percent /= max(1, p.Creating)
 		r.tell(Event{Kind: EventProgress, Progress: p})
 	}
 }
