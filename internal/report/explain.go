@@ -181,7 +181,7 @@ func actionFailed(r snapshot.Result) account {
 
 // shutdownHalted says why a server was not switched off, and so not snapshotted.
 func shutdownHalted(r snapshot.Result, asked Asked) account {
-	why, next := "that can't be recorded for the post step", "GITHUB_STATE must name a file that can be written"
+	why, next := "that can't be recorded"+only(asked.Post, " for the post step"), "GITHUB_STATE must name a file that can be written"
 	switch r.HaltedBy { //nolint:exhaustive // nothing else halts
 	case snapshot.PowerOnFailed:
 		why, next = "another server did not come back", "see to the other server first, and run it again"
@@ -194,7 +194,7 @@ func shutdownHalted(r snapshot.Result, asked Asked) account {
 // explainOff puts first that a server is off which was running. What became of its snapshot comes after that.
 func explainOff(r snapshot.Result, snap account, asked Asked) account {
 	cancelled := !r.PowerOnFailed
-	a := account{title: "IS LEFT OFF", what: whyOff(r, cancelled), next: "run " + powerOn(r) + " until Hetzner accepts it, or use the Hetzner Console"}
+	a := account{title: "IS LEFT OFF", what: whyOff(r, cancelled), next: adviceOff(typed(r))}
 	if asked.Post && cancelled && !r.LeftBefore {
 		a.next = "wait 4 minutes for the step \"Post …\", which tries to switch it on; if it is still off then, " + a.next
 	}
@@ -269,6 +269,10 @@ const (
 func adviceLimit(asked Asked) string {
 	return "delete old snapshots of this project, or ask for a higher limit in the Hetzner Console" +
 		only(!asked.Keeps, "; with keep-last a series thins itself out")
+}
+
+func adviceOff(server string) string {
+	return "run `hcloud server poweron " + server + "` until Hetzner accepts it, or use the Hetzner Console"
 }
 
 // answered quotes Hetzner's last answer, or what came instead.

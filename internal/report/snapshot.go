@@ -81,7 +81,7 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 	case e.Kind == snapshot.EventNotDeleted && e.Err.Verdict == hetzner.Lost:
 		w.text = "image {image} may be deleted or not, since the answer was lost: {error}"
 	case e.Kind == snapshot.EventNotThinned && e.Err == nil:
-		w.text = "no more old snapshots are deleted, since the list does not show the new one"
+		w.text = "no more old snapshots are deleted, since no complete list that shows the new one came"
 	case e.Kind == snapshot.EventFinished && e.Result.Failed():
 		w.style = fails
 	case e.Kind != snapshot.EventEnded:
@@ -205,6 +205,17 @@ func (r *Report) finished(result snapshot.Result, again bool) {
 	default:
 		r.Line("%s", text)
 	}
+}
+
+// Untried reports of a server that a run has switched off that nothing could be tried to switch it on again, since the
+// inputs are wrong.
+func (r *Report) Untried(server int64) {
+	r.failure(fmt.Sprintf("server %d", server), "failed", account{
+		title: "IS LEFT OFF",
+		what: "THE SERVER IS PROBABLY OFF: the step switched it off, and nothing was tried to switch it on again, " +
+			"since that takes a usable token and endpoint",
+		next: adviceOff(strconv.FormatInt(server, 10)),
+	}, true)
 }
 
 // standings are the words for what a server is at that the run waits for, first those that somebody may have to see to.

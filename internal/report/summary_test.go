@@ -81,6 +81,7 @@ func TestSkippedForItsLock(t *testing.T) {
 func TestAdviceFitsTheInputs(t *testing.T) {
 	full := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.LimitExceeded}
 	halted := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.ShutdownHalted, HaltedBy: snapshot.LimitExceeded}
+	unrecorded := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.ShutdownHalted, Err: &hetzner.Error{Message: "no space left on device"}}
 	gone := snapshot.Result{Name: "db-1", Server: hetzner.Server{ID: 42}, Status: snapshot.Failed, Reason: snapshot.NotFound}
 	held := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.LockTimeout, Holder: &hetzner.Action{ID: 7, Started: time.Now().Add(-time.Hour)}}
 	stuck := held
@@ -93,6 +94,8 @@ func TestAdviceFitsTheInputs(t *testing.T) {
 		{full, report.Asked{}, "with keep-last a series thins itself out", "support"},
 		{full, report.Asked{Keeps: true}, "ask for a higher limit", "keep-last"},
 		{halted, report.Asked{Keeps: true}, "ask for a higher limit", "keep-last"},
+		{unrecorded, report.Asked{Post: true}, "since that can't be recorded for the post step; no snapshot was taken", "!"},
+		{unrecorded, report.Asked{}, "since that can't be recorded; no snapshot was taken", "post step"},
 		{gone, report.Asked{Servers: []string{"web-1", "db-1"}}, "take it out of servers", "nothing to do"},
 		{gone, report.Asked{Servers: []string{"42"}}, "take it out of servers", "nothing to do"},
 		{gone, report.Asked{Servers: []string{"db-*"}}, "the next run does not select it", "take it out"},
