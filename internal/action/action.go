@@ -135,7 +135,7 @@ func (p Process) answerFlag(r *report.Report) (answered bool) {
 
 // deliver writes the outputs and the job summary. A run whose outputs the next step can't read is no success.
 func (p Process) deliver(r *report.Report, o snapshot.Outcome, to report.OutputsTo, code int) int {
-	if err := r.Deliver(o, to); err != nil && code == exitSuccess {
+	if delivered := r.Deliver(o, to); !delivered && code == exitSuccess {
 		return exitFailure
 	}
 	return code

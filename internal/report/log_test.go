@@ -251,8 +251,8 @@ func TestVerdictEndsWithTheTime(t *testing.T) {
 			r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
 			r.Mistakes(errors.New("series: wrong\nservers: missing"))
 			time.Sleep(span)
-			if err := r.Deliver(snapshot.Outcome{Nothing: true}, report.OutputsTo{}); err != nil {
-				t.Error(err)
+			if !r.Deliver(snapshot.Outcome{Nothing: true}, report.OutputsTo{}) {
+				t.Error("the outputs are not handed on")
 			}
 			r.Flush(time.Minute)
 			if want := "\nFAILED: 2 mistakes in the inputs, nothing was sent to Hetzner, " + want + "\n"; !strings.HasSuffix(log.String(), want) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -22,59 +23,82 @@ type OutputsTo struct {
 	Summary bool
 }
 
-// OpenOutputs opens the files for the outputs and closes them again, so that a run whose outputs would be lost fails before
-// it has sent anything. What a file holds stays until the end.
-func (r *Report) OpenOutputs(to OutputsTo) (err error) {
+// destination is a file that the outputs go to.
+type destination struct {
+	name, file string
+	write      func([]output) error
+}
+
+func (r *Report) destinations(to OutputsTo) (all []destination) {
 	if r.github {
-		err = r.openGitHub()
+		all = append(all, destination{"GITHUB_OUTPUT", r.o.Getenv("GITHUB_OUTPUT"), r.writeGitHub})
 	}
 	if to.File != "" {
-		err = errors.Join(err, open(to.Input, to.File))
+		all = append(all, destination{to.Input, to.File, func(list []output) error { return r.writeDotenv(list, to.File) }})
 	}
-	return err
+	return all
 }
 
-func (r *Report) openGitHub() error {
-	file := r.o.Getenv("GITHUB_OUTPUT")
-	if file == "" {
-		return errors.New("GITHUB_OUTPUT is not set, the outputs are printed instead: leave GITHUB_ACTIONS unset where no runner sets both")
+// OpenOutputs opens the files for the outputs and closes them again, so that a run whose outputs would be lost fails before
+// it has sent anything. What a file holds stays until the end. One that can't be opened is not tried again.
+func (r *Report) OpenOutputs(to OutputsTo) error {
+	var errs []error
+	for _, d := range r.destinations(to) {
+		if err := d.open(); err != nil {
+			r.unopened = append(r.unopened, d.name)
+			errs = append(errs, err)
+		}
 	}
-	return open("GITHUB_OUTPUT", file)
+	return errors.Join(errs...)
 }
 
-func open(name, file string) error {
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the next job reads it as another user
+func (d destination) open() error {
+	if d.file == "" {
+		return fmt.Errorf("%s is not set, the outputs are printed instead: leave GITHUB_ACTIONS unset where no runner sets both", d.name)
+	}
+	if info, err := os.Stat(d.file); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil // the reader of a pipe takes its first close for the end
+	}
+	f, err := os.OpenFile(d.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the next job reads it as another user
 	if err == nil {
 		err = f.Close()
 	}
-	return unwritten(name, file, err)
+	return d.failed(err)
 }
 
-// unwritten returns the error for a file that the outputs can't be written to.
-func unwritten(name, file string, err error) error {
+// failed returns the error for a file that the outputs can't be written to.
+func (d destination) failed(err error) error {
 	if in, ok := errors.AsType[*fs.PathError](err); ok {
 		err = in.Err
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %.60q can't be written, the outputs are printed instead: %w", name, file, err)
+		err = fmt.Errorf("%s: %.60q can't be written, the outputs are printed instead: %w", d.name, d.file, err)
 	}
 	return err
 }
 
-// deliver writes the outputs, and the job summary where asked for. Where a file can't be written, the outputs are
-// printed instead, and the error says which.
-func (r *Report) deliver(list []output, summary func() string, to OutputsTo) error {
+// deliver writes the outputs, and the job summary where asked for. Where a file can't be written, it says so, prints the
+// outputs instead, and returns false.
+func (r *Report) deliver(list []output, summary func() string, to OutputsTo) (delivered bool) {
 	for i := range list {
 		list[i].value = r.o.Mask.Hide(list[i].value)
 	}
-	var err error
-	if r.github {
-		err = r.deliverGitHub(list)
+	all := r.destinations(to)
+	delivered = len(r.unopened) == 0
+	for _, d := range all {
+		if slices.Contains(r.unopened, d.name) {
+			continue
+		}
+		err := d.open()
+		if err == nil {
+			err = d.failed(d.write(list))
+		}
+		if err != nil {
+			r.Error(err.Error())
+			delivered = false
+		}
 	}
-	if to.File != "" {
-		err = errors.Join(err, r.deliverFile(list, to))
-	}
-	if err != nil || !r.github && to.File == "" {
+	if !delivered || len(all) == 0 {
 		for _, out := range list {
 			r.log.print(out.name + "=" + plainJSON(out.value))
 		}
@@ -85,31 +109,27 @@ func (r *Report) deliver(list []output, summary func() string, to OutputsTo) err
 			r.Warn(fmt.Sprintf("the job summary can't be written: %v", err))
 		}
 	}
-	return err
+	return delivered
 }
 
-func (r *Report) deliverGitHub(list []output) error {
-	if err := r.openGitHub(); err != nil {
-		return err
-	}
-	return unwritten("GITHUB_OUTPUT", r.o.Getenv("GITHUB_OUTPUT"), safely(func() {
+func (r *Report) writeGitHub(list []output) error {
+	return safely(func() {
 		for _, out := range list {
 			r.ci.SetOutput(out.name, out.value)
 		}
-	}))
+	})
 }
 
 // dotenvLimit is the most that GitLab reads of a dotenv report.
 const dotenvLimit = 5000
 
-// deliverFile writes the outputs in dotenv form, without those that have to make way for the others.
-func (r *Report) deliverFile(list []output, to OutputsTo) error {
+// writeDotenv writes the outputs in dotenv form, without those that have to make way for the others.
+func (r *Report) writeDotenv(list []output, file string) error {
 	text, left := dotenv(list, dotenvLimit)
 	if len(left) > 0 {
-		r.Warn(fmt.Sprintf("%s leaves out %s, to stay under GitLab's limit of 5 KB", to.File, strings.Join(left, ", ")))
+		r.Warn(fmt.Sprintf("%s leaves out %s, to stay under GitLab's limit of 5 KB", file, strings.Join(left, ", ")))
 	}
-	err := os.WriteFile(to.File, []byte(text), 0o644) //nolint:gosec // the next job reads it as another user
-	return unwritten(to.Input, to.File, err)
+	return os.WriteFile(file, []byte(text), 0o644) //nolint:gosec // the next job reads it as another user
 }
 
 func dotenv(list []output, limit int) (text string, left []string) {

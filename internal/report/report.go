@@ -44,6 +44,7 @@ type Report struct {
 
 	annotations int      // of errors so far
 	mistakes    []string // in the inputs
+	unopened    []string // files for the outputs, by name
 	timeline    timeline
 
 	asked Asked

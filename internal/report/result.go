@@ -101,20 +101,13 @@ func TallyOf(o snapshot.Outcome) Tally {
 	return t
 }
 
-// Deliver hands on the outputs and the job summary, and ends the log with the verdict. Its error, which is logged
-// already, says that the outputs could not be handed on.
-func (r *Report) Deliver(o snapshot.Outcome, to OutputsTo) error {
+// Deliver hands on the outputs and the job summary, and ends the log with the verdict. It returns false where the outputs
+// could not be handed on.
+func (r *Report) Deliver(o snapshot.Outcome, to OutputsTo) (delivered bool) {
 	t := TallyOf(o)
-	err := r.deliver(r.outputs(o, t), func() string { return r.summary(o, t) }, to)
-	if err != nil {
-		for problem := range strings.SplitSeq(err.Error(), "\n") {
-			if !slices.Contains(r.mistakes, problem) { // it was known before anything was sent
-				r.Error(problem)
-			}
-		}
-	}
-	r.Line("%s, in %s", r.verdict(o, t, err), short(time.Since(r.start)))
-	return err
+	delivered = r.deliver(r.outputs(o, t), func() string { return r.summary(o, t) }, to)
+	r.Line("%s, in %s", r.verdict(o, t, delivered), short(time.Since(r.start)))
+	return delivered
 }
 
 // outputs returns every output, in the order in which users read about them.
@@ -158,9 +151,9 @@ func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 }
 
 // verdict is the run in one line: what went wrong, and where the other servers' snapshots are.
-func (r *Report) verdict(o snapshot.Outcome, t Tally, undelivered error) string {
+func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
 	head := t.Result
-	if head == "partial" || head == "failure" || undelivered != nil && o.Signal == nil {
+	if head == "partial" || head == "failure" || !delivered && o.Signal == nil {
 		head = "FAILED"
 	}
 	available := amount{t.Usable - t.accepted, "available"}
@@ -180,7 +173,7 @@ func (r *Report) verdict(o snapshot.Outcome, t Tally, undelivered error) string 
 		all.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
 	}
 	parts := slices.DeleteFunc([]string{
-		all.what, only(undelivered != nil, "the outputs could not be handed on"),
+		all.what, only(!delivered, "the outputs could not be handed on"),
 		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(failed))),
 		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"),
 		numbers(available, amount{t.accepted, "accepted"}, amount{t.planned, "planned"}, amount{t.inFlight, "still being made"},

@@ -226,7 +226,7 @@ func phases(t *testing.T, result snapshot.Result, kinds ...snapshot.EventKind) (
 
 func TestTimeline(t *testing.T) {
 	const (
-		stop, cut, isOff, accepted, copied = snapshot.EventStopping, snapshot.EventPowerOff, snapshot.EventOff, snapshot.EventAccepted, snapshot.EventCopied
+		stop, force, isOff, accepted, copied = snapshot.EventStopping, snapshot.EventPowerOff, snapshot.EventOff, snapshot.EventAccepted, snapshot.EventCopied
 		running, ended, finished, first    = snapshot.EventRunning, snapshot.EventEnded, snapshot.EventFinished, snapshot.EventBackFirst
 		locked, holder, lost, absent       = snapshot.EventLocked, snapshot.EventHolder, snapshot.EventLost, snapshot.EventAbsent
 	)
@@ -244,7 +244,7 @@ func TestTimeline(t *testing.T) {
 		{"somebody was faster", available, []snapshot.EventKind{stop, isOff, snapshot.EventSwitchedOn, accepted, finished}, "shutting down, off, snapshot"},
 		{"left running", late, []snapshot.EventKind{stop, ended, finished}, "shutting down, making sure that it runs!"},
 		{"down late", late, []snapshot.EventKind{stop, ended, isOff, running, finished}, "shutting down, making sure that it runs, off"},
-		{"cut", available, []snapshot.EventKind{stop, cut, isOff, accepted, ended, running}, "shutting down, powering off, off, snapshot, switching on"},
+		{"powered off", available, []snapshot.EventKind{stop, force, isOff, accepted, ended, running}, "shutting down, powering off, off, snapshot, switching on"},
 		{"held", available, []snapshot.EventKind{locked, holder, snapshot.EventUnlocked, lost, absent, accepted}, "locked by rebuild_server, answer lost, snapshot"},
 		{"no room", available, []snapshot.EventKind{snapshot.EventFull, accepted, finished}, "no room, snapshot"},
 	} {
@@ -326,8 +326,8 @@ func TestWholeRunIsExplained(t *testing.T) {
 		r := report.New(report.Options{Out: &log, Getenv: github(dir)})
 		r.Ask(report.Asked{Endpoint: "https://api.example/v1", LabelSelector: "a=b,,c"})
 		r.Explain(o)
-		if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
-			t.Fatal(err)
+		if !r.Deliver(o, report.OutputsTo{Summary: true}) {
+			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)
 		has(t, log.String(), "::error::", want, "what to try: ", "\nFAILED: ")
@@ -342,8 +342,8 @@ func TestSummaryOfMistakes(t *testing.T) {
 	dir := t.TempDir()
 	r := report.New(report.Options{Out: io.Discard, Getenv: github(dir)})
 	r.Mistakes(errors.New(strings.Repeat("series: wrong\n", 59) + "servers: <missing>"))
-	if err := r.Deliver(snapshot.Outcome{Nothing: true}, report.OutputsTo{Summary: true}); err != nil {
-		t.Fatal(err)
+	if !r.Deliver(snapshot.Outcome{Nothing: true}, report.OutputsTo{Summary: true}) {
+		t.Fatal("the outputs are not handed on")
 	}
 	summary := fileOf(t, dir, "summary")
 	has(t, summary, "Nothing was sent to Hetzner", "- … and 10 more, see the log")
