@@ -65,20 +65,21 @@ func headline(o snapshot.Outcome, t Tally) string {
 // failures explains what went wrong, the servers that are off first. The advice that was given last is not repeated: a
 // hundred servers that fail alike need it once.
 func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
-	failed := slices.DeleteFunc(slices.Clone(o.Results), func(r snapshot.Result) bool {
-		return !r.Failed() && !r.LeftOff && !r.MaySlip
-	})
-	slices.SortStableFunc(failed, func(a, b snapshot.Result) int { return number(b.LeftOff) - number(a.LeftOff) })
-	items := make([]string, len(failed))
-	for i, result := range failed {
-		a := explain(result, r.asked)
-		status, reason := result.Told()
-		head := only(result.LeftOff, "🔴 ") + "**" + p.cell(result.Name) + "** (`" + string(cmp.Or(reason, snapshot.Reason(status))) + "`): "
-		items[i] = p.item(head, a, a.next != last)
-		last = a.next
+	var items []string
+	for _, off := range []bool{true, false} {
+		for _, result := range o.Results {
+			if result.LeftOff != off || !off && !result.Failed() && !result.MaySlip {
+				continue
+			}
+			a := explain(result, r.asked)
+			status, reason := result.Told()
+			head := only(off, "🔴 ") + "**" + p.cell(result.Name) + "** (`" + cmp.Or(string(reason), string(status)) + "`): "
+			items = append(items, p.item(head, a, a.next != last))
+			last = a.next
+		}
 	}
 	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the table\n")
-	if len(failed) > 0 || last != "" {
+	if len(items) > 0 || last != "" {
 		p.print("\n")
 	}
 }
@@ -195,35 +196,26 @@ func (p *page) volumes(o snapshot.Outcome) {
 
 // thinning shows what became of old snapshots, the deleted ones first, and how much that frees.
 func (p *page) thinning(o snapshot.Outcome) {
-	type old struct {
-		server string
-		snapshot.Thinned
-	}
-	var all []old
-	going, freed := 0, 0.0
+	var gone, others []string
+	freed := 0.0
 	for _, r := range o.Results {
 		for _, d := range r.Thinned {
-			if d.ID == r.ImageID {
-				continue // the new one stands above
-			}
-			all = append(all, old{r.Name, d})
-			if d.Deleted || o.DryRun && !d.Keep {
-				going, freed = going+1, freed+d.SizeGB
+			row := row(p.cell(r.Name), strconv.FormatInt(d.ID, 10), minute(d.Created), gigabytes(d.SizeGB), p.cell(decision(d)))
+			switch {
+			case d.ID == r.ImageID: // the new one stands above
+			case d.Deleted, o.DryRun && !d.Keep:
+				gone, freed = append(gone, row), freed+d.SizeGB
+			default:
+				others = append(others, row)
 			}
 		}
 	}
-	if len(all) == 0 {
+	rows := slices.Concat(gone, others)
+	if len(rows) == 0 {
 		return
 	}
-	slices.SortStableFunc(all, func(a, b old) int {
-		return cmp.Or(number(a.Keep)-number(b.Keep), number(b.Deleted)-number(a.Deleted))
-	})
-	rows := make([]string, len(all))
-	for i, d := range all {
-		rows[i] = row(p.cell(d.server), strconv.FormatInt(d.ID, 10), minute(d.Created), gigabytes(d.SizeGB), p.cell(decision(d.Thinned)))
-	}
 	verb := only(!o.DryRun, "deleted, which frees") + only(o.DryRun, "would be deleted, which would free")
-	p.print("\n<details><summary>Old snapshots: %d of %d %s %s</summary>\n\n", going, len(all), verb, p.cost(o.Price, freed))
+	p.print("\n<details><summary>Old snapshots: %d of %d %s %s</summary>\n\n", len(gone), len(rows), verb, p.cost(o.Price, freed))
 	p.print("| server | image | of | size | decision |\n|---|---:|---|---:|---|\n")
 	p.list(rows, thinningMost, pageMost, "\n… and %d more, see the log.\n")
 	p.print("\n</details>\n")

@@ -227,8 +227,8 @@ func phases(t *testing.T, result snapshot.Result, kinds ...snapshot.EventKind) (
 func TestTimeline(t *testing.T) {
 	const (
 		stop, force, isOff, accepted, copied = snapshot.EventStopping, snapshot.EventPowerOff, snapshot.EventOff, snapshot.EventAccepted, snapshot.EventCopied
-		running, ended, finished, first    = snapshot.EventRunning, snapshot.EventEnded, snapshot.EventFinished, snapshot.EventBackFirst
-		locked, holder, lost, absent       = snapshot.EventLocked, snapshot.EventHolder, snapshot.EventLost, snapshot.EventAbsent
+		running, ended, finished, first      = snapshot.EventRunning, snapshot.EventEnded, snapshot.EventFinished, snapshot.EventBackFirst
+		locked, holder, lost, absent         = snapshot.EventLocked, snapshot.EventHolder, snapshot.EventLost, snapshot.EventAbsent
 	)
 	available := snapshot.Result{Status: snapshot.Available}
 	late := snapshot.Result{Status: snapshot.Failed, Reason: snapshot.ShutdownTimeout}
