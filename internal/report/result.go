@@ -52,39 +52,50 @@ type Tally struct {
 	Usable, Failed, Skipped int
 	Result                  string // "success", "partial", "failure", "skipped" or "cancelled"
 
-	accepted, planned, leftOff int
-	inFlight, unknown, none    int     // of what was cancelled
-	gb                         float64 // of what is usable
+	leftOff int
+	failed  []string       // names, with the reasons
+	fates   map[string]int // of the servers with a snapshot, and of those that have not failed
+	gb      float64        // of what is usable
+}
+
+// fates are the words for what became of a server, in the order of the verdict.
+var fates = []string{"available", "accepted", "planned", "still being made", "may still appear", "skipped", "without a snapshot"}
+
+func fate(r snapshot.Result) string {
+	switch {
+	case r.Status == snapshot.Available:
+		return "available"
+	case r.Status == snapshot.Creating:
+		return "accepted"
+	case r.Status == snapshot.Planned, r.Status == snapshot.Skipped:
+		return string(r.Status)
+	case goesOn(r):
+		return "still being made"
+	case r.MaySlip:
+		return "may still appear"
+	}
+	return "without a snapshot"
 }
 
 // TallyOf counts what became of the servers.
 func TallyOf(o snapshot.Outcome) Tally {
-	var t Tally
+	t := Tally{fates: map[string]int{}}
 	for _, r := range o.Results {
+		t.leftOff += number(r.LeftOff)
+		if r.Failed() {
+			_, reason := r.Told()
+			t.failed = append(t.failed, r.Name+" "+string(reason))
+		}
 		if r.Usable() {
 			t.Usable++
 			t.gb += r.SizeGB
 		}
-		t.leftOff += number(r.LeftOff)
-		switch {
-		case r.Failed():
-			t.Failed++
-		case r.Status == snapshot.Skipped:
-			t.Skipped++
-		case r.Status == snapshot.Creating:
-			t.accepted++
-		case r.Status == snapshot.Planned:
-			t.planned++ // a dry run's result is what the real one's would be
-		case r.Status != snapshot.Cancelled:
-		case goesOn(r):
-			t.inFlight++
-		case r.MaySlip:
-			t.unknown++
-		default:
-			t.none++
+		if r.Usable() || !r.Failed() {
+			t.fates[fate(r)]++
 		}
 	}
-	good := t.Usable+t.planned > 0
+	t.Failed, t.Skipped = len(t.failed), t.fates["skipped"]
+	good := t.Usable+t.fates["planned"] > 0 // a dry run's result is what the real one's would be
 	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing
 	switch {
 	case o.Signal != nil:
@@ -112,28 +123,29 @@ func (r *Report) Deliver(o snapshot.Outcome, to OutputsTo) (delivered bool) {
 
 // outputs returns every output, in the order in which users read about them.
 func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
-	images, imageIDs := map[string]int64{}, []int64{}
-	failed, left, entries, deleted := []string{}, []string{}, []entry{}, []int64{}
+	images, imageIDs, entries, deleted := map[string]int64{}, []int64{}, []entry{}, []int64{}
 	asked := 0
 	for _, result := range o.Results {
-		name := r.text(result.Name)
 		entries = append(entries, r.entryOf(result))
 		asked += number(!result.Pattern) // a missing name counts, a pattern that matches nothing is no server
 		if result.Usable() {
-			images[name] = result.ImageID
+			images[r.text(result.Name)] = result.ImageID
 			imageIDs = append(imageIDs, result.ImageID)
-		}
-		if result.Failed() {
-			failed = append(failed, name)
-		}
-		if result.LeftOff {
-			left = append(left, name)
 		}
 		for _, d := range result.Thinned {
 			if d.Deleted {
 				deleted = append(deleted, d.ID)
 			}
 		}
+	}
+	names := func(has func(snapshot.Result) bool) string {
+		names := []string{}
+		for _, result := range o.Results {
+			if has(result) {
+				names = append(names, r.text(result.Name))
+			}
+		}
+		return compact(names)
 	}
 	return []output{
 		{name: "image-id", value: only(asked == 1, ids(imageIDs, ""))},
@@ -144,8 +156,8 @@ func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 		{name: "created-count", value: strconv.Itoa(t.Usable)},
 		{name: "failed-count", value: strconv.Itoa(t.Failed)},
 		{name: "skipped-count", value: strconv.Itoa(t.Skipped)},
-		{name: "failed-servers", value: compact(failed), spare: 4},
-		{name: "servers-left-off", value: compact(left)},
+		{name: "failed-servers", value: names(snapshot.Result.Failed), spare: 4},
+		{name: "servers-left-off", value: names(func(r snapshot.Result) bool { return r.LeftOff })},
 		{name: "deleted-image-ids", value: compact(deleted), spare: 5},
 	}
 }
@@ -156,28 +168,22 @@ func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
 	if head == "partial" || head == "failure" || !delivered && o.Signal == nil {
 		head = "FAILED"
 	}
-	available := amount{t.Usable - t.accepted, "available"}
-	if head == "success" {
-		available.what = "snapshot" + only(available.n != 1, "s")
-	}
-	available.what += only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb))
-	var failed []string
-	for _, result := range o.Results {
-		if result.Failed() {
-			_, reason := result.Told()
-			failed = append(failed, result.Name+" "+string(reason))
+	var counts []amount
+	for _, fate := range fates {
+		n, what := t.fates[fate], fate
+		if fate == "available" {
+			what = only(head != "success", fate) + only(head == "success", "snapshot"+only(n != 1, "s")) + only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb))
 		}
+		counts = append(counts, amount{n, what})
 	}
-	all := whole(o, r.asked)
+	why := whole(o, r.asked).what
 	if len(r.mistakes) > 0 {
-		all.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
+		why = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
 	}
 	parts := slices.DeleteFunc([]string{
-		all.what, only(!delivered, "the outputs could not be handed on"),
-		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(failed))),
-		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"),
-		numbers(available, amount{t.accepted, "accepted"}, amount{t.planned, "planned"}, amount{t.inFlight, "still being made"},
-			amount{t.unknown, "may still appear"}, amount{t.Skipped, "skipped"}, amount{t.none, "without a snapshot"}),
+		why, only(!delivered, "the outputs could not be handed on"),
+		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(t.failed))),
+		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), numbers(counts...),
 	}, func(part string) bool { return part == "" })
 	return head + only(o.DryRun, " (dry run)") + ": " + cmp.Or(strings.Join(parts, "; "), "no snapshot")
 }

@@ -22,11 +22,10 @@ const (
 // summary is the job summary: the failures first, since somebody opens it because of them.
 func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 	p := &page{hide: r.o.Mask.Hide}
-	p.print("### Hetzner Cloud snapshots: %s\n\n", headline(o, t))
+	p.add("### Hetzner Cloud snapshots: "+p.cell(r.verdict(o, t, true))+"\n\n", pageMost)
 	all := whole(o, r.asked)
 	switch {
 	case len(r.mistakes) > 0:
-		p.print("The inputs are wrong. Nothing was sent to Hetzner.\n\n")
 		var items []string
 		for _, mistake := range r.mistakes {
 			items = append(items, "- "+p.cell(mistake)+"\n")
@@ -51,15 +50,6 @@ func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 		r.drawTimeline(p, o)
 	}
 	return p.b.String()
-}
-
-// headline says in a few words how the run went.
-func headline(o snapshot.Outcome, t Tally) string {
-	if o.DryRun {
-		return t.Result + " (dry run: nothing was changed)"
-	}
-	return t.Result + only(t.Failed > 0, fmt.Sprintf(", %d of %d failed", t.Failed, len(o.Results))) +
-		only(t.leftOff > 0, ", "+count(t.leftOff, "server")+" LEFT OFF")
 }
 
 // failures explains what went wrong, the servers that are off first. The advice that was given last is not repeated: a

@@ -39,7 +39,7 @@ func TestLeftOffComesFirst(t *testing.T) {
 	has(t, log, "::error title=web-1 IS LEFT OFF::web-1: THE SERVER IS OFF: the run was cancelled, and Hetzner has not accepted the power-on yet"+
 		"%0AHetzner answered: server is locked (locked, f21b)%0Aits snapshot can be used: image 4711 (2.50 GB)"+
 		"%0Awhat to try: run hcloud server poweron web-1 until")
-	has(t, summary, "cancelled, 1 of 2 failed, 1 server LEFT OFF\n\n- 🔴 **web-1** (`available`): THE SERVER IS OFF", "| web-1 | 🔴 OFF<br>available | 4711 |")
+	has(t, summary, "cancelled&#58; 1 of 2 (db-1 refused); 1 server LEFT OFF; 1 available, 2.5 GB\n\n- 🔴 **web-1** (`available`): THE SERVER IS OFF", "| web-1 | 🔴 OFF<br>available | 4711 |")
 	has(t, logOf(left), "!!!!!!!!\n", "web-1: available: THE SERVER IS OFF")
 }
 
@@ -331,7 +331,7 @@ func TestWholeRunIsExplained(t *testing.T) {
 		}
 		r.Flush(time.Minute)
 		has(t, log.String(), "::error::", want, "what to try: ", "\nFAILED: ")
-		has(t, strings.ReplaceAll(fileOf(t, dir, "summary"), "&#58;", ":"), "### Hetzner Cloud snapshots: failure\n\n- ", want, "*What to try:*")
+		has(t, strings.ReplaceAll(fileOf(t, dir, "summary"), "&#58;", ":"), "### Hetzner Cloud snapshots: FAILED: ", want, "\n\n- ", "*What to try:*")
 	}
 	summary, _ := summaryOf(t, secret.Mask{}, nil, snapshot.Outcome{})
 	has(t, summary, "No server was selected.")
@@ -346,7 +346,7 @@ func TestSummaryOfMistakes(t *testing.T) {
 		t.Fatal("the outputs are not handed on")
 	}
 	summary := fileOf(t, dir, "summary")
-	has(t, summary, "Nothing was sent to Hetzner", "- … and 10 more, see the log")
+	has(t, summary, "60 mistakes in the inputs, nothing was sent to Hetzner", "- … and 10 more, see the log")
 	if n := strings.Count(summary, "- series&#58; wrong\n"); n != 50 {
 		t.Errorf("%d mistakes are shown, want 50", n)
 	}
