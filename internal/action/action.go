@@ -92,7 +92,7 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 	}
 	if err = errors.Join(err, r.OpenOutputs(to)); err != nil {
 		r.Mistakes(err)
-		return p.deliver(r, snapshot.Outcome{Nothing: true}, to, exitInputs)
+		return deliver(r, snapshot.Outcome{Nothing: true}, exitInputs)
 	}
 	set := settings(cfg, p.Rand)
 	r.Ask(asked(cfg))
@@ -107,7 +107,7 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 	outcome := snapshot.Run(ctx, p.client(cfg, mask, r), set, p.Signals, r.Event)
 
 	r.Explain(outcome)
-	return p.deliver(r, outcome, to, exitCode(outcome))
+	return deliver(r, outcome, exitCode(outcome))
 }
 
 func (p Process) client(cfg config.Config, mask secret.Mask, r *report.Report) *hetzner.Client {
@@ -134,8 +134,8 @@ func (p Process) answerFlag(r *report.Report) (answered bool) {
 }
 
 // deliver writes the outputs and the job summary. A run whose outputs the next step can't read is no success.
-func (p Process) deliver(r *report.Report, o snapshot.Outcome, to report.OutputsTo, code int) int {
-	if delivered := r.Deliver(o, to); !delivered && code == exitSuccess {
+func deliver(r *report.Report, o snapshot.Outcome, code int) int {
+	if delivered := r.Deliver(o); !delivered && code == exitSuccess {
 		return exitFailure
 	}
 	return code

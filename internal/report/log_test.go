@@ -188,8 +188,8 @@ func TestProgress(t *testing.T) {
 func TestVerdictIsLast(t *testing.T) {
 	o := results(1)
 	for name, getenv := range map[string]func(string) string{
-		"off GitHub": off, "on GitHub": github(t.TempDir()), "without GITHUB_OUTPUT": func(name string) string {
-			return map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "/dev/full"}[name]
+		"off GitHub": off, "on GitHub": github(t.TempDir()), "with full disks": func(name string) string {
+			return map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "/dev/full", "GITHUB_STEP_SUMMARY": "/dev/full"}[name]
 		},
 	} {
 		log, err := deliver(t, o, getenv, report.OutputsTo{Summary: true})
@@ -225,14 +225,14 @@ func TestVerdict(t *testing.T) {
 	}{
 		{of(ready(300.4), ready(297.2)), "success: 2 snapshots, 597.6 GB"},
 		{of(ready(2.5), snapshot.Result{Status: snapshot.Skipped}), "success: 1 snapshot, 2.5 GB, 1 skipped"},
-		{of(snapshot.Result{Status: snapshot.Creating, ImageID: 2}), "success: 1 accepted"},
+		{of(snapshot.Result{Status: snapshot.Creating, ImageID: 2}), "success: 1 creating"},
 		{of(), "skipped: no snapshot"},
 		{dry, "success (dry run): 1 planned"},
 		{of(ready(2.5), failed), "FAILED: 1 of 2 (broken-1 action_failed); 1 available, 2.5 GB"},
 		{of(failed, failed, failed, failed, failed, failed), "FAILED: 6 of 6 (" + strings.Repeat("broken-1 action_failed, ", 5) + "…)"},
 		{of(left), "FAILED: 1 of 1 (broken-1 power_on_failed); 1 server LEFT OFF; 1 available"},
 		{refused, "FAILED: Hetzner refused the API token; 1 of 1 (broken-1 action_failed)"},
-		{stopped, "cancelled: 1 available, 2.5 GB, 1 still being made, 1 may still appear, 1 skipped, 1 without a snapshot"},
+		{stopped, "cancelled: 1 available, 2.5 GB, 1 skipped, 3 cancelled; 1 still being made, 1 may still appear"},
 	} {
 		log, err := deliver(t, tt.outcome, github(t.TempDir()), report.OutputsTo{})
 		if got, _, _ := strings.Cut(log, ", in "); err != nil || got != tt.want {
@@ -251,7 +251,10 @@ func TestVerdictEndsWithTheTime(t *testing.T) {
 			r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
 			r.Mistakes(errors.New("series: wrong\nservers: missing"))
 			time.Sleep(span)
-			if !r.Deliver(snapshot.Outcome{Nothing: true}, report.OutputsTo{}) {
+			if err := r.OpenOutputs(report.OutputsTo{}); err != nil {
+				t.Fatal(err)
+			}
+			if !r.Deliver(snapshot.Outcome{Nothing: true}) {
 				t.Error("the outputs are not handed on")
 			}
 			r.Flush(time.Minute)

@@ -29,26 +29,26 @@ type destination struct {
 	write      func([]output) error
 }
 
-func (r *Report) destinations(to OutputsTo) (all []destination) {
+// OpenOutputs opens the files for the outputs and closes them again, so that a run whose outputs would be lost fails before
+// it has sent anything. What a file holds stays until the end.
+func (r *Report) OpenOutputs(to OutputsTo) error {
+	var all []destination
+	var errs []error
 	if r.github {
 		all = append(all, destination{"GITHUB_OUTPUT", r.o.Getenv("GITHUB_OUTPUT"), r.writeGitHub})
 	}
 	if to.File != "" {
 		all = append(all, destination{to.Input, to.File, func(list []output) error { return r.writeDotenv(list, to.File) }})
 	}
-	return all
-}
-
-// OpenOutputs opens the files for the outputs and closes them again, so that a run whose outputs would be lost fails before
-// it has sent anything. What a file holds stays until the end. One that can't be opened is not tried again.
-func (r *Report) OpenOutputs(to OutputsTo) error {
-	var errs []error
-	for _, d := range r.destinations(to) {
+	for _, d := range all {
 		if err := d.open(); err != nil {
-			r.unopened = append(r.unopened, d.name)
 			errs = append(errs, err)
+			continue
 		}
+		r.destinations = append(r.destinations, d)
 	}
+	r.printed = len(errs) > 0 || len(all) == 0
+	r.summarised = to.Summary && r.o.Getenv("GITHUB_STEP_SUMMARY") != ""
 	return errors.Join(errs...)
 }
 
@@ -60,50 +60,39 @@ func (d destination) open() error {
 		return nil // the reader of a pipe takes its first close for the end
 	}
 	f, err := os.OpenFile(d.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the next job reads it as another user
-	if err == nil {
-		err = f.Close()
+	if err != nil {
+		return d.failed(err)
 	}
-	return d.failed(err)
+	return f.Close()
 }
 
-// failed returns the error for a file that the outputs can't be written to.
+// failed says that the outputs can't be written to a file.
 func (d destination) failed(err error) error {
 	if in, ok := errors.AsType[*fs.PathError](err); ok {
 		err = in.Err
 	}
-	if err != nil {
-		err = fmt.Errorf("%s: %.60q can't be written, the outputs are printed instead: %w", d.name, d.file, err)
-	}
-	return err
+	return fmt.Errorf("%s: %.60q can't be written, the outputs are printed instead: %w", d.name, d.file, err)
 }
 
-// deliver writes the outputs, and the job summary where asked for. Where a file can't be written, it says so, prints the
-// outputs instead, and returns false.
-func (r *Report) deliver(list []output, summary func() string, to OutputsTo) (delivered bool) {
+// deliver writes the outputs, and the job summary where asked for. Where a file can't be written any more, it says so,
+// prints the outputs instead, and returns false.
+func (r *Report) deliver(list []output, summary func() string) (delivered bool) {
 	for i := range list {
 		list[i].value = r.o.Mask.Hide(list[i].value)
 	}
-	all := r.destinations(to)
-	delivered = len(r.unopened) == 0
-	for _, d := range all {
-		if slices.Contains(r.unopened, d.name) {
-			continue
-		}
-		err := d.open()
-		if err == nil {
-			err = d.failed(d.write(list))
-		}
-		if err != nil {
-			r.Error(err.Error())
+	delivered = true
+	for _, d := range r.destinations {
+		if err := d.write(list); err != nil {
+			r.Error(d.failed(err).Error())
 			delivered = false
 		}
 	}
-	if !delivered || len(all) == 0 {
+	if r.printed || !delivered {
 		for _, out := range list {
 			r.log.print(out.name + "=" + plainJSON(out.value))
 		}
 	}
-	if to.Summary && r.o.Getenv("GITHUB_STEP_SUMMARY") != "" {
+	if r.summarised {
 		text := summary()
 		if err := safely(func() { r.ci.AddStepSummary(text) }); err != nil {
 			r.Warn(fmt.Sprintf("the job summary can't be written: %v", err))
@@ -133,24 +122,17 @@ func (r *Report) writeDotenv(list []output, file string) error {
 }
 
 func dotenv(list []output, limit int) (text string, left []string) {
-	for spared := 0; ; spared++ { // so many outputs make way
-		var b strings.Builder
-		var more bool
-		left = nil
+	for next := 1; ; next++ {
+		text = only(left != nil, "HSNAP_TRUNCATED=true\n")
 		for _, out := range list {
-			if out.spare > 0 && out.spare <= spared {
-				left = append(left, out.name)
-				continue
-			}
-			more = more || out.spare > 0
-			fmt.Fprintf(&b, "HSNAP_%s=%s\n", strings.ToUpper(strings.ReplaceAll(out.name, "-", "_")), out.value)
+			text += fmt.Sprintf("HSNAP_%s=%s\n", strings.ToUpper(strings.ReplaceAll(out.name, "-", "_")), out.value)
 		}
-		if len(left) > 0 {
-			b.WriteString("HSNAP_TRUNCATED=true\n")
+		i := slices.IndexFunc(list, func(out output) bool { return out.spare == next })
+		if len(text) <= limit || i < 0 {
+			return text, left
 		}
-		if b.Len() <= limit || !more {
-			return b.String(), left
-		}
+		left = append(left, list[i].name)
+		list = slices.Delete(slices.Clone(list), i, i+1)
 	}
 }
 

@@ -27,7 +27,7 @@ func deliver(t *testing.T, o snapshot.Outcome, getenv func(string) string, to re
 	t.Helper()
 	var b bytes.Buffer
 	r := report.New(report.Options{Out: &b, Getenv: getenv, Mask: secret.New("u8jzPde0IgxLd6Gnc")})
-	if !r.Deliver(o, to) {
+	if err = r.OpenOutputs(to); !r.Deliver(o) {
 		err = errors.New("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)
@@ -144,7 +144,10 @@ func TestHostileTextStartsNoCommand(t *testing.T) {
 		r.Line("%s", text)
 		o := results(1)
 		o.Results[0].Description = text
-		if !r.Deliver(o, report.OutputsTo{}) {
+		if err := r.OpenOutputs(report.OutputsTo{}); err != nil {
+			t.Fatal(err)
+		}
+		if !r.Deliver(o) {
 			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)

@@ -44,8 +44,11 @@ type Report struct {
 
 	annotations int      // of errors so far
 	mistakes    []string // in the inputs
-	unopened    []string // files for the outputs, by name
 	timeline    timeline
+
+	destinations []destination // of the outputs
+	printed      bool          // so are the outputs
+	summarised   bool          // in a job summary
 
 	asked Asked
 	down  map[string]bool // servers that were switched off and are not running again

@@ -56,7 +56,10 @@ func TestLimitsOfALargeRun(t *testing.T) {
 	o.Token = &hetzner.Error{Code: "unauthorized", Message: "unable to authenticate"}
 	r.Explain(o) // is the tenth
 	r.Error("one more")
-	if !r.Deliver(o, report.OutputsTo{Summary: true}) {
+	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
+		t.Fatal(err)
+	}
+	if !r.Deliver(o) {
 		t.Fatal("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)
@@ -121,7 +124,10 @@ func summaryOf(t *testing.T, mask secret.Mask, events []snapshot.Event, o snapsh
 	for _, e := range events {
 		r.Event(e)
 	}
-	if !r.Deliver(o, report.OutputsTo{Summary: true}) {
+	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
+		t.Fatal(err)
+	}
+	if !r.Deliver(o) {
 		t.Fatal("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)
@@ -365,7 +371,10 @@ func FuzzFiles(f *testing.F) {
 			r.Event(snapshot.Event{Kind: snapshot.EventHolder, Name: result.Name, Holder: result.Holder, At: time.Unix(1, 0)})
 			r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result, At: time.Unix(9, 0)})
 		}
-		if !r.Deliver(o, report.OutputsTo{Summary: true}) {
+		if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
+			t.Fatal(err)
+		}
+		if !r.Deliver(o) {
 			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)

@@ -52,50 +52,34 @@ type Tally struct {
 	Usable, Failed, Skipped int
 	Result                  string // "success", "partial", "failure", "skipped" or "cancelled"
 
-	leftOff int
-	failed  []string       // names, with the reasons
-	fates   map[string]int // of the servers with a snapshot, and of those that have not failed
-	gb      float64        // of what is usable
-}
-
-// fates are the words for what became of a server, in the order of the verdict.
-var fates = []string{"available", "accepted", "planned", "still being made", "may still appear", "skipped", "without a snapshot"}
-
-func fate(r snapshot.Result) string {
-	switch {
-	case r.Status == snapshot.Available:
-		return "available"
-	case r.Status == snapshot.Creating:
-		return "accepted"
-	case r.Status == snapshot.Planned, r.Status == snapshot.Skipped:
-		return string(r.Status)
-	case goesOn(r):
-		return "still being made"
-	case r.MaySlip:
-		return "may still appear"
-	}
-	return "without a snapshot"
+	leftOff  int
+	inFlight int                     // images that are still being made
+	unknown  int                     // snapshots that may still appear
+	failed   []string                // names, with the reasons
+	statuses map[snapshot.Status]int // of the snapshots
+	gb       float64                 // of what is usable
 }
 
 // TallyOf counts what became of the servers.
 func TallyOf(o snapshot.Outcome) Tally {
-	t := Tally{fates: map[string]int{}}
+	t := Tally{statuses: map[snapshot.Status]int{}}
 	for _, r := range o.Results {
 		t.leftOff += number(r.LeftOff)
+		t.inFlight += number(goesOn(r) && r.Status != snapshot.Creating)
+		t.unknown += number(r.MaySlip)
+		t.statuses[r.Status]++
+		status, reason := r.Told()
+		t.Skipped += number(status == snapshot.Skipped)
 		if r.Failed() {
-			_, reason := r.Told()
 			t.failed = append(t.failed, r.Name+" "+string(reason))
 		}
 		if r.Usable() {
 			t.Usable++
 			t.gb += r.SizeGB
 		}
-		if r.Usable() || !r.Failed() {
-			t.fates[fate(r)]++
-		}
 	}
-	t.Failed, t.Skipped = len(t.failed), t.fates["skipped"]
-	good := t.Usable+t.fates["planned"] > 0 // a dry run's result is what the real one's would be
+	t.Failed = len(t.failed)
+	good := t.Usable+t.statuses[snapshot.Planned] > 0 // a dry run's result is what the real one's would be
 	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing
 	switch {
 	case o.Signal != nil:
@@ -112,11 +96,11 @@ func TallyOf(o snapshot.Outcome) Tally {
 	return t
 }
 
-// Deliver hands on the outputs and the job summary, and ends the log with the verdict. It returns false where the outputs
-// could not be handed on.
-func (r *Report) Deliver(o snapshot.Outcome, to OutputsTo) (delivered bool) {
+// Deliver hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict.
+// It returns false where the outputs could not be handed on.
+func (r *Report) Deliver(o snapshot.Outcome) (delivered bool) {
 	t := TallyOf(o)
-	delivered = r.deliver(r.outputs(o, t), func() string { return r.summary(o, t) }, to)
+	delivered = r.deliver(r.outputs(o, t), func() string { return r.summary(o, t) })
 	r.Line("%s, in %s", r.verdict(o, t, delivered), short(time.Since(r.start)))
 	return delivered
 }
@@ -162,19 +146,20 @@ func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 	}
 }
 
-// verdict is the run in one line: what went wrong, and where the other servers' snapshots are.
+// verdict is the run in one line: what went wrong, and how many other servers there are of each status.
 func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
 	head := t.Result
 	if head == "partial" || head == "failure" || !delivered && o.Signal == nil {
 		head = "FAILED"
 	}
-	var counts []amount
-	for _, fate := range fates {
-		n, what := t.fates[fate], fate
-		if fate == "available" {
-			what = only(head != "success", fate) + only(head == "success", "snapshot"+only(n != 1, "s")) + only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb))
-		}
-		counts = append(counts, amount{n, what})
+	available := amount{t.statuses[snapshot.Available], "available"}
+	if head == "success" {
+		available.what = "snapshot" + only(available.n != 1, "s")
+	}
+	available.what += only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb))
+	counts := []amount{available}
+	for _, status := range []snapshot.Status{snapshot.Creating, snapshot.Planned, snapshot.Skipped, snapshot.Cancelled} {
+		counts = append(counts, amount{t.statuses[status], string(status)})
 	}
 	why := whole(o, r.asked).what
 	if len(r.mistakes) > 0 {
@@ -184,6 +169,7 @@ func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
 		why, only(!delivered, "the outputs could not be handed on"),
 		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(t.failed))),
 		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), numbers(counts...),
+		numbers(amount{t.inFlight, "still being made"}, amount{t.unknown, "may still appear"}),
 	}, func(part string) bool { return part == "" })
 	return head + only(o.DryRun, " (dry run)") + ": " + cmp.Or(strings.Join(parts, "; "), "no snapshot")
 }

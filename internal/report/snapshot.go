@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -54,12 +55,12 @@ var wording = map[snapshot.EventKind]words{
 	snapshot.EventBackFirst:       {text: "no snapshot was accepted in the time that it may be off; it is switched on again first", phase: "switching on", style: down},
 	snapshot.EventSwitchedOn:      {text: "somebody else has switched it on: its snapshot is a live one", style: back},
 	snapshot.EventPowerRefused:    {text: "can't be switched on yet: {error}; retrying"},
-	snapshot.EventRunning:         {text: "running again after {took}", style: back},
+	snapshot.EventRunning:         {text: "running again{after}", style: back},
 	snapshot.EventLeftBefore:      {text: "OFF: an earlier run switched it off and never saw it running again; it is snapshotted as it is"},
 	snapshot.EventFull:            {text: "no room: {error}; waiting until a deletion makes some", phase: "no room", style: waits},
 	snapshot.EventDeleted:         {text: "image {image} deleted"},
 	snapshot.EventNotDeleted:      {text: "image {image} could not be deleted: {error}", warn: true},
-	snapshot.EventNotThinned:      {text: "no more old snapshots are deleted, since no complete list of them came: {error}", warn: true},
+	snapshot.EventNotThinned:      {text: "no more old snapshots are deleted, since no complete list that shows the new one came{: error}", warn: true},
 	snapshot.EventFinished:        {style: ends},
 }
 
@@ -76,12 +77,8 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 		}
 	case e.Kind == snapshot.EventPowerRefused && e.Err == nil:
 		w.text = "was switched on (action {action}) and is still off; retrying"
-	case e.Kind == snapshot.EventRunning && e.Took == 0:
-		w.text = "running again"
 	case e.Kind == snapshot.EventNotDeleted && e.Err.Verdict == hetzner.Lost:
 		w.text = "image {image} may be deleted or not, since the answer was lost: {error}"
-	case e.Kind == snapshot.EventNotThinned && e.Err == nil:
-		w.text = "no more old snapshots are deleted, since no complete list that shows the new one came"
 	case e.Kind == snapshot.EventFinished && e.Result.Failed():
 		w.style = fails
 	case e.Kind != snapshot.EventEnded:
@@ -99,16 +96,14 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 
 // filler puts what an event holds into its words.
 func (r *Report) filler(e snapshot.Event) *strings.Replacer {
-	var holder hetzner.Action
-	if e.Holder != nil {
-		holder = *e.Holder
-	}
-	failure := ""
+	holder, failure := cmp.Or(e.Holder, &hetzner.Action{}), ""
 	if e.Err != nil {
 		failure = e.Err.Error()
 	}
-	return strings.NewReplacer("{error}", failure, "{holder}", holder.Command, "{percent}", strconv.Itoa(holder.Progress), "{took}", short(e.Took),
-		"{image}", strconv.FormatInt(e.ImageID, 10), "{action}", strconv.FormatInt(e.ActionID, 10), "{limit}", r.asked.LockTimeout.String(),
+	return strings.NewReplacer("{error}", failure, "{: error}", only(failure != "", ": "+failure),
+		"{took}", short(e.Took), "{after}", only(e.Took > 0, " after "+short(e.Took)), "{limit}", r.asked.LockTimeout.String(),
+		"{holder}", holder.Command, "{percent}", strconv.Itoa(holder.Progress),
+		"{image}", strconv.FormatInt(e.ImageID, 10), "{action}", strconv.FormatInt(e.ActionID, 10),
 		"{volumes}", count(len(e.Server.Volumes), "volume"), "{ids}", ids(e.Server.Volumes, ", "))
 }
 
@@ -192,17 +187,15 @@ func (r *Report) ended(result snapshot.Result) {
 func (r *Report) finished(result snapshot.Result, again bool) {
 	a := explain(result, r.asked)
 	text := result.Name + ": " + strings.Join(a.lines(), "; ")
-	if result.LeftOff && !r.github {
-		r.Line("%s", strings.Repeat("!", 72))
-	}
-	switch {
+	switch status, reason := result.Told(); {
 	case result.LeftOff, result.Failed():
-		status, reason := result.Told()
+		if result.LeftOff && !r.github {
+			r.Line("%s", strings.Repeat("!", 72))
+		}
 		r.failure(result.Name, string(status)+only(reason != "", " ("+string(reason)+")"), a, result.LeftOff)
-	case result.Status == snapshot.Skipped:
+	case status == snapshot.Skipped:
 		r.Warn(text)
-	case again && result.Status == snapshot.Available, result.Status == "": // it was logged, and so was that the server runs
-	default:
+	case status != "" && (!again || status != snapshot.Available): // otherwise it was logged, and so was that the server runs
 		r.Line("%s", text)
 	}
 }
@@ -233,39 +226,34 @@ var standings = []struct {
 
 // progress words the state of the run: each server counts once, and the first ones that the run waits for are named.
 func progress(p snapshot.Progress) string {
-	var names []string
-	over, off := 0, 0
+	over, down := 0, 0
 	for _, s := range p.Servers {
 		over += number(s.Over)
-		off += number(s.Off)
+		down += number(s.Off)
 	}
-	counts := []amount{{over, "finished"}}
+	counts, names := []amount{{over, "finished"}}, []string(nil)
 	for _, standing := range standings {
-		n := 0
+		before := len(names)
 		for _, s := range p.Servers {
-			if s.Over || s.Phase != standing.phase {
-				continue
-			}
-			n++
-			switch name := s.Name; {
-			case s.Phase == snapshot.PhaseCreating:
-				names = append(names, fmt.Sprintf("%s (%d%%)", name, s.Percent))
-			case s.Phase == snapshot.PhaseLocked && s.Holder != nil:
-				names = append(names, fmt.Sprintf("%s (%s %d%%)", name, s.Holder.Command, s.Holder.Progress))
-			default:
-				names = append(names, name)
+			if !s.Over && s.Phase == standing.phase {
+				names = append(names, s.Name+detail(s))
 			}
 		}
-		counts = append(counts, amount{n, standing.what})
+		counts = append(counts, amount{len(names) - before, standing.what})
 	}
-	text := numbers(counts...) + only(len(names) > 0, "; waiting for "+several(names))
-	if off > 0 {
-		text += fmt.Sprintf("; %d down", off)
+	return numbers(counts...) + only(len(names) > 0, "; waiting for "+several(names)) + only(down > 0, fmt.Sprintf("; %d down", down)) +
+		only(p.Silence > 0, fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %v", short(p.Silence), p.Err))
+}
+
+// detail says how far a server is.
+func detail(s snapshot.Standing) string {
+	switch {
+	case s.Phase == snapshot.PhaseCreating:
+		return fmt.Sprintf(" (%d%%)", s.Percent)
+	case s.Phase == snapshot.PhaseLocked && s.Holder != nil:
+		return fmt.Sprintf(" (%s %d%%)", s.Holder.Command, s.Holder.Progress)
 	}
-	if p.Silence > 0 {
-		text += fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %s", short(p.Silence), p.Err)
-	}
-	return text
+	return ""
 }
 
 // Explain reports why a run as a whole came to nothing; what happened to each server was reported before.

@@ -326,7 +326,10 @@ func TestWholeRunIsExplained(t *testing.T) {
 		r := report.New(report.Options{Out: &log, Getenv: github(dir)})
 		r.Ask(report.Asked{Endpoint: "https://api.example/v1", LabelSelector: "a=b,,c"})
 		r.Explain(o)
-		if !r.Deliver(o, report.OutputsTo{Summary: true}) {
+		if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
+			t.Fatal(err)
+		}
+		if !r.Deliver(o) {
 			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)
@@ -342,7 +345,10 @@ func TestSummaryOfMistakes(t *testing.T) {
 	dir := t.TempDir()
 	r := report.New(report.Options{Out: io.Discard, Getenv: github(dir)})
 	r.Mistakes(errors.New(strings.Repeat("series: wrong\n", 59) + "servers: <missing>"))
-	if !r.Deliver(snapshot.Outcome{Nothing: true}, report.OutputsTo{Summary: true}) {
+	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
+		t.Fatal(err)
+	}
+	if !r.Deliver(snapshot.Outcome{Nothing: true}) {
 		t.Fatal("the outputs are not handed on")
 	}
 	summary := fileOf(t, dir, "summary")
