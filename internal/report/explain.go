@@ -303,4 +303,4 @@ func typed(r snapshot.Result) string {
 	return r.Name
 }
 
-func size(r snapshot.Result) string { return only(r.SizeGB > 0, fmt.Sprintf(" (%.2f GB)", r.SizeGB)) }
+func size(r snapshot.Result) string { return only(r.SizeGB > 0, " ("+gigabytes(r.SizeGB)+")") }

@@ -62,7 +62,7 @@ func New(o Options) *Report {
 		debug:  o.Getenv("RUNNER_DEBUG") == "1",
 	}
 	r.log = &writer{out: o.Out, mask: o.Mask, timed: !r.github}
-	r.ci = githubactions.New(githubactions.WithWriter(writerFunc(r.log.command)), githubactions.WithGetenv(o.Getenv))
+	r.ci = githubactions.New(githubactions.WithWriter(r.log), githubactions.WithGetenv(o.Getenv))
 	return r
 }
 
@@ -72,13 +72,9 @@ func (r *Report) Flush(limit time.Duration) { r.log.flush(limit) }
 // Conceal has GitHub hide the tokens in everything that the job prints. It is the one place where a token is written:
 // the command is how GitHub learns of it. A secret from GitHub's own store is hidden already, one from elsewhere isn't.
 func (r *Report) Conceal(tokens []string) {
-	if !r.github {
-		return
-	}
-	plain := githubactions.New(githubactions.WithWriter(writerFunc(r.log.write)), githubactions.WithGetenv(r.o.Getenv))
 	for _, token := range tokens {
-		if !strings.ContainsAny(token, "\r\n") {
-			plain.AddMask(token)
+		if r.github && !strings.ContainsAny(token, "\r\n") {
+			r.log.write("::add-mask::" + strings.ReplaceAll(token, "%", "%25") + "\n")
 		}
 	}
 }

@@ -76,12 +76,13 @@ func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
 
 // servers is a table of what became of each server or, in a dry run, of what would be done.
 func (r *Report) servers(p *page, o snapshot.Outcome) {
-	downtime := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.Downtime > 0 })
-	rows := make([]string, len(o.Results))
-	for i, result := range o.Results {
+	p.print("%s", only(o.DryRun, "| server | what would be done |\n|---|---|\n")+
+		only(!o.DryRun, "| server | result | image | size | lock wait | duration |\n|---|---|---:|---:|---:|---:|\n"))
+	var rows []string
+	for _, result := range o.Results {
 		told, reason := result.Told()
 		status := only(result.LeftOff, "🔴 OFF<br>") + string(told) + only(result.Reused, ", of an earlier attempt") +
-			only(reason != "", "<br>`"+string(reason)+"`")
+			only(reason != "", "<br>`"+string(reason)+"`") + only(result.Downtime > 0, "<br>downtime "+short(result.Downtime))
 		if o.DryRun && reason == "" {
 			status = p.cell(explain(result, r.asked).what)
 		}
@@ -90,16 +91,7 @@ func (r *Report) servers(p *page, o snapshot.Outcome) {
 			cells = append(cells, only(result.ImageID != 0, strconv.FormatInt(result.ImageID, 10)), gigabytes(result.SizeGB),
 				only(seconds(result.LockWait) > 0, short(result.LockWait)), only(result.Accepted, short(result.Duration)))
 		}
-		if downtime {
-			cells = append(cells, only(result.Downtime > 0, short(result.Downtime)))
-		}
-		rows[i] = row(cells...)
-	}
-	if o.DryRun {
-		p.print("| server | what would be done |\n|---|---|\n")
-	} else {
-		p.print("| server | result | image | size | lock wait | duration |%s\n", only(downtime, " downtime |"))
-		p.print("|---|---|---:|---:|---:|---:|%s\n", only(downtime, "---:|"))
+		rows = append(rows, row(cells...))
 	}
 	p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `snapshots` holds them all.\n")
 }
@@ -143,21 +135,15 @@ func (p *page) costs(o snapshot.Outcome) {
 	}
 }
 
-// cost estimates by Hetzner's price list what a month of snapshots costs.
+// cost estimates by Hetzner's price list what a month of snapshots costs: to the cent, or to what a cent would hide.
 func (p *page) cost(price hetzner.Price, gb float64) string {
-	net, gross := amounts(gb*price.Net, gb*price.Gross)
-	return fmt.Sprintf("%.2f GB", gb) + only(price.Currency != "", fmt.Sprintf(", %s net / %s gross %s a month", net, gross, p.cell(price.Currency)))
-}
-
-// amounts writes two amounts of money to the cent, or to what a cent would hide.
-func amounts(net, gross float64) (a, b string) {
-	for digits := 2; digits <= 6; digits++ {
-		a, b = strconv.FormatFloat(net, 'f', digits, 64), strconv.FormatFloat(gross, 'f', digits, 64)
-		if net*math.Pow10(digits) >= 10 && (a != b || net == gross) || net == 0 {
-			break
-		}
+	net, gross := gb*price.Net, gb*price.Gross
+	digits := 2
+	if net > 0 {
+		digits = max(2, min(6, 1-int(math.Floor(math.Log10(net)))))
 	}
-	return a, b
+	return fmt.Sprintf("%.2f GB", gb) +
+		only(price.Currency != "", fmt.Sprintf(", %.*f net / %.*f gross %s a month", digits, net, digits, gross, p.cell(price.Currency)))
 }
 
 // restore says how a server is put back.

@@ -88,16 +88,11 @@ func (w *writer) flush(limit time.Duration) {
 	}
 }
 
-// command writes a workflow command, which go-githubactions has escaped. The runner looks for the old form of a command
+// Write writes a workflow command, which go-githubactions has escaped. The runner looks for the old form of a command
 // anywhere in a line, also inside the new form.
-func (w *writer) command(text string) { w.write(strings.ReplaceAll(w.mask.Hide(text), "##[", "## [")) }
-
-// writerFunc is an [io.Writer] for go-githubactions.
-type writerFunc func(text string)
-
-func (f writerFunc) Write(p []byte) (int, error) {
-	f(string(p))
-	return len(p), nil
+func (w *writer) Write(command []byte) (int, error) {
+	w.write(strings.ReplaceAll(w.mask.Hide(string(command)), "##[", "## ["))
+	return len(command), nil
 }
 
 // clean makes text from outside fit for one line: control characters would break or paint it, and those that change
