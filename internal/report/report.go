@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,15 +38,13 @@ type Options struct {
 type Report struct {
 	o      Options
 	github bool // workflow commands are understood
-	debug  bool
 	start  time.Time
 	log    *writer
 	ci     *githubactions.Action
 
-	annotations int      // of errors so far
-	mistakes    []string // in the inputs
-	timeline    timeline
-
+	annotations  int      // of errors so far
+	mistakes     []string // in the inputs
+	timeline     timeline
 	destinations []destination // of the outputs
 	printed      bool          // so are the outputs
 	summarised   bool          // in a job summary
@@ -56,14 +55,10 @@ type Report struct {
 
 // New returns a Report.
 func New(o Options) *Report {
-	r := &Report{
-		o: o, start: time.Now(), timeline: timeline{}, down: map[string]bool{},
-		github: o.Getenv("GITHUB_ACTIONS") == "true",
-		debug:  o.Getenv("RUNNER_DEBUG") == "1",
-	}
-	r.log = &writer{out: o.Out, mask: o.Mask, timed: !r.github}
-	r.ci = githubactions.New(githubactions.WithWriter(r.log), githubactions.WithGetenv(o.Getenv))
-	return r
+	github := o.Getenv("GITHUB_ACTIONS") == "true"
+	log := &writer{out: o.Out, mask: o.Mask, timed: !github}
+	ci := githubactions.New(githubactions.WithWriter(log), githubactions.WithGetenv(o.Getenv))
+	return &Report{o: o, github: github, start: time.Now(), log: log, ci: ci, timeline: timeline{}, down: map[string]bool{}}
 }
 
 // Flush waits until the log is written, or until the limit where nobody reads it.
@@ -108,7 +103,7 @@ func (r *Report) group(title string, fold bool, lines []string) {
 
 // Exchange logs one request, where the runner is asked to show debug lines.
 func (r *Report) Exchange(x hetzner.Exchange) {
-	if !r.debug {
+	if r.o.Getenv("RUNNER_DEBUG") != "1" {
 		return
 	}
 	text := fmt.Sprintf("%s %s: %d in %s", x.Method, x.Path, x.Status, short(x.Took)) + only(x.Correlation != "", " ("+x.Correlation+")")
@@ -161,11 +156,14 @@ type amount struct {
 func numbers(amounts ...amount) string {
 	var parts []string
 	for _, a := range amounts {
-		if a.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", a.n, a.what))
-		}
+		parts = append(parts, only(a.n > 0, fmt.Sprintf("%d %s", a.n, a.what)))
 	}
-	return strings.Join(parts, ", ")
+	return joined(", ", parts...)
+}
+
+// joined joins the parts that are not empty.
+func joined(separator string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), separator)
 }
 
 // namedMost is how many names a line holds.

@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -165,11 +164,9 @@ func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
 	if len(r.mistakes) > 0 {
 		why = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
 	}
-	parts := slices.DeleteFunc([]string{
-		why, only(!delivered, "the outputs could not be handed on"),
+	parts := joined("; ", why, only(!delivered, "the outputs could not be handed on"),
 		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(t.failed))),
 		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), numbers(counts...),
-		numbers(amount{t.inFlight, "still being made"}, amount{t.unknown, "may still appear"}),
-	}, func(part string) bool { return part == "" })
-	return head + only(o.DryRun, " (dry run)") + ": " + cmp.Or(strings.Join(parts, "; "), "no snapshot")
+		numbers(amount{t.inFlight, "still being made"}, amount{t.unknown, "may still appear"}))
+	return head + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "no snapshot")
 }

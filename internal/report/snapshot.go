@@ -111,14 +111,10 @@ func (r *Report) filler(e snapshot.Event) *strings.Replacer {
 func (r *Report) Event(e snapshot.Event) {
 	w := r.wordsOf(e)
 	r.timeline.add(e.Name, w.phase, w.style, e.At)
-	switch w.style { //nolint:exhaustive // the others say nothing about its power
-	case down:
-		r.down[e.Name] = true
-	case back:
-		delete(r.down, e.Name)
+	if w.style == down || w.style == back {
+		r.down[e.Name] = w.style == down
 	}
-	text := only(e.Name != "", e.Name+": ") + w.text
-	switch {
+	switch text := only(e.Name != "", e.Name+": ") + w.text; {
 	case e.Kind == snapshot.EventSelected:
 		r.selected(e.Servers)
 	case e.Kind == snapshot.EventThinning:
@@ -144,12 +140,8 @@ func (r *Report) selected(servers []hetzner.Server) {
 	var list []string
 	live := false
 	for _, s := range servers {
-		text := fmt.Sprintf("%s  ID %d, %s, %s, %s", s.Name, s.ID, s.Status, s.Type, s.Location)
-		for _, address := range []string{s.IPv4, s.IPv6} {
-			text += only(address != "", ", "+address)
-		}
-		list = append(list, text+only(s.Locked, ", locked"))
-		live = live || r.asked.Live && s.Status == "running"
+		list = append(list, fmt.Sprintf("%s  ID %d, ", s.Name, s.ID)+joined(", ", s.Status, s.Type, s.Location, s.IPv4, s.IPv6, only(s.Locked, "locked")))
+		live = live || r.asked.Live && s.Status == hetzner.StatusRunning
 	}
 	r.group(count(len(servers), "server")+" selected", len(servers) > foldAbove, list)
 	if live {
