@@ -33,15 +33,14 @@ func explain(r snapshot.Result, asked Asked) account {
 	}
 	if r.LeftOff { // nothing is more urgent
 		a = explainOff(r, a, asked)
-	} else if r.Err != nil && r.Status != snapshot.Cancelled {
-		a.details = append(a.details, answered(r.Err))
+	} else if r.Status != snapshot.Cancelled {
+		a.details = []string{answered(r.Err)}
 	}
-	if goesOn(r) {
-		a.details = append(a.details, fmt.Sprintf("image %d goes on being made, and costs money until it is deleted: %s", r.ImageID, deletion(r.ImageID)))
-	}
+	label := snapshot.LabelRequest + "=" + r.Request
+	a.details = append(a.details,
+		only(goesOn(r), fmt.Sprintf("image %d goes on being made, and costs money until it is deleted: %s", r.ImageID, deletion(r.ImageID))),
+		only(r.MaySlip, "a snapshot may still appear, with the label "+label))
 	if r.MaySlip {
-		label := snapshot.LabelRequest + "=" + r.Request
-		a.details = append(a.details, "a snapshot may still appear, with the label "+label)
 		a.next = cmp.Or(a.next, "see whether it was made before you run it again: `hcloud image list --type snapshot -l "+label+"`")
 	}
 	a.title = cmp.Or(a.title, "has no usable snapshot")
@@ -172,8 +171,8 @@ func lockTimeout(r snapshot.Result) (a account) {
 
 // actionFailed says why Hetzner could not make a snapshot, as far as it says so itself.
 func actionFailed(r snapshot.Result) account {
-	subject := only(r.ActionID != 0, fmt.Sprintf("action %d and ", r.ActionID)) + fmt.Sprintf("image %d", r.ImageID)
-	a := account{what: "Hetzner could not make the snapshot", next: "run it again; if that fails too, give Hetzner's support " + subject}
+	a := account{what: "Hetzner could not make the snapshot", next: "run it again; if that fails too, give Hetzner's support " +
+		only(r.ActionID != 0, fmt.Sprintf("action %d and ", r.ActionID)) + fmt.Sprintf("image %d", r.ImageID)}
 	if action := r.Action; action != nil {
 		a.what += only(action.ErrorMessage != "", ": "+action.ErrorMessage) +
 			" (" + only(action.ErrorCode != "", action.ErrorCode+", ") + fmt.Sprintf("action %d)", action.ID)
@@ -186,21 +185,15 @@ func actionFailed(r snapshot.Result) account {
 
 // explainOff puts first that a server is off which was running. What became of its snapshot comes after that.
 func explainOff(r snapshot.Result, snap account, asked Asked) account {
-	a := account{title: "IS LEFT OFF", what: "THE SERVER IS " + whyOff(r), next: adviceOff(typed(r))}
+	a := account{title: "IS LEFT OFF", what: "THE SERVER IS " + whyOff(r), next: adviceOff(typed(r)), details: []string{answered(r.PowerErr)}}
 	if asked.Post && !r.PowerOnFailed && !r.LeftBefore {
 		a.next = "wait 4 minutes for the step \"Post …\", which tries to switch it on; if it is still off then, " + a.next
-	}
-	if r.PowerErr != nil {
-		a.details = append(a.details, answered(r.PowerErr))
 	}
 	switch {
 	case r.Usable():
 		a.details = append(a.details, fmt.Sprintf("its snapshot can be used: image %d%s", r.ImageID, size(r)))
 	case r.Reason != "" && r.Reason != snapshot.RunCancelled:
-		a.details = append(a.details, fmt.Sprintf("it has no usable snapshot (%s): %s", r.Reason, snap.what))
-		if r.Err != nil {
-			a.details = append(a.details, answered(r.Err))
-		}
+		a.details = append(a.details, fmt.Sprintf("it has no usable snapshot (%s): %s", r.Reason, snap.what), answered(r.Err))
 	}
 	return a
 }
@@ -240,12 +233,8 @@ func whole(o snapshot.Outcome, asked Asked) (a account) {
 		a.what = "no server is left to snapshot"
 		a.next = "check servers, label-selector and exclude; if it is fine that there is none, set if-no-servers-found to warn or ignore"
 	}
-	if failure := cmp.Or(o.Token, o.Down, o.Selector); failure != nil {
-		a.details = append(a.details, answered(failure))
-	}
-	if o.Token != nil && o.Token.Code != "unauthorized" && len(o.Results) > 0 {
-		a.details = append(a.details, "it can read, so it is probably read-only")
-	}
+	readOnly := o.Token != nil && o.Token.Code != "unauthorized" && len(o.Results) > 0
+	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it can read, so it is probably read-only")}
 	return a
 }
 
@@ -267,11 +256,10 @@ func adviceOff(server string) string {
 
 // answered quotes Hetzner's last answer, or what came instead.
 func answered(e *hetzner.Error) string {
-	text := strings.TrimSpace(e.Error()) // it may have no message
-	if e.Code == "" {
-		return "the last error: " + text
+	if e == nil {
+		return ""
 	}
-	return "Hetzner answered: " + text
+	return only(e.Code == "", "the last error: ") + only(e.Code != "", "Hetzner answered: ") + strings.TrimSpace(e.Error()) // it may have no message
 }
 
 func isLocked(e *hetzner.Error) bool { return hetzner.IsLocked(e.Code, e.Message) }

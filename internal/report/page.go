@@ -50,9 +50,9 @@ func row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " 
 // item is an account as an item of a list, with or without the advice.
 func (p *page) item(head string, a account, advise bool) string {
 	var b strings.Builder
-	b.WriteString("- " + head + p.cell(a.what) + ".")
-	for _, detail := range a.details {
-		b.WriteString("<br>" + p.cell(detail) + ".")
+	b.WriteString("- " + head)
+	for i, fact := range a.facts() {
+		b.WriteString(only(i > 0, "<br>") + p.cell(fact) + ".")
 	}
 	if a.next != "" && advise {
 		b.WriteString("<br>*What to try:* ")
