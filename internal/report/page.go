@@ -11,6 +11,8 @@ const (
 	pageMost = 900 << 10
 	// cellMost is how many characters of a text from outside are shown; the log and the outputs hold all of it.
 	cellMost = 1000
+	// failuresMost is how many failures are explained. They take no more than half a page.
+	failuresMost = 50
 )
 
 // page is a job summary in the making, in GitHub's Markdown. What it holds is masked before anything in it is escaped,
@@ -18,6 +20,18 @@ const (
 type page struct {
 	b    strings.Builder
 	hide func(string) string
+}
+
+// page returns a page with its heading, which ends in the verdict, and the mistakes in the inputs.
+func (r *Report) page(title, verdict string) *page {
+	p := &page{hide: r.o.Mask.Hide}
+	p.print("### %s: %s\n\n", title, p.cell(verdict))
+	var items []string
+	for _, mistake := range r.mistakes {
+		items = append(items, "- "+p.cell(mistake)+"\n")
+	}
+	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the log\n")
+	return p
 }
 
 // add adds a text if the page is no longer than most then.

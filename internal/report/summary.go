@@ -12,26 +12,15 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-const (
-	// failuresMost is how many failures are explained; the table names the others. They take no more than half a page.
-	failuresMost = 50
-	// thinningMost is how many decisions about old snapshots are shown; the log holds them all.
-	thinningMost = 300
-)
+// thinningMost is how many decisions about old snapshots are shown; the log holds them all.
+const thinningMost = 300
 
 // summary is the job summary: the failures first, since somebody opens it because of them.
 func (r *Report) summary(o snapshot.Outcome, t Tally) string {
-	p := &page{hide: r.o.Mask.Hide}
-	p.add("### Hetzner Cloud snapshots: "+p.cell(r.verdict(o, t, true))+"\n\n", pageMost)
+	p := r.page("Hetzner Cloud snapshots", r.verdict(o, t, true))
 	all := whole(o, r.asked)
 	switch {
-	case len(r.mistakes) > 0:
-		var items []string
-		for _, mistake := range r.mistakes {
-			items = append(items, "- "+p.cell(mistake)+"\n")
-		}
-		p.list(items, failuresMost, pageMost, "- … and %d more, see the log\n")
-		return p.b.String()
+	case len(r.mistakes) > 0: // nothing was done
 	case all.what != "":
 		p.add(p.item("", all, true), pageMost/2)
 	case len(o.Results) == 0 && o.Signal != nil:
@@ -156,17 +145,16 @@ func (p *page) restore(o snapshot.Outcome) {
 	}
 }
 
-// volumes notes what the snapshots do not hold.
+// volumes notes what the snapshots do not hold. The log has named each.
 func (p *page) volumes(o snapshot.Outcome) {
 	var with []string
 	for _, r := range o.Results {
-		if len(r.Server.Volumes) > 0 && r.Status != snapshot.Failed && len(with) < failuresMost {
+		if len(r.Server.Volumes) > 0 && r.Status != snapshot.Failed {
 			with = append(with, fmt.Sprintf("%s (%s)", p.cell(r.Name), p.cell(ids(r.Server.Volumes, ", "))))
 		}
 	}
-	const note = "\nAttached volumes are **not** part of a snapshot"
-	if len(with) > 0 && !p.add(note+": "+strings.Join(with, ", ")+".\n", pageMost) {
-		p.print(note + ".\n")
+	if len(with) > 0 {
+		p.print("\nAttached volumes are **not** part of a snapshot: %s.\n", several(with))
 	}
 }
 
