@@ -100,10 +100,7 @@ func stayedOn(r snapshot.Result, asked Asked) (a account) {
 		a.what = "the server was not off in time, and is left running"
 		a.next = "if the guest goes down later, " + powerOn(typed(r)) + "; see why it takes so long, set a longer shutdown-timeout, or use shutdown: force"
 	case r.Reason == snapshot.ShutdownSelf:
-		return account{
-			what: "this run itself runs on that server, so the server is never switched off",
-			next: "exclude it, or run this from another machine",
-		}
+		a.what, a.next = "this run itself runs on that server, so it is never switched off", "exclude it, or run this from another machine"
 	case halted && r.HaltedBy == snapshot.PowerOnFailed:
 		a.what, a.next = "not switched off, since another server did not come back", "see to the other server first, and run it again"
 	case halted && r.HaltedBy == snapshot.LimitExceeded:

@@ -55,7 +55,7 @@ type Tally struct {
 	inFlight int                     // images that are still being made
 	unknown  int                     // snapshots that may still appear
 	failed   []string                // names, with the reasons
-	statuses map[snapshot.Status]int // of the snapshots
+	statuses map[snapshot.Status]int // of those with a snapshot, and of those that have not failed
 	gb       float64                 // of what is usable
 }
 
@@ -66,10 +66,10 @@ func TallyOf(o snapshot.Outcome) Tally {
 		t.leftOff += number(r.LeftOff)
 		t.inFlight += number(goesOn(r) && r.Status != snapshot.Creating)
 		t.unknown += number(r.MaySlip)
-		t.statuses[r.Status]++
-		status, reason := r.Told()
-		t.Skipped += number(status == snapshot.Skipped)
-		if r.Failed() {
+		if r.Usable() || !r.Failed() {
+			t.statuses[r.Status]++
+		}
+		if _, reason := r.Told(); r.Failed() {
 			t.failed = append(t.failed, r.Name+" "+string(reason))
 		}
 		if r.Usable() {
@@ -77,7 +77,7 @@ func TallyOf(o snapshot.Outcome) Tally {
 			t.gb += r.SizeGB
 		}
 	}
-	t.Failed = len(t.failed)
+	t.Failed, t.Skipped = len(t.failed), t.statuses[snapshot.Skipped]
 	good := t.Usable+t.statuses[snapshot.Planned] > 0 // a dry run's result is what the real one's would be
 	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing
 	switch {

@@ -28,16 +28,17 @@ func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 	case len(o.Results) == 0:
 		p.print("No server was selected.\n")
 	}
-	if len(o.Results) > 0 {
-		r.failures(p, o, all.next)
-		r.servers(p, o)
-		p.inFlight(o)
-		p.costs(o)
-		p.restore(o)
-		p.volumes(o)
-		p.thinning(o)
-		r.drawTimeline(p, o)
+	if len(o.Results) == 0 {
+		return p.b.String()
 	}
+	r.failures(p, o, all.next)
+	r.servers(p, o)
+	p.inFlight(o)
+	p.costs(o)
+	p.restore(o)
+	p.volumes(o)
+	p.thinning(o)
+	r.drawTimeline(p, o)
 	return p.b.String()
 }
 
