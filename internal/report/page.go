@@ -82,21 +82,17 @@ func (p *page) item(head string, a account, advise bool) string {
 // is mentioned, and nothing becomes a link or an emoji.
 func (p *page) cell(s string) string {
 	var b strings.Builder
-	n, host := 0, 0 // characters so far; how many w in a row
+	n := 0
 	for _, c := range p.hide(clean(s)) {
 		if n++; n > cellMost {
 			b.WriteString("…")
 			break
 		}
-		if strings.ContainsRune("\\`*_[]<>#|~&@:$", c) || c == '.' && host >= 3 { // GitHub links what begins in www.
+		host := c == '.' && (strings.HasSuffix(b.String(), "w") || strings.HasSuffix(b.String(), "W")) // GitHub links what begins in www.
+		if host || strings.ContainsRune("\\`*_[]<>#|~&@:$", c) {
 			fmt.Fprintf(&b, "&#%d;", c)
 		} else {
 			b.WriteRune(c)
-		}
-		if c == 'w' || c == 'W' {
-			host++
-		} else {
-			host = 0
 		}
 	}
 	return b.String()

@@ -13,7 +13,6 @@
 package report
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -76,9 +75,6 @@ func (r *Report) Conceal(tokens []string) {
 
 // SaveState hands a value to the step's own post step. The last value of a name counts.
 func (r *Report) SaveState(name, value string) error {
-	if r.o.Getenv("GITHUB_STATE") == "" {
-		return errors.New("GITHUB_STATE is not set")
-	}
 	return safely(func() { r.ci.SaveState(name, value) })
 }
 
@@ -146,20 +142,8 @@ func number(b bool) int {
 
 func count(n int, what string) string { return fmt.Sprintf("%d %s", n, what) + only(n != 1, "s") }
 
-// amount is a number of something.
-type amount struct {
-	n    int
-	what string
-}
-
-// numbers lists amounts, without those of nothing.
-func numbers(amounts ...amount) string {
-	var parts []string
-	for _, a := range amounts {
-		parts = append(parts, only(a.n > 0, fmt.Sprintf("%d %s", a.n, a.what)))
-	}
-	return joined(", ", parts...)
-}
+// some is a number of something, and "" for none.
+func some(n int, what string) string { return only(n > 0, fmt.Sprintf("%d %s", n, what)) }
 
 // joined joins the parts that are not empty.
 func joined(separator string, parts ...string) string {

@@ -151,14 +151,13 @@ func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
 	if head == "partial" || head == "failure" || !delivered && o.Signal == nil {
 		head = "FAILED"
 	}
-	available := amount{t.statuses[snapshot.Available], "available"}
-	if head == "success" {
-		available.what = "snapshot" + only(available.n != 1, "s")
+	available := t.statuses[snapshot.Available]
+	counts := []string{some(available, "available"), only(t.gb > 0, fmt.Sprintf("%.1f GB", t.gb))}
+	if head == "success" && available > 0 {
+		counts[0] = count(available, "snapshot")
 	}
-	available.what += only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb))
-	counts := []amount{available}
 	for _, status := range []snapshot.Status{snapshot.Creating, snapshot.Planned, snapshot.Skipped, snapshot.Cancelled} {
-		counts = append(counts, amount{t.statuses[status], string(status)})
+		counts = append(counts, some(t.statuses[status], string(status)))
 	}
 	why := whole(o, r.asked).what
 	if len(r.mistakes) > 0 {
@@ -166,7 +165,7 @@ func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
 	}
 	parts := joined("; ", why, only(!delivered, "the outputs could not be handed on"),
 		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(t.failed))),
-		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), numbers(counts...),
-		numbers(amount{t.inFlight, "still being made"}, amount{t.unknown, "may still appear"}))
+		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), joined(", ", counts...),
+		joined(", ", some(t.inFlight, "still being made"), some(t.unknown, "may still appear")))
 	return head + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "no snapshot")
 }

@@ -223,7 +223,7 @@ func progress(p snapshot.Progress) string {
 		over += number(s.Over)
 		down += number(s.Off)
 	}
-	counts, names := []amount{{over, "finished"}}, []string(nil)
+	counts, names := []string{some(over, "finished")}, []string(nil)
 	for _, standing := range standings {
 		before := len(names)
 		for _, s := range p.Servers {
@@ -231,9 +231,9 @@ func progress(p snapshot.Progress) string {
 				names = append(names, s.Name+detail(s))
 			}
 		}
-		counts = append(counts, amount{len(names) - before, standing.what})
+		counts = append(counts, some(len(names)-before, standing.what))
 	}
-	return numbers(counts...) + only(len(names) > 0, "; waiting for "+several(names)) + only(down > 0, fmt.Sprintf("; %d down", down)) +
+	return joined(", ", counts...) + only(len(names) > 0, "; waiting for "+several(names)) + only(down > 0, fmt.Sprintf("; %d down", down)) +
 		only(p.Silence > 0, fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %v", short(p.Silence), p.Err))
 }
 
