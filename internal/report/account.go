@@ -1,7 +1,6 @@
 package report
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/sethvargo/go-githubactions"
@@ -21,7 +20,13 @@ type account struct {
 
 // facts returns what happened, without what to try.
 func (a account) facts() []string {
-	return slices.DeleteFunc(append([]string{a.what}, a.details...), func(s string) bool { return s == "" })
+	facts := []string{a.what}
+	for _, detail := range a.details {
+		if detail != "" {
+			facts = append(facts, detail)
+		}
+	}
+	return facts
 }
 
 // lines returns an account line by line: a line break in Hetzner's words is none of ours.
