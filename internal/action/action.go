@@ -94,7 +94,7 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 	}
 	if err = errors.Join(err, r.OpenOutputs(to)); err != nil {
 		r.Mistakes(err)
-		return p.deliver(r, snapshot.Outcome{Nothing: true}, to, exitInputs)
+		return deliver(r, snapshot.Outcome{Nothing: true}, exitInputs)
 	}
 	set := settings(cfg, p.Rand)
 	r.Ask(asked(cfg))
@@ -109,7 +109,7 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 	outcome := snapshot.Run(ctx, p.client(cfg, mask, r), set, p.Signals, r.Event)
 
 	r.Explain(outcome)
-	return p.deliver(r, outcome, to, exitCode(outcome))
+	return deliver(r, outcome, exitCode(outcome))
 }
 
 func (p Process) client(cfg config.Config, mask secret.Mask, r *report.Report) *hetzner.Client {
@@ -136,8 +136,8 @@ func (p Process) answerFlag(r *report.Report) (answered bool) {
 }
 
 // deliver writes the outputs and the job summary. A run whose outputs the next step can't read is no success.
-func (p Process) deliver(r *report.Report, o snapshot.Outcome, to report.OutputsTo, code int) int {
-	if err := r.Deliver(o, to); err != nil && code == exitSuccess {
+func deliver(r *report.Report, o snapshot.Outcome, code int) int {
+	if delivered := r.Deliver(o); !delivered && code == exitSuccess {
 		return exitFailure
 	}
 	return code

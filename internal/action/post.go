@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/config"
-	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
@@ -37,10 +36,7 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 	if err != nil {
 		r.Mistakes(err)
 		for _, s := range left {
-			name := fmt.Sprintf("server %d", s.Server)
-			r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: name, Result: &snapshot.Result{
-				Name: name, Server: hetzner.Server{ID: s.Server}, LeftOff: true, PowerOnFailed: true,
-			}})
+			r.Untried(s.Server)
 		}
 		return exitFailure
 	}

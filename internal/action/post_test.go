@@ -121,7 +121,8 @@ func TestPostStepWithoutAccess(t *testing.T) {
 				for _, part := range []string{
 					test.says, "::error title=server 1000001 IS LEFT OFF::", "::error title=server 1000002 IS LEFT OFF::",
 					"hcloud server poweron 1000001", "hcloud server poweron 1000002",
-					"server 1000001: THE SERVER IS OFF: it was switched off for its snapshot and could not be switched on again%0Awhat to try: run hcloud",
+					"server 1000001: THE SERVER IS PROBABLY OFF: the step switched it off, and nothing was tried to switch it on again, " +
+						"since that takes a usable token and endpoint%0Awhat to try: run hcloud server poweron 1000001 until",
 				} {
 					if !strings.Contains(r.log, part) {
 						t.Errorf("the log lacks %q:\n%s", part, r.log)

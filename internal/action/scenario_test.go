@@ -51,6 +51,7 @@ func (w *world) play(t *testing.T) *story {
 	s := &story{}
 	r := w.run(t)
 	hidesToken(t, r)
+	addsUp(t, r.log)
 	if w.posts {
 		after := w.post(t, r)
 		r.log += fmt.Sprintf("--- the post step, with the state %v\n%s--- exit %d after %s\n",
@@ -61,6 +62,7 @@ func (w *world) play(t *testing.T) *story {
 		before := len(w.cloud.History())
 		r := w.runAgain(t, after)
 		hidesToken(t, r)
+		addsUp(t, r.log)
 		s.log.WriteString("--- run again\n")
 		s.outputs.WriteString("--- run again\n")
 		s.summary.WriteString("\n--- run again\n\n")

@@ -79,7 +79,7 @@ func faults() []fault {
 		},
 		{
 			"a create that was not answered is not told", core + "create.go",
-			"s.phase, s.refusal, s.result.MaySlip = lost, loss, true", "s.phase, s.refusal, s.result.MaySlip = lost, loss, false",
+			"s.phase, s.refusal, s.result.MaySlip = PhaseLost, loss, true", "s.phase, s.refusal, s.result.MaySlip = PhaseLost, loss, false",
 		},
 		{
 			"a failed action counts as a success", core + "follow.go",
@@ -114,7 +114,7 @@ func faults() []fault {
 		// Power.
 		{
 			"a server is forgotten after its snapshot has failed", core + "power.go",
-			"	if p.failure == nil {\n		p.stayOff()\n	}\n", "	if p.failure == nil {\n		p.stayOff()\n		p.asked = p.phase != finished\n	}\n",
+			"	if p.failure == nil {\n		p.stayOff()\n	}\n", "	if p.failure == nil {\n		p.stayOff()\n		p.asked = p.phase != PhaseFinished\n	}\n",
 		},
 		{
 			"a power-on counts before the server is seen running", core + "power.go",

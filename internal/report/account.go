@@ -14,13 +14,24 @@ const annotationsMost = 10
 type account struct {
 	title   string // heads an annotation, after the name
 	what    string
-	details []string // Hetzner's answer, and what else one must know
+	details []string // Hetzner's answer, and what else one must know; some may be empty
 	next    string   // what to try, with commands in backticks; "" where nothing failed
+}
+
+// facts returns what happened, without what to try.
+func (a account) facts() []string {
+	facts := []string{a.what}
+	for _, detail := range a.details {
+		if detail != "" {
+			facts = append(facts, detail)
+		}
+	}
+	return facts
 }
 
 // lines returns an account line by line: a line break in Hetzner's words is none of ours.
 func (a account) lines() []string {
-	lines := append([]string{a.what}, a.details...)
+	lines := a.facts()
 	if a.next != "" {
 		lines = append(lines, "what to try: "+strings.ReplaceAll(a.next, "`", ""))
 	}

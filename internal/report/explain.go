@@ -29,27 +29,27 @@ func explain(r snapshot.Result, asked Asked) account {
 		a.what = fmt.Sprintf("would be snapshotted as %q", r.Description) +
 			only(r.Server.Locked, " once its lock"+by(r.Holder)+" is gone") + only(r.Stops, ", switched off meanwhile")
 	case snapshot.Skipped, snapshot.Failed, snapshot.Cancelled:
-		a = explainReason(r, asked)
+		a = cause(r, asked)
+		a.what = cmp.Or(a.what, string(r.Reason))
 	}
 	if r.LeftOff { // nothing is more urgent
 		a = explainOff(r, a, asked)
-	} else if r.Err != nil && r.Status != snapshot.Cancelled {
-		a.details = append(a.details, answered(r.Err))
+	} else if r.Status != snapshot.Cancelled {
+		a.details = []string{answered(r.Err)}
 	}
-	if goesOn(r) {
-		a.details = append(a.details, fmt.Sprintf("image %d goes on being made, and costs money until it is deleted: %s", r.ImageID, deletion(r.ImageID)))
-	}
+	label := labels.Request + "=" + r.Request
+	a.details = append(a.details,
+		only(goesOn(r), fmt.Sprintf("image %d goes on being made, and costs money until it is deleted: %s", r.ImageID, deletion(r.ImageID))),
+		only(r.MaySlip, "a snapshot may still appear, with the label "+label))
 	if r.MaySlip {
-		label := labels.Request + "=" + r.Request
-		a.details = append(a.details, "a snapshot may still appear, with the label "+label)
 		a.next = cmp.Or(a.next, "see whether it was made before you run it again: `hcloud image list --type snapshot -l "+label+"`")
 	}
 	a.title = cmp.Or(a.title, "has no usable snapshot")
 	return a
 }
 
-// explainReason says for each reason what happened and what to try.
-func explainReason(r snapshot.Result, asked Asked) (a account) {
+// cause says for each reason what happened and what to try.
+func cause(r snapshot.Result, asked Asked) (a account) {
 	switch r.Reason {
 	case snapshot.NotFound:
 		return notFound(r, asked)
@@ -87,50 +87,51 @@ func explainReason(r snapshot.Result, asked Asked) (a account) {
 		a.title = "has a snapshot that is not protected"
 		a.what = fmt.Sprintf("its snapshot is there (image %d), but it is not protected", r.ImageID)
 		a.next = fmt.Sprintf("`hcloud image enable-protection %d delete`; running it all again makes one more snapshot", r.ImageID)
-	case snapshot.ShutdownTimeout:
-		a.what = "the server was not off in time, and is left running; no snapshot was taken"
-		a.next = "if the guest goes down later, " + powerOn(r) + "; see why it takes so long, set a longer shutdown-timeout, or use shutdown: force"
-	case snapshot.ShutdownHalted:
-		return shutdownHalted(r, asked)
-	case snapshot.ShutdownSelf:
-		a.what = "this run itself runs on that server, so the server is never switched off"
-		a.next = "exclude it, or run this from another machine"
-	case snapshot.BootsElsewhere:
-		return bootsElsewhere(r)
+	case snapshot.ShutdownTimeout, snapshot.ShutdownHalted, snapshot.ShutdownSelf, snapshot.BootsElsewhere:
+		return stayedOn(r, asked)
 	case snapshot.PowerOnFailed: // takes the place of another reason
 	}
-	a.what = cmp.Or(a.what, string(r.Reason))
 	return a
 }
 
-// bootsElsewhere says what the server would boot from instead of its disk.
-func bootsElsewhere(r snapshot.Result) account {
-	what, disarm := "into the rescue system, which is armed", "disable-rescue"
-	if !r.Server.RescueEnabled {
-		what, disarm = "from the ISO "+r.Server.ISO+", which is attached", "detach-iso"
+// stayedOn says why a server was not switched off, and so not snapshotted.
+func stayedOn(r snapshot.Result, asked Asked) (a account) {
+	switch halted := r.Reason == snapshot.ShutdownHalted; {
+	case r.Reason == snapshot.ShutdownTimeout:
+		a.what = "the server was not off in time, and is left running"
+		a.next = "if the guest goes down later, " + powerOn(typed(r)) + "; see why it takes so long, set a longer shutdown-timeout, or use shutdown: force"
+	case r.Reason == snapshot.ShutdownSelf:
+		a.what, a.next = "this run itself runs on that server, so it is never switched off", "exclude it, or run this from another machine"
+	case halted && r.HaltedBy == snapshot.PowerOnFailed:
+		a.what, a.next = "not switched off, since another server did not come back", "see to the other server first, and run it again"
+	case halted && r.HaltedBy == snapshot.LimitExceeded:
+		a.what, a.next = "not switched off, since the limit of snapshots is reached", adviceLimit(asked)
+	case halted:
+		a.what = "not switched off, since that can't be recorded" + only(asked.Post, " for the post step")
+		a.next = "GITHUB_STATE must name a file that can be written"
+	case r.Server.RescueEnabled:
+		a.what = "its next boot would be into the rescue system, which is armed, so it is not switched off"
+		a.next = "run `hcloud server disable-rescue " + typed(r) + "`, then run it again; or use shutdown: never"
+	default:
+		a.what = "its next boot would be from the ISO " + r.Server.ISO + ", which is attached, so it is not switched off"
+		a.next = "run `hcloud server detach-iso " + typed(r) + "`, then run it again; or use shutdown: never"
 	}
-	return account{
-		what: "its next boot would be " + what + ", so it is not switched off; no snapshot was taken",
-		next: "run `hcloud server " + disarm + " " + typed(r) + "`, then run it again; or use shutdown: never",
-	}
+	a.what += "; no snapshot was taken"
+	return a
 }
 
 // notFound distinguishes a server that was deleted from a name or a pattern that never matched one.
-func notFound(r snapshot.Result, asked Asked) (a account) {
-	switch {
+func notFound(r snapshot.Result, asked Asked) account {
+	switch named := slices.Contains(asked.Servers, r.Name) || slices.Contains(asked.Servers, strconv.FormatInt(r.Server.ID, 10)); {
 	case r.Server.ID != 0:
-		a.what, a.next = "the server does not exist any more", "if it was deleted on purpose, there is nothing to do: the next run does not select it"
-		if slices.Contains(asked.Servers, r.Name) || slices.Contains(asked.Servers, strconv.FormatInt(r.Server.ID, 10)) {
-			a.next = "if it was deleted on purpose, take it out of servers"
-		}
+		return account{what: "the server does not exist any more", next: "if it was deleted on purpose, " +
+			only(named, "take it out of servers") + only(!named, "there is nothing to do: the next run does not select it")}
 	case r.Pattern:
-		a.title, a.what = "matches no server", "matches no server in this token's project"
-		a.next = "check the pattern or selector, and that the token belongs to the servers' project"
-	default:
-		a.title, a.what = "matches no server", "no server in this token's project has this name or ID"
-		a.next = "check the name, and that the token belongs to the server's project"
+		return account{title: "matches no server", what: "matches no server in this token's project",
+			next: "check the pattern or selector, and that the token belongs to the servers' project"}
 	}
-	return a
+	return account{title: "matches no server", what: "no server in this token's project has this name or ID",
+		next: "check the name, and that the token belongs to the server's project"}
 }
 
 // heldLong is how long an operation may hold a lock before it is a case for Hetzner's support.
@@ -168,8 +169,8 @@ func lockTimeout(r snapshot.Result) (a account) {
 
 // actionFailed says why Hetzner could not make a snapshot, as far as it says so itself.
 func actionFailed(r snapshot.Result) account {
-	subject := only(r.ActionID != 0, fmt.Sprintf("action %d and ", r.ActionID)) + fmt.Sprintf("image %d", r.ImageID)
-	a := account{what: "Hetzner could not make the snapshot", next: "run it again; if that fails too, give Hetzner's support " + subject}
+	a := account{what: "Hetzner could not make the snapshot", next: "run it again; if that fails too, give Hetzner's support " +
+		only(r.ActionID != 0, fmt.Sprintf("action %d and ", r.ActionID)) + fmt.Sprintf("image %d", r.ImageID)}
 	if action := r.Action; action != nil {
 		a.what += only(action.ErrorMessage != "", ": "+action.ErrorMessage) +
 			" (" + only(action.ErrorCode != "", action.ErrorCode+", ") + fmt.Sprintf("action %d)", action.ID)
@@ -180,83 +181,58 @@ func actionFailed(r snapshot.Result) account {
 	return a
 }
 
-// shutdownHalted says why a server was not switched off, and so not snapshotted.
-func shutdownHalted(r snapshot.Result, asked Asked) account {
-	why, next := "that can't be recorded for the post step", "GITHUB_STATE must name a file that can be written"
-	switch r.HaltedBy { //nolint:exhaustive // nothing else halts
-	case snapshot.PowerOnFailed:
-		why, next = "another server did not come back", "see to the other server first, and run it again"
-	case snapshot.LimitExceeded:
-		why, next = "the limit of snapshots is reached", adviceLimit(asked)
-	}
-	return account{what: "not switched off, since " + why + "; no snapshot was taken", next: next}
-}
-
 // explainOff puts first that a server is off which was running. What became of its snapshot comes after that.
 func explainOff(r snapshot.Result, snap account, asked Asked) account {
-	cancelled := !r.PowerOnFailed
-	a := account{title: "IS LEFT OFF", what: whyOff(r, cancelled), next: "run " + powerOn(r) + " until Hetzner accepts it, or use the Hetzner Console"}
-	if asked.Post && cancelled && !r.LeftBefore {
+	a := account{title: "IS LEFT OFF", what: "THE SERVER IS " + whyOff(r), next: adviceOff(typed(r)), details: []string{answered(r.PowerErr)}}
+	if asked.Post && !r.PowerOnFailed && !r.LeftBefore {
 		a.next = "wait 4 minutes for the step \"Post …\", which tries to switch it on; if it is still off then, " + a.next
-	}
-	if r.PowerErr != nil {
-		a.details = append(a.details, answered(r.PowerErr))
 	}
 	switch {
 	case r.Usable():
 		a.details = append(a.details, fmt.Sprintf("its snapshot can be used: image %d%s", r.ImageID, size(r)))
 	case r.Reason != "" && r.Reason != snapshot.RunCancelled:
-		a.details = append(a.details, fmt.Sprintf("it has no usable snapshot (%s): %s", r.Reason, snap.what))
-		if r.Err != nil {
-			a.details = append(a.details, answered(r.Err))
-		}
+		a.details = append(a.details, fmt.Sprintf("it has no usable snapshot (%s): %s", r.Reason, snap.what), answered(r.Err))
 	}
 	return a
 }
 
-func whyOff(r snapshot.Result, cancelled bool) string {
-	requested := r.PowerState != "" || r.ImageID != 0 || r.MaySlip // its snapshot was
-	switch {
+func whyOff(r snapshot.Result) string {
+	cancelled := !r.PowerOnFailed
+	switch requested := r.PowerState != "" || r.ImageID != 0 || r.MaySlip; { // its snapshot was
 	case r.LeftBefore:
-		return "THE SERVER IS OFF: an earlier run switched it off and never saw it running again"
+		return "OFF: an earlier run switched it off and never saw it running again"
 	case cancelled && !requested:
-		return "THE SERVER IS OFF, OR ABOUT TO BE: the run was cancelled after its guest was asked to shut down"
+		return "OFF, OR ABOUT TO BE: the run was cancelled after its guest was asked to shut down"
 	case r.PowerAction != 0:
-		return fmt.Sprintf("THE SERVER IS PROBABLY OFF: %sHetzner accepted the power-on (action %d), but nobody saw it running",
+		return fmt.Sprintf("PROBABLY OFF: %sHetzner accepted the power-on (action %d), but nobody saw it running",
 			only(cancelled, "the run was cancelled; "), r.PowerAction)
-	case cancelled && goesOn(r) && r.PowerErr != nil && isLocked(r.PowerErr):
-		return fmt.Sprintf("THE SERVER IS OFF: the run was cancelled, and Hetzner keeps it locked while image %d is made", r.ImageID)
-	case cancelled && r.PowerErr != nil:
-		return "THE SERVER IS OFF: the run was cancelled, and Hetzner has not accepted the power-on yet"
-	case cancelled:
-		return "THE SERVER IS OFF: the run was cancelled before it could be switched on again"
+	case !cancelled:
+		return "OFF: it was switched off for its snapshot and could not be switched on again"
+	case r.PowerErr == nil:
+		return "OFF: the run was cancelled before it could be switched on again"
+	case goesOn(r) && isLocked(r.PowerErr):
+		return fmt.Sprintf("OFF: the run was cancelled, and Hetzner keeps it locked while image %d is made", r.ImageID)
 	}
-	return "THE SERVER IS OFF: it was switched off for its snapshot and could not be switched on again"
+	return "OFF: the run was cancelled, and Hetzner has not accepted the power-on yet"
 }
 
 // whole explains why a run as a whole came to nothing; it explains nothing of any other run.
 func whole(o snapshot.Outcome, asked Asked) (a account) {
-	failure := cmp.Or(o.Token, o.Down, o.Selector)
 	switch {
-	case failure == nil && o.Nothing:
-		a.what = "no server is left to snapshot"
-		a.next = "check servers, label-selector and exclude; if it is fine that there is none, set if-no-servers-found to warn or ignore"
-		return a
-	case failure == nil:
-		return a
 	case o.Token != nil:
 		a.what, a.next = "Hetzner refused the API token", adviceToken
-	case o.Down == nil:
-		a.what, a.next = fmt.Sprintf("Hetzner refused the label-selector %q", asked.LabelSelector), "write it as in env=prod,!ephemeral"
-	case failure.Code == hetzner.CodeRateLimit:
+	case o.Down != nil && o.Down.Code == hetzner.CodeRateLimit:
 		a.what, a.next = "Hetzner's API could not be used, because the project's requests are used up", adviceRateLimit
-	default:
+	case o.Down != nil:
 		a.what, a.next = "Hetzner's API at "+asked.Endpoint+" could not be used", "check api-endpoint where you have set it, "+adviceUnreached
+	case o.Selector != nil:
+		a.what, a.next = fmt.Sprintf("Hetzner refused the label-selector %q", asked.LabelSelector), "write it as in env=prod,!ephemeral"
+	case o.Nothing:
+		a.what = "no server is left to snapshot"
+		a.next = "check servers, label-selector and exclude; if it is fine that there is none, set if-no-servers-found to warn or ignore"
 	}
-	a.details = append(a.details, answered(failure))
-	if o.Token != nil && o.Token.Code != "unauthorized" && len(o.Results) > 0 {
-		a.details = append(a.details, "it can read, so it is probably read-only")
-	}
+	readOnly := o.Token != nil && o.Token.Code != "unauthorized" && len(o.Results) > 0
+	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it can read, so it is probably read-only")}
 	return a
 }
 
@@ -272,13 +248,16 @@ func adviceLimit(asked Asked) string {
 		only(!asked.Keeps, "; with keep-last a series thins itself out")
 }
 
+func adviceOff(server string) string {
+	return "run " + powerOn(server) + " until Hetzner accepts it, or use the Hetzner Console"
+}
+
 // answered quotes Hetzner's last answer, or what came instead.
 func answered(e *hetzner.Error) string {
-	text := strings.TrimSpace(e.Error()) // it may have no message
-	if e.Code == "" {
-		return "the last error: " + text
+	if e == nil {
+		return ""
 	}
-	return "Hetzner answered: " + text
+	return only(e.Code == "", "the last error: ") + only(e.Code != "", "Hetzner answered: ") + strings.TrimSpace(e.Error()) // it may have no message
 }
 
 func isLocked(e *hetzner.Error) bool { return hetzner.IsLocked(e.Code, e.Message) }
@@ -300,8 +279,7 @@ func goesOn(r snapshot.Result) bool {
 
 func deletion(images ...int64) string { return "hcloud image delete " + ids(images, " ") }
 
-// powerOn is the command that switches a server on.
-func powerOn(r snapshot.Result) string { return "`hcloud server poweron " + typed(r) + "`" }
+func powerOn(server string) string { return "`hcloud server poweron " + server + "`" }
 
 // typed names a server in a command: by its ID where a shell could give something in its name a meaning.
 func typed(r snapshot.Result) string {
@@ -311,4 +289,4 @@ func typed(r snapshot.Result) string {
 	return r.Name
 }
 
-func size(r snapshot.Result) string { return only(r.SizeGB > 0, fmt.Sprintf(" (%.2f GB)", r.SizeGB)) }
+func size(r snapshot.Result) string { return only(r.SizeGB > 0, " ("+gigabytes(r.SizeGB)+")") }

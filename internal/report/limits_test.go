@@ -2,12 +2,14 @@ package report_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/report"
@@ -62,4 +64,31 @@ func TestOutputFileIsReadable(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("the file has the mode %v, error %v; want -rw-r--r--", info.Mode(), err)
 	}
+}
+
+// The reader of a named pipe takes its first close for the end: the outputs have to come before it.
+func TestOutputFileIsAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "outputs")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := make(chan string)
+	go func() {
+		b, _ := os.ReadFile(pipe)
+		text <- string(b)
+	}()
+	r := report.New(report.Options{Out: io.Discard, Getenv: off})
+	to := report.OutputsTo{File: pipe}
+	if err := r.OpenOutputs(to); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case b := <-text:
+		t.Fatalf("the pipe was closed after %q", b)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if !r.Deliver(results(1)) {
+		t.Fatal("the outputs are not handed on")
+	}
+	has(t, <-text, "HSNAP_RESULT=success\n")
 }

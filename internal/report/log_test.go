@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -97,7 +98,7 @@ func TestEveryEventHasWords(t *testing.T) {
 		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
 		r.Event(snapshot.Event{
 			Kind: kind, Name: "db-1", Server: hetzner.Server{Volumes: []int64{5}}, Err: failure, Holder: &hetzner.Action{Command: "rebuild_server"}, ImageID: 4711, ActionID: 4712, Took: time.Second,
-			Result: &snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.Refused}, Progress: snapshot.Progress{Waiting: 1},
+			Result: &snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.Refused}, Progress: snapshot.Progress{Servers: []snapshot.Standing{{Name: "db-1"}}},
 		})
 		r.Flush(time.Minute)
 		if text, _, _ := strings.Cut(log.String(), "\n"); text == "" || strings.HasSuffix(text, ":") || strings.ContainsAny(text, "{}") {
@@ -120,7 +121,7 @@ func TestEventsNameTheRequest(t *testing.T) {
 		{snapshot.Event{Kind: snapshot.EventRunning}, "db-1: running again"},
 		{snapshot.Event{Kind: snapshot.EventLost, Err: refused}, "db-1: the answer was lost (not today (conflict)); polling whether the snapshot was made"},
 		{snapshot.Event{Kind: snapshot.EventNotDeleted, ImageID: 3, Err: &hetzner.Error{Message: "reset"}}, "::warning::db-1: image 3 may be deleted or not, since the answer was lost: reset"},
-		{snapshot.Event{Kind: snapshot.EventNotThinned}, "::warning::db-1: no more old snapshots are deleted, since the list does not show the new one"},
+		{snapshot.Event{Kind: snapshot.EventNotThinned}, "::warning::db-1: no more old snapshots are deleted, since no complete list that shows the new one came"},
 		{snapshot.Event{Kind: snapshot.EventWarning}, "::warning::db-1: named in exclude, and matches no server"},
 		{snapshot.Event{Kind: snapshot.EventWarning, Reason: snapshot.NotFound}, "::warning::db-1: matches no server"},
 	} {
@@ -136,22 +137,50 @@ func TestEventsNameTheRequest(t *testing.T) {
 	}
 }
 
-// The numbers of the progress add up to the servers selected.
-func TestProgressAddsUp(t *testing.T) {
-	var log strings.Builder
-	r := report.New(report.Options{Out: &log, Getenv: off})
-	r.Event(snapshot.Event{Kind: snapshot.EventProgress, Progress: snapshot.Progress{
-		Waiting: 1, Locked: 2, Lost: 3, Creating: 4, Finished: 5, Off: 6, Percent: 7, Holders: make([]hetzner.Action, 9),
-		Silence: time.Minute, Err: &hetzner.Error{Message: "read tcp: connection reset by peer"},
-	}})
-	r.Flush(time.Minute)
-	each, rest, _ := strings.Cut(log.String(), "; ")
-	sum := 0
-	for _, n := range regexp.MustCompile(`(?:^\S+|,) (\d+) `).FindAllStringSubmatch(each, -1) {
-		sum += int(n[1][0] - '0')
+// The numbers of the progress add up to the servers selected, and up to five of those that the run waits for are named,
+// first those that somebody may have to see to.
+func TestProgress(t *testing.T) {
+	var servers []snapshot.Standing
+	for phase := snapshot.PhaseWaiting; phase <= snapshot.PhaseFinished; phase++ {
+		for range 2 {
+			servers = append(servers, snapshot.Standing{
+				Name: fmt.Sprint("db-", len(servers)), Phase: phase, Percent: 7, Holder: &hetzner.Action{Command: "rebuild_server", Progress: 9},
+			})
+		}
 	}
-	if sum != 15 || !strings.Contains(rest, "6 of them down") || !strings.Contains(rest, "connection reset by peer") || strings.Count(rest, "%") != 3 {
-		t.Errorf("%d servers of 15 in %s", sum, log.String())
+	servers = append(servers, snapshot.Standing{Name: "done", Phase: snapshot.PhaseFinished, Over: true})
+	servers[0].Off = true
+	line := func(p snapshot.Progress) string {
+		var log strings.Builder
+		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
+		r.Event(snapshot.Event{Kind: snapshot.EventProgress, Progress: p})
+		r.Flush(time.Minute)
+		return strings.TrimSuffix(log.String(), "\n")
+	}
+	for n := range len(servers) + 1 {
+		for _, shown := range [][]snapshot.Standing{servers[:n], servers[n:]} {
+			text := line(snapshot.Progress{Servers: shown})
+			counts, rest, _ := strings.Cut(text, "; ")
+			sum, names := 0, strings.Count(rest, "db-")
+			for _, number := range regexp.MustCompile(`\d+ [a-z]`).FindAllString(counts, -1) {
+				sum += int(number[0] - '0')
+			}
+			waits := len(slices.DeleteFunc(slices.Clone(shown), func(s snapshot.Standing) bool { return s.Over }))
+			if sum != len(shown) || names != min(waits, 5) || strings.Contains(rest, "…") != (waits > 5) || strings.Contains(rest, "done") {
+				t.Errorf("of %d servers %d are counted, of %d that the run waits for %d named: %s", len(shown), sum, waits, names, text)
+			}
+		}
+	}
+	for want, p := range map[string]snapshot.Progress{
+		"1 finished, 2 to be seen running, 2 with a lost answer, 2 locked or refused for now, 2 without room, 2 being created, 2 to come; " +
+			"waiting for db-10, db-11, db-6, db-7, db-4 (rebuild_server 9%), …; 1 down": {Servers: servers},
+		"1 being created; waiting for db-8 (7%); Hetzner's API has given no usable answer for 1m00s: connection reset by peer": {
+			Servers: servers[8:9], Silence: time.Minute, Err: &hetzner.Error{Message: "connection reset by peer"},
+		},
+	} {
+		if got := line(p); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
 	}
 }
 
@@ -159,8 +188,8 @@ func TestProgressAddsUp(t *testing.T) {
 func TestVerdictIsLast(t *testing.T) {
 	o := results(1)
 	for name, getenv := range map[string]func(string) string{
-		"off GitHub": off, "on GitHub": github(t.TempDir()), "without GITHUB_OUTPUT": func(name string) string {
-			return map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "/dev/full"}[name]
+		"off GitHub": off, "on GitHub": github(t.TempDir()), "with full disks": func(name string) string {
+			return map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "/dev/full", "GITHUB_STEP_SUMMARY": "/dev/full"}[name]
 		},
 	} {
 		log, err := deliver(t, o, getenv, report.OutputsTo{Summary: true})
@@ -196,14 +225,14 @@ func TestVerdict(t *testing.T) {
 	}{
 		{of(ready(300.4), ready(297.2)), "success: 2 snapshots, 597.6 GB"},
 		{of(ready(2.5), snapshot.Result{Status: snapshot.Skipped}), "success: 1 snapshot, 2.5 GB, 1 skipped"},
-		{of(snapshot.Result{Status: snapshot.Creating, ImageID: 2}), "success: 1 accepted"},
+		{of(snapshot.Result{Status: snapshot.Creating, ImageID: 2}), "success: 1 creating"},
 		{of(), "skipped: no snapshot"},
 		{dry, "success (dry run): 1 planned"},
 		{of(ready(2.5), failed), "FAILED: 1 of 2 (broken-1 action_failed); 1 available, 2.5 GB"},
 		{of(failed, failed, failed, failed, failed, failed), "FAILED: 6 of 6 (" + strings.Repeat("broken-1 action_failed, ", 5) + "…)"},
 		{of(left), "FAILED: 1 of 1 (broken-1 power_on_failed); 1 server LEFT OFF; 1 available"},
 		{refused, "FAILED: Hetzner refused the API token; 1 of 1 (broken-1 action_failed)"},
-		{stopped, "cancelled: 1 available, 2.5 GB, 1 still being made, 1 may still appear, 1 skipped, 1 without a snapshot"},
+		{stopped, "cancelled: 1 available, 2.5 GB, 1 skipped, 3 cancelled; 1 still being made, 1 may still appear"},
 	} {
 		log, err := deliver(t, tt.outcome, github(t.TempDir()), report.OutputsTo{})
 		if got, _, _ := strings.Cut(log, ", in "); err != nil || got != tt.want {
@@ -222,8 +251,11 @@ func TestVerdictEndsWithTheTime(t *testing.T) {
 			r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
 			r.Mistakes(errors.New("series: wrong\nservers: missing"))
 			time.Sleep(span)
-			if err := r.Deliver(snapshot.Outcome{Nothing: true}, report.OutputsTo{}); err != nil {
-				t.Error(err)
+			if err := r.OpenOutputs(report.OutputsTo{}); err != nil {
+				t.Fatal(err)
+			}
+			if !r.Deliver(snapshot.Outcome{Nothing: true}) {
+				t.Error("the outputs are not handed on")
 			}
 			r.Flush(time.Minute)
 			if want := "\nFAILED: 2 mistakes in the inputs, nothing was sent to Hetzner, " + want + "\n"; !strings.HasSuffix(log.String(), want) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -22,115 +23,116 @@ type OutputsTo struct {
 	Summary bool
 }
 
+// destination is a file that the outputs go to.
+type destination struct {
+	name, file string
+	write      func([]output) error
+}
+
 // OpenOutputs opens the files for the outputs and closes them again, so that a run whose outputs would be lost fails before
 // it has sent anything. What a file holds stays until the end.
-func (r *Report) OpenOutputs(to OutputsTo) (err error) {
+func (r *Report) OpenOutputs(to OutputsTo) error {
+	var all []destination
+	var errs []error
 	if r.github {
-		err = r.openGitHub()
+		all = append(all, destination{"GITHUB_OUTPUT", r.o.Getenv("GITHUB_OUTPUT"), r.writeGitHub})
 	}
 	if to.File != "" {
-		err = errors.Join(err, open(to.Input, to.File))
+		all = append(all, destination{to.Input, to.File, func(list []output) error { return r.writeDotenv(list, to.File) }})
 	}
-	return err
+	for _, d := range all {
+		if err := d.open(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.destinations = append(r.destinations, d)
+	}
+	r.printed = len(errs) > 0 || len(all) == 0
+	r.summarised = to.Summary && r.o.Getenv("GITHUB_STEP_SUMMARY") != ""
+	return errors.Join(errs...)
 }
 
-func (r *Report) openGitHub() error {
-	file := r.o.Getenv("GITHUB_OUTPUT")
-	if file == "" {
-		return errors.New("GITHUB_OUTPUT is not set, the outputs are printed instead: leave GITHUB_ACTIONS unset where no runner sets both")
+func (d destination) open() error {
+	if d.file == "" {
+		return fmt.Errorf("%s is not set, the outputs are printed instead: leave GITHUB_ACTIONS unset where no runner sets both", d.name)
 	}
-	return open("GITHUB_OUTPUT", file)
+	if info, err := os.Stat(d.file); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil // the reader of a pipe takes its first close for the end
+	}
+	f, err := os.OpenFile(d.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the next job reads it as another user
+	if err != nil {
+		return d.failed(err)
+	}
+	return f.Close()
 }
 
-func open(name, file string) error {
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the next job reads it as another user
-	if err == nil {
-		err = f.Close()
-	}
-	return unwritten(name, file, err)
-}
-
-// unwritten returns the error for a file that the outputs can't be written to.
-func unwritten(name, file string, err error) error {
+// failed says that the outputs can't be written to a file.
+func (d destination) failed(err error) error {
 	if in, ok := errors.AsType[*fs.PathError](err); ok {
 		err = in.Err
 	}
-	if err != nil {
-		err = fmt.Errorf("%s: %.60q can't be written, the outputs are printed instead: %w", name, file, err)
-	}
-	return err
+	return fmt.Errorf("%s: %.60q can't be written, the outputs are printed instead: %w", d.name, d.file, err)
 }
 
-// deliver writes the outputs, and the job summary where asked for. Where a file can't be written, the outputs are
-// printed instead, and the error says which.
-func (r *Report) deliver(list []output, summary func() string, to OutputsTo) error {
+// deliver writes the outputs, and the job summary where asked for. Where a file can't be written any more, it says so,
+// prints the outputs instead, and returns false.
+func (r *Report) deliver(list []output, summary func() string) (delivered bool) {
 	for i := range list {
 		list[i].value = r.o.Mask.Hide(list[i].value)
 	}
-	var err error
-	if r.github {
-		err = r.deliverGitHub(list)
+	delivered = true
+	for _, d := range r.destinations {
+		if err := d.write(list); err != nil {
+			r.Error(d.failed(err).Error())
+			delivered = false
+		}
 	}
-	if to.File != "" {
-		err = errors.Join(err, r.deliverFile(list, to))
-	}
-	if err != nil || !r.github && to.File == "" {
+	if r.printed || !delivered {
 		for _, out := range list {
 			r.log.print(out.name + "=" + plainJSON(out.value))
 		}
 	}
-	if to.Summary && r.o.Getenv("GITHUB_STEP_SUMMARY") != "" {
+	if r.summarised {
 		text := summary()
 		if err := safely(func() { r.ci.AddStepSummary(text) }); err != nil {
 			r.Warn(fmt.Sprintf("the job summary can't be written: %v", err))
 		}
 	}
-	return err
+	return delivered
 }
 
-func (r *Report) deliverGitHub(list []output) error {
-	if err := r.openGitHub(); err != nil {
-		return err
-	}
-	return unwritten("GITHUB_OUTPUT", r.o.Getenv("GITHUB_OUTPUT"), safely(func() {
+func (r *Report) writeGitHub(list []output) error {
+	return safely(func() {
 		for _, out := range list {
 			r.ci.SetOutput(out.name, out.value)
 		}
-	}))
+	})
 }
 
 // dotenvLimit is the most that GitLab reads of a dotenv report.
 const dotenvLimit = 5000
 
-// deliverFile writes the outputs in dotenv form, without those that have to make way for the others.
-func (r *Report) deliverFile(list []output, to OutputsTo) error {
+// writeDotenv writes the outputs in dotenv form, without those that have to make way for the others.
+func (r *Report) writeDotenv(list []output, file string) error {
 	text, left := dotenv(list, dotenvLimit)
 	if len(left) > 0 {
-		r.Warn(fmt.Sprintf("%s leaves out %s, to stay under GitLab's limit of 5 KB", to.File, strings.Join(left, ", ")))
+		r.Warn(fmt.Sprintf("%s leaves out %s, to stay under GitLab's limit of 5 KB", file, strings.Join(left, ", ")))
 	}
-	err := os.WriteFile(to.File, []byte(text), 0o644) //nolint:gosec // the next job reads it as another user
-	return unwritten(to.Input, to.File, err)
+	return os.WriteFile(file, []byte(text), 0o644) //nolint:gosec // the next job reads it as another user
 }
 
 func dotenv(list []output, limit int) (text string, left []string) {
-	for spared := 0; ; spared++ { // so many outputs make way
-		var b strings.Builder
-		var more bool
-		left = nil
+	for next := 1; ; next++ {
+		text = only(left != nil, "HSNAP_TRUNCATED=true\n")
 		for _, out := range list {
-			if out.spare > 0 && out.spare <= spared {
-				left = append(left, out.name)
-				continue
-			}
-			more = more || out.spare > 0
-			fmt.Fprintf(&b, "HSNAP_%s=%s\n", strings.ToUpper(strings.ReplaceAll(out.name, "-", "_")), out.value)
+			text += fmt.Sprintf("HSNAP_%s=%s\n", strings.ToUpper(strings.ReplaceAll(out.name, "-", "_")), out.value)
 		}
-		if len(left) > 0 {
-			b.WriteString("HSNAP_TRUNCATED=true\n")
+		i := slices.IndexFunc(list, func(out output) bool { return out.spare == next })
+		if len(text) <= limit || i < 0 {
+			return text, left
 		}
-		if b.Len() <= limit || !more {
-			return b.String(), left
-		}
+		left = append(left, list[i].name)
+		list = slices.Delete(slices.Clone(list), i, i+1)
 	}
 }
 

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,7 +27,9 @@ func deliver(t *testing.T, o snapshot.Outcome, getenv func(string) string, to re
 	t.Helper()
 	var b bytes.Buffer
 	r := report.New(report.Options{Out: &b, Getenv: getenv, Mask: secret.New("u8jzPde0IgxLd6Gnc")})
-	err = r.Deliver(o, to)
+	if err = r.OpenOutputs(to); !r.Deliver(o) {
+		err = errors.New("the outputs are not handed on")
+	}
 	r.Flush(time.Minute)
 	return b.String(), err
 }
@@ -141,8 +144,11 @@ func TestHostileTextStartsNoCommand(t *testing.T) {
 		r.Line("%s", text)
 		o := results(1)
 		o.Results[0].Description = text
-		if err := r.Deliver(o, report.OutputsTo{}); err != nil {
+		if err := r.OpenOutputs(report.OutputsTo{}); err != nil {
 			t.Fatal(err)
+		}
+		if !r.Deliver(o) {
+			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)
 		for line := range strings.Lines(b.String()) {

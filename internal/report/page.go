@@ -11,6 +11,8 @@ const (
 	pageMost = 900 << 10
 	// cellMost is how many characters of a text from outside are shown; the log and the outputs hold all of it.
 	cellMost = 1000
+	// failuresMost is how many failures are explained. They take no more than half a page.
+	failuresMost = 50
 )
 
 // page is a job summary in the making, in GitHub's Markdown. What it holds is masked before anything in it is escaped,
@@ -18,6 +20,18 @@ const (
 type page struct {
 	b    strings.Builder
 	hide func(string) string
+}
+
+// page returns a page with its heading, which ends in the verdict, and the mistakes in the inputs.
+func (r *Report) page(title, verdict string) *page {
+	p := &page{hide: r.o.Mask.Hide}
+	p.print("### %s: %s\n\n", title, p.cell(verdict))
+	var items []string
+	for _, mistake := range r.mistakes {
+		items = append(items, "- "+p.cell(mistake)+"\n")
+	}
+	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the log\n")
+	return p
 }
 
 // add adds a text if the page is no longer than most then.
@@ -50,9 +64,9 @@ func row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " 
 // item is an account as an item of a list, with or without the advice.
 func (p *page) item(head string, a account, advise bool) string {
 	var b strings.Builder
-	b.WriteString("- " + head + p.cell(a.what) + ".")
-	for _, detail := range a.details {
-		b.WriteString("<br>" + p.cell(detail) + ".")
+	b.WriteString("- " + head)
+	for i, fact := range a.facts() {
+		b.WriteString(only(i > 0, "<br>") + p.cell(fact) + ".")
 	}
 	if a.next != "" && advise {
 		b.WriteString("<br>*What to try:* ")
@@ -68,21 +82,17 @@ func (p *page) item(head string, a account, advise bool) string {
 // is mentioned, and nothing becomes a link or an emoji.
 func (p *page) cell(s string) string {
 	var b strings.Builder
-	n, host := 0, 0 // characters so far; how many w in a row
+	n := 0
 	for _, c := range p.hide(clean(s)) {
 		if n++; n > cellMost {
 			b.WriteString("…")
 			break
 		}
-		if strings.ContainsRune("\\`*_[]<>#|~&@:$", c) || c == '.' && host >= 3 { // GitHub links what begins in www.
+		host := c == '.' && (strings.HasSuffix(b.String(), "w") || strings.HasSuffix(b.String(), "W")) // GitHub links what begins in www.
+		if host || strings.ContainsRune("\\`*_[]<>#|~&@:$", c) {
 			fmt.Fprintf(&b, "&#%d;", c)
 		} else {
 			b.WriteRune(c)
-		}
-		if c == 'w' || c == 'W' {
-			host++
-		} else {
-			host = 0
 		}
 	}
 	return b.String()

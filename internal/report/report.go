@@ -13,9 +13,9 @@
 package report
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,14 +37,16 @@ type Options struct {
 type Report struct {
 	o      Options
 	github bool // workflow commands are understood
-	debug  bool
 	start  time.Time
 	log    *writer
 	ci     *githubactions.Action
 
-	annotations int      // of errors so far
-	mistakes    []string // in the inputs
-	timeline    timeline
+	annotations  int      // of errors so far
+	mistakes     []string // in the inputs
+	timeline     timeline
+	destinations []destination // of the outputs
+	printed      bool          // so are the outputs
+	summarised   bool          // in a job summary
 
 	asked Asked
 	down  map[string]bool // servers that were switched off and are not running again
@@ -52,14 +54,10 @@ type Report struct {
 
 // New returns a Report.
 func New(o Options) *Report {
-	r := &Report{
-		o: o, start: time.Now(), timeline: timeline{}, down: map[string]bool{},
-		github: o.Getenv("GITHUB_ACTIONS") == "true",
-		debug:  o.Getenv("RUNNER_DEBUG") == "1",
-	}
-	r.log = &writer{out: o.Out, mask: o.Mask, timed: !r.github}
-	r.ci = githubactions.New(githubactions.WithWriter(writerFunc(r.log.command)), githubactions.WithGetenv(o.Getenv))
-	return r
+	github := o.Getenv("GITHUB_ACTIONS") == "true"
+	log := &writer{out: o.Out, mask: o.Mask, timed: !github}
+	ci := githubactions.New(githubactions.WithWriter(log), githubactions.WithGetenv(o.Getenv))
+	return &Report{o: o, github: github, start: time.Now(), log: log, ci: ci, timeline: timeline{}, down: map[string]bool{}}
 }
 
 // Flush waits until the log is written, or until the limit where nobody reads it.
@@ -68,22 +66,15 @@ func (r *Report) Flush(limit time.Duration) { r.log.flush(limit) }
 // Conceal has GitHub hide the tokens in everything that the job prints. It is the one place where a token is written:
 // the command is how GitHub learns of it. A secret from GitHub's own store is hidden already, one from elsewhere isn't.
 func (r *Report) Conceal(tokens []string) {
-	if !r.github {
-		return
-	}
-	plain := githubactions.New(githubactions.WithWriter(writerFunc(r.log.write)), githubactions.WithGetenv(r.o.Getenv))
 	for _, token := range tokens {
-		if !strings.ContainsAny(token, "\r\n") {
-			plain.AddMask(token)
+		if r.github && !strings.ContainsAny(token, "\r\n") {
+			r.log.write("::add-mask::" + strings.ReplaceAll(token, "%", "%25") + "\n")
 		}
 	}
 }
 
 // SaveState hands a value to the step's own post step. The last value of a name counts.
 func (r *Report) SaveState(name, value string) error {
-	if r.o.Getenv("GITHUB_STATE") == "" {
-		return errors.New("GITHUB_STATE is not set")
-	}
 	return safely(func() { r.ci.SaveState(name, value) })
 }
 
@@ -108,7 +99,7 @@ func (r *Report) group(title string, fold bool, lines []string) {
 
 // Exchange logs one request, where the runner is asked to show debug lines.
 func (r *Report) Exchange(x hetzner.Exchange) {
-	if !r.debug {
+	if r.o.Getenv("RUNNER_DEBUG") != "1" {
 		return
 	}
 	text := fmt.Sprintf("%s %s: %d in %s", x.Method, x.Path, x.Status, short(x.Took)) + only(x.Correlation != "", " ("+x.Correlation+")")
@@ -151,21 +142,20 @@ func number(b bool) int {
 
 func count(n int, what string) string { return fmt.Sprintf("%d %s", n, what) + only(n != 1, "s") }
 
-// amount is a number of something.
-type amount struct {
-	n    int
-	what string
+// some is a number of something, and "" for none.
+func some(n int, what string) string { return only(n > 0, fmt.Sprintf("%d %s", n, what)) }
+
+// joined joins the parts that are not empty.
+func joined(separator string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), separator)
 }
 
-// numbers lists amounts, without those of nothing.
-func numbers(amounts ...amount) string {
-	var parts []string
-	for _, a := range amounts {
-		if a.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", a.n, a.what))
-		}
-	}
-	return strings.Join(parts, ", ")
+// namedMost is how many names a line holds.
+const namedMost = 5
+
+// several lists names, as far as a line has room.
+func several(names []string) string {
+	return strings.Join(names[:min(len(names), namedMost)], ", ") + only(len(names) > namedMost, ", …")
 }
 
 // ids lists IDs.

@@ -56,8 +56,11 @@ func TestLimitsOfALargeRun(t *testing.T) {
 	o.Token = &hetzner.Error{Code: "unauthorized", Message: "unable to authenticate"}
 	r.Explain(o) // is the tenth
 	r.Error("one more")
-	if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
+	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
+	}
+	if !r.Deliver(o) {
+		t.Fatal("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)
 	b, err := os.ReadFile(filepath.Join(dir, "summary"))
@@ -121,8 +124,11 @@ func summaryOf(t *testing.T, mask secret.Mask, events []snapshot.Event, o snapsh
 	for _, e := range events {
 		r.Event(e)
 	}
-	if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
+	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
+	}
+	if !r.Deliver(o) {
+		t.Fatal("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)
 	return fileOf(t, dir, "summary"), b.String()
@@ -297,7 +303,7 @@ func commands(log string) (names []string) {
 // commands that it holds with a harmless text, and no other.
 func FuzzLog(f *testing.F) {
 	for _, seed := range []string{
-		"::error::x", "::warning::x", "::group::x", " \t::x", "a\n::x", "a\n::error::x", "a\r\n::error title=x::y", "\n::endgroup::", "##[error]", "#\u0000#[x",
+		"", "::error::x", "::warning::x", "::group::x", " \t::x", "a\n::x", "a\n::error::x", "a\r\n::error title=x::y", "\n::endgroup::", "##[error]", "#\u0000#[x",
 		":\u202e:x", "\u2029::x", "\u2028::error::x", "x :::y", "title=x,file=y::z",
 	} {
 		f.Add(seed)
@@ -313,7 +319,7 @@ func FuzzLog(f *testing.F) {
 		for _, e := range []snapshot.Event{
 			{Kind: snapshot.EventSelected, Servers: []hetzner.Server{server}}, {Kind: snapshot.EventHolder, Name: text, Holder: &holder},
 			{Kind: snapshot.EventLocked, Name: text, Err: failure}, {Kind: snapshot.EventWarning, Name: text},
-			{Kind: snapshot.EventProgress, Progress: snapshot.Progress{Holders: []hetzner.Action{holder}}}, {Kind: snapshot.EventFinished, Name: text, Result: &result},
+			{Kind: snapshot.EventProgress, Progress: snapshot.Progress{Servers: []snapshot.Standing{{Name: text, Phase: snapshot.PhaseLocked, Holder: &holder}}}}, {Kind: snapshot.EventFinished, Name: text, Result: &result},
 			{Kind: snapshot.EventEnded, Name: text, Result: &result}, {Kind: snapshot.EventLeftBefore, Name: text},
 			{Kind: snapshot.EventPowerRefused, Name: text, Err: failure}, {Kind: snapshot.EventFull, Name: text, Err: failure},
 			{Kind: snapshot.EventThinning, Name: text, Thinned: []snapshot.Thinned{{}}},
@@ -365,8 +371,11 @@ func FuzzFiles(f *testing.F) {
 			r.Event(snapshot.Event{Kind: snapshot.EventHolder, Name: result.Name, Holder: result.Holder, At: time.Unix(1, 0)})
 			r.Event(snapshot.Event{Kind: snapshot.EventFinished, Name: result.Name, Result: &result, At: time.Unix(9, 0)})
 		}
-		if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
+		if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 			t.Fatal(err)
+		}
+		if !r.Deliver(o) {
+			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)
 		outputs := map[string]string{}

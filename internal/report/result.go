@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,39 +51,34 @@ type Tally struct {
 	Usable, Failed, Skipped int
 	Result                  string // "success", "partial", "failure", "skipped" or "cancelled"
 
-	accepted, planned, leftOff int
-	inFlight, unknown, none    int     // of what was cancelled
-	gb                         float64 // of what is usable
+	leftOff  int
+	inFlight int                     // images that are still being made
+	unknown  int                     // snapshots that may still appear
+	failed   []string                // names, with the reasons
+	statuses map[snapshot.Status]int // of those with a snapshot, and of those that have not failed
+	gb       float64                 // of what is usable
 }
 
 // TallyOf counts what became of the servers.
 func TallyOf(o snapshot.Outcome) Tally {
-	var t Tally
+	t := Tally{statuses: map[snapshot.Status]int{}}
 	for _, r := range o.Results {
+		t.leftOff += number(r.LeftOff)
+		t.inFlight += number(goesOn(r) && r.Status != snapshot.Creating)
+		t.unknown += number(r.MaySlip)
+		if r.Usable() || !r.Failed() {
+			t.statuses[r.Status]++
+		}
+		if _, reason := r.Told(); r.Failed() {
+			t.failed = append(t.failed, r.Name+" "+string(reason))
+		}
 		if r.Usable() {
 			t.Usable++
 			t.gb += r.SizeGB
 		}
-		t.leftOff += number(r.LeftOff)
-		switch {
-		case r.Failed():
-			t.Failed++
-		case r.Status == snapshot.Skipped:
-			t.Skipped++
-		case r.Status == snapshot.Creating:
-			t.accepted++
-		case r.Status == snapshot.Planned:
-			t.planned++ // a dry run's result is what the real one's would be
-		case r.Status != snapshot.Cancelled:
-		case goesOn(r):
-			t.inFlight++
-		case r.MaySlip:
-			t.unknown++
-		default:
-			t.none++
-		}
 	}
-	good := t.Usable+t.planned > 0
+	t.Failed, t.Skipped = len(t.failed), t.statuses[snapshot.Skipped]
+	good := t.Usable+t.statuses[snapshot.Planned] > 0 // a dry run's result is what the real one's would be
 	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing
 	switch {
 	case o.Signal != nil:
@@ -101,46 +95,40 @@ func TallyOf(o snapshot.Outcome) Tally {
 	return t
 }
 
-// Deliver hands on the outputs and the job summary, and ends the log with the verdict. Its error, which is logged
-// already, says that the outputs could not be handed on.
-func (r *Report) Deliver(o snapshot.Outcome, to OutputsTo) error {
+// Deliver hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict.
+// It returns false where the outputs could not be handed on.
+func (r *Report) Deliver(o snapshot.Outcome) (delivered bool) {
 	t := TallyOf(o)
-	err := r.deliver(r.outputs(o, t), func() string { return r.summary(o, t) }, to)
-	if err != nil {
-		for problem := range strings.SplitSeq(err.Error(), "\n") {
-			if !slices.Contains(r.mistakes, problem) { // it was known before anything was sent
-				r.Error(problem)
-			}
-		}
-	}
-	r.Line("%s, in %s", r.verdict(o, t, err), short(time.Since(r.start)))
-	return err
+	delivered = r.deliver(r.outputs(o, t), func() string { return r.summary(o, t) })
+	r.Line("%s, in %s", r.verdict(o, t, delivered), short(time.Since(r.start)))
+	return delivered
 }
 
 // outputs returns every output, in the order in which users read about them.
 func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
-	images, imageIDs := map[string]int64{}, []int64{}
-	failed, left, entries, deleted := []string{}, []string{}, []entry{}, []int64{}
+	images, imageIDs, entries, deleted := map[string]int64{}, []int64{}, []entry{}, []int64{}
 	asked := 0
 	for _, result := range o.Results {
-		name := r.text(result.Name)
 		entries = append(entries, r.entryOf(result))
 		asked += number(!result.Pattern) // a missing name counts, a pattern that matches nothing is no server
 		if result.Usable() {
-			images[name] = result.ImageID
+			images[r.text(result.Name)] = result.ImageID
 			imageIDs = append(imageIDs, result.ImageID)
-		}
-		if result.Failed() {
-			failed = append(failed, name)
-		}
-		if result.LeftOff {
-			left = append(left, name)
 		}
 		for _, d := range result.Thinned {
 			if d.Deleted {
 				deleted = append(deleted, d.ID)
 			}
 		}
+	}
+	names := func(has func(snapshot.Result) bool) string {
+		names := []string{}
+		for _, result := range o.Results {
+			if has(result) {
+				names = append(names, r.text(result.Name))
+			}
+		}
+		return compact(names)
 	}
 	return []output{
 		{name: "image-id", value: only(asked == 1, ids(imageIDs, ""))},
@@ -151,44 +139,33 @@ func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 		{name: "created-count", value: strconv.Itoa(t.Usable)},
 		{name: "failed-count", value: strconv.Itoa(t.Failed)},
 		{name: "skipped-count", value: strconv.Itoa(t.Skipped)},
-		{name: "failed-servers", value: compact(failed), spare: 4},
-		{name: "servers-left-off", value: compact(left)},
+		{name: "failed-servers", value: names(snapshot.Result.Failed), spare: 4},
+		{name: "servers-left-off", value: names(func(r snapshot.Result) bool { return r.LeftOff })},
 		{name: "deleted-image-ids", value: compact(deleted), spare: 5},
 	}
 }
 
-// verdictMost is how many failures the verdict names.
-const verdictMost = 5
-
-// verdict is the run in one line: what went wrong, and where the other servers' snapshots are.
-func (r *Report) verdict(o snapshot.Outcome, t Tally, undelivered error) string {
+// verdict is the run in one line: what went wrong, and how many other servers there are of each status.
+func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
 	head := t.Result
-	if head == "partial" || head == "failure" || undelivered != nil && o.Signal == nil {
+	if head == "partial" || head == "failure" || !delivered && o.Signal == nil {
 		head = "FAILED"
 	}
-	available := amount{t.Usable - t.accepted, "available"}
-	if head == "success" {
-		available.what = "snapshot" + only(available.n != 1, "s")
+	available := t.statuses[snapshot.Available]
+	counts := []string{some(available, "available"), only(t.gb > 0, fmt.Sprintf("%.1f GB", t.gb))}
+	if head == "success" && available > 0 {
+		counts[0] = count(available, "snapshot")
 	}
-	available.what += only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb))
-	var failed []string
-	for _, result := range o.Results {
-		if result.Failed() {
-			_, reason := result.Told()
-			failed = append(failed, result.Name+" "+string(reason))
-		}
+	for _, status := range []snapshot.Status{snapshot.Creating, snapshot.Planned, snapshot.Skipped, snapshot.Cancelled} {
+		counts = append(counts, some(t.statuses[status], string(status)))
 	}
-	names := strings.Join(failed[:min(len(failed), verdictMost)], ", ") + only(len(failed) > verdictMost, ", …")
-	all := whole(o, r.asked)
+	why := whole(o, r.asked).what
 	if len(r.mistakes) > 0 {
-		all.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
+		why = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
 	}
-	parts := slices.DeleteFunc([]string{
-		all.what, only(undelivered != nil, "the outputs could not be handed on"),
-		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), names)),
-		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"),
-		numbers(available, amount{t.accepted, "accepted"}, amount{t.planned, "planned"}, amount{t.inFlight, "still being made"},
-			amount{t.unknown, "may still appear"}, amount{t.Skipped, "skipped"}, amount{t.none, "without a snapshot"}),
-	}, func(part string) bool { return part == "" })
-	return head + only(o.DryRun, " (dry run)") + ": " + cmp.Or(strings.Join(parts, "; "), "no snapshot")
+	parts := joined("; ", why, only(!delivered, "the outputs could not be handed on"),
+		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(t.failed))),
+		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), joined(", ", counts...),
+		joined(", ", some(t.inFlight, "still being made"), some(t.unknown, "may still appear")))
+	return head + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "no snapshot")
 }

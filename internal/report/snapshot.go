@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -54,12 +55,12 @@ var wording = map[snapshot.EventKind]words{
 	snapshot.EventBackFirst:       {text: "no snapshot was accepted in the time that it may be off; it is switched on again first", phase: "switching on", style: down},
 	snapshot.EventSwitchedOn:      {text: "somebody else has switched it on: its snapshot is a live one", style: back},
 	snapshot.EventPowerRefused:    {text: "can't be switched on yet: {error}; retrying"},
-	snapshot.EventRunning:         {text: "running again after {took}", style: back},
+	snapshot.EventRunning:         {text: "running again{after}", style: back},
 	snapshot.EventLeftBefore:      {text: "OFF: an earlier run switched it off and never saw it running again; it is snapshotted as it is"},
 	snapshot.EventFull:            {text: "no room: {error}; waiting until a deletion makes some", phase: "no room", style: waits},
 	snapshot.EventDeleted:         {text: "image {image} deleted"},
 	snapshot.EventNotDeleted:      {text: "image {image} could not be deleted: {error}", warn: true},
-	snapshot.EventNotThinned:      {text: "no more old snapshots are deleted, since no complete list of them came: {error}", warn: true},
+	snapshot.EventNotThinned:      {text: "no more old snapshots are deleted, since no complete list that shows the new one came{: error}", warn: true},
 	snapshot.EventFinished:        {style: ends},
 }
 
@@ -76,12 +77,8 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 		}
 	case e.Kind == snapshot.EventPowerRefused && e.Err == nil:
 		w.text = "was switched on (action {action}) and is still off; retrying"
-	case e.Kind == snapshot.EventRunning && e.Took == 0:
-		w.text = "running again"
 	case e.Kind == snapshot.EventNotDeleted && e.Err.Verdict == hetzner.Lost:
 		w.text = "image {image} may be deleted or not, since the answer was lost: {error}"
-	case e.Kind == snapshot.EventNotThinned && e.Err == nil:
-		w.text = "no more old snapshots are deleted, since the list does not show the new one"
 	case e.Kind == snapshot.EventFinished && e.Result.Failed():
 		w.style = fails
 	case e.Kind != snapshot.EventEnded:
@@ -99,16 +96,14 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 
 // filler puts what an event holds into its words.
 func (r *Report) filler(e snapshot.Event) *strings.Replacer {
-	var holder hetzner.Action
-	if e.Holder != nil {
-		holder = *e.Holder
-	}
-	failure := ""
+	holder, failure := cmp.Or(e.Holder, &hetzner.Action{}), ""
 	if e.Err != nil {
 		failure = e.Err.Error()
 	}
-	return strings.NewReplacer("{error}", failure, "{holder}", holder.Command, "{percent}", strconv.Itoa(holder.Progress), "{took}", short(e.Took),
-		"{image}", strconv.FormatInt(e.ImageID, 10), "{action}", strconv.FormatInt(e.ActionID, 10), "{limit}", r.asked.LockTimeout.String(),
+	return strings.NewReplacer("{error}", failure, "{: error}", only(failure != "", ": "+failure),
+		"{took}", short(e.Took), "{after}", only(e.Took > 0, " after "+short(e.Took)), "{limit}", r.asked.LockTimeout.String(),
+		"{holder}", holder.Command, "{percent}", strconv.Itoa(holder.Progress),
+		"{image}", strconv.FormatInt(e.ImageID, 10), "{action}", strconv.FormatInt(e.ActionID, 10),
 		"{volumes}", count(len(e.Server.Volumes), "volume"), "{ids}", ids(e.Server.Volumes, ", "))
 }
 
@@ -116,14 +111,10 @@ func (r *Report) filler(e snapshot.Event) *strings.Replacer {
 func (r *Report) Event(e snapshot.Event) {
 	w := r.wordsOf(e)
 	r.timeline.add(e.Name, w.phase, w.style, e.At)
-	switch w.style { //nolint:exhaustive // the others say nothing about its power
-	case down:
-		r.down[e.Name] = true
-	case back:
-		delete(r.down, e.Name)
+	if w.style == down || w.style == back {
+		r.down[e.Name] = w.style == down
 	}
-	text := only(e.Name != "", e.Name+": ") + w.text
-	switch {
+	switch text := only(e.Name != "", e.Name+": ") + w.text; {
 	case e.Kind == snapshot.EventSelected:
 		r.selected(e.Servers)
 	case e.Kind == snapshot.EventThinning:
@@ -131,7 +122,7 @@ func (r *Report) Event(e snapshot.Event) {
 	case e.Kind == snapshot.EventEnded:
 		r.ended(*e.Result)
 	case e.Kind == snapshot.EventFinished:
-		r.finished(*e.Result, false)
+		r.finished(*e.Result)
 	case e.Kind == snapshot.EventProgress:
 		r.Line("%s", progress(e.Progress))
 	case w.warn:
@@ -149,12 +140,8 @@ func (r *Report) selected(servers []hetzner.Server) {
 	var list []string
 	live := false
 	for _, s := range servers {
-		text := fmt.Sprintf("%s  ID %d, %s, %s, %s", s.Name, s.ID, s.Status, s.Type, s.Location)
-		for _, address := range []string{s.IPv4, s.IPv6} {
-			text += only(address != "", ", "+address)
-		}
-		list = append(list, text+only(s.Locked, ", locked"))
-		live = live || r.asked.Live && s.Status == "running"
+		list = append(list, fmt.Sprintf("%s  ID %d, ", s.Name, s.ID)+joined(", ", s.Status, s.Type, s.Location, s.IPv4, s.IPv6, only(s.Locked, "locked")))
+		live = live || r.asked.Live && s.Status == hetzner.StatusRunning
 	}
 	r.group(count(len(servers), "server")+" selected", len(servers) > foldAbove, list)
 	if live {
@@ -189,38 +176,76 @@ func (r *Report) ended(result snapshot.Result) {
 }
 
 // finished logs a server's end; again, where that of its snapshot was logged before.
-func (r *Report) finished(result snapshot.Result, again bool) {
+func (r *Report) finished(result snapshot.Result) {
 	a := explain(result, r.asked)
 	text := result.Name + ": " + strings.Join(a.lines(), "; ")
-	if result.LeftOff && !r.github {
-		r.Line("%s", strings.Repeat("!", 72))
-	}
-	switch {
+	switch status, reason := result.Told(); {
 	case result.LeftOff, result.Failed():
-		status, reason := result.Told()
+		if result.LeftOff && !r.github {
+			r.Line("%s", strings.Repeat("!", 72))
+		}
 		r.failure(result.Name, string(status)+only(reason != "", " ("+string(reason)+")"), a, result.LeftOff)
-	case result.Status == snapshot.Skipped:
+	case status == snapshot.Skipped:
 		r.Warn(text)
-	case again && result.Status == snapshot.Available, result.Status == "": // it was logged, and so was that the server runs
-	default:
+	case status != "": // without one it was only switched on, which was logged
 		r.Line("%s", text)
 	}
 }
 
-// progress words the state of the run: each server counts once.
+// Untried reports of a server that a run has switched off that nothing could be tried to switch it on again, since the
+// inputs are wrong.
+func (r *Report) Untried(server int64) {
+	r.failure(fmt.Sprintf("server %d", server), "failed", account{
+		title: "IS LEFT OFF",
+		what: "THE SERVER IS PROBABLY OFF: the step switched it off, and nothing was tried to switch it on again, " +
+			"since that takes a usable token and endpoint",
+		next: adviceOff(strconv.FormatInt(server, 10)),
+	}, true)
+}
+
+// standings are the words for what a server is at that the run waits for, first those that somebody may have to see to.
+var standings = []struct {
+	phase snapshot.Phase
+	what  string
+}{
+	{snapshot.PhaseFinished, "to be seen running"},
+	{snapshot.PhaseLost, "with a lost answer"},
+	{snapshot.PhaseLocked, "locked or refused for now"},
+	{snapshot.PhaseStuck, "without room"},
+	{snapshot.PhaseCreating, "being created"},
+	{snapshot.PhaseWaiting, "to come"},
+}
+
+// progress words the state of the run: each server counts once, and the first ones that the run waits for are named.
 func progress(p snapshot.Progress) string {
-	text := numbers(amount{p.Finished, "finished"}, amount{p.Creating, fmt.Sprintf("being created (%d%%)", p.Percent)},
-		amount{p.Lost, "with a lost answer"}, amount{p.Locked, "locked or refused for now"}, amount{p.Waiting, "waiting"})
-	if p.Off > 0 {
-		text += fmt.Sprintf("; %d of them down", p.Off)
+	over, down := 0, 0
+	for _, s := range p.Servers {
+		over += number(s.Over)
+		down += number(s.Off)
 	}
-	for _, h := range p.Holders[:min(len(p.Holders), 3)] { // the log has named each
-		text += fmt.Sprintf("; %s %d%%", h.Command, h.Progress)
+	counts, names := []string{some(over, "finished")}, []string(nil)
+	for _, standing := range standings {
+		before := len(names)
+		for _, s := range p.Servers {
+			if !s.Over && s.Phase == standing.phase {
+				names = append(names, s.Name+detail(s))
+			}
+		}
+		counts = append(counts, some(len(names)-before, standing.what))
 	}
-	if p.Silence > 0 {
-		text += fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %s", short(p.Silence), p.Err)
+	return joined(", ", counts...) + only(len(names) > 0, "; waiting for "+several(names)) + only(down > 0, fmt.Sprintf("; %d down", down)) +
+		only(p.Silence > 0, fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %v", short(p.Silence), p.Err))
+}
+
+// detail says how far a server is.
+func detail(s snapshot.Standing) string {
+	switch {
+	case s.Phase == snapshot.PhaseCreating:
+		return fmt.Sprintf(" (%d%%)", s.Percent)
+	case s.Phase == snapshot.PhaseLocked && s.Holder != nil:
+		return fmt.Sprintf(" (%s %d%%)", s.Holder.Command, s.Holder.Progress)
 	}
-	return text
+	return ""
 }
 
 // Explain reports why a run as a whole came to nothing; what happened to each server was reported before.

@@ -12,27 +12,15 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-const (
-	// failuresMost is how many failures are explained; the table names the others. They take no more than half a page.
-	failuresMost = 50
-	// thinningMost is how many decisions about old snapshots are shown; the log holds them all.
-	thinningMost = 300
-)
+// thinningMost is how many decisions about old snapshots are shown; the log holds them all.
+const thinningMost = 300
 
 // summary is the job summary: the failures first, since somebody opens it because of them.
 func (r *Report) summary(o snapshot.Outcome, t Tally) string {
-	p := &page{hide: r.o.Mask.Hide}
-	p.print("### Hetzner Cloud snapshots: %s\n\n", headline(o, t))
+	p := r.page("Hetzner Cloud snapshots", r.verdict(o, t, true))
 	all := whole(o, r.asked)
 	switch {
-	case len(r.mistakes) > 0:
-		p.print("The inputs are wrong. Nothing was sent to Hetzner.\n\n")
-		var items []string
-		for _, mistake := range r.mistakes {
-			items = append(items, "- "+p.cell(mistake)+"\n")
-		}
-		p.list(items, failuresMost, pageMost, "- … and %d more, see the log\n")
-		return p.b.String()
+	case len(r.mistakes) > 0: // nothing was done
 	case all.what != "":
 		p.add(p.item("", all, true), pageMost/2)
 	case len(o.Results) == 0 && o.Signal != nil:
@@ -40,57 +28,51 @@ func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 	case len(o.Results) == 0:
 		p.print("No server was selected.\n")
 	}
-	if len(o.Results) > 0 {
-		r.failures(p, o, all.next)
-		r.servers(p, o)
-		p.inFlight(o)
-		p.costs(o)
-		p.restore(o)
-		p.volumes(o)
-		p.thinning(o)
-		r.drawTimeline(p, o)
+	if len(o.Results) == 0 {
+		return p.b.String()
 	}
+	r.failures(p, o, all.next)
+	r.servers(p, o)
+	p.inFlight(o)
+	p.costs(o)
+	p.restore(o)
+	p.volumes(o)
+	p.thinning(o)
+	r.drawTimeline(p, o)
 	return p.b.String()
-}
-
-// headline says in a few words how the run went.
-func headline(o snapshot.Outcome, t Tally) string {
-	if o.DryRun {
-		return t.Result + " (dry run: nothing was changed)"
-	}
-	return t.Result + only(t.Failed > 0, fmt.Sprintf(", %d of %d failed", t.Failed, len(o.Results))) +
-		only(t.leftOff > 0, ", "+count(t.leftOff, "server")+" LEFT OFF")
 }
 
 // failures explains what went wrong, the servers that are off first. The advice that was given last is not repeated: a
 // hundred servers that fail alike need it once.
 func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
-	failed := slices.DeleteFunc(slices.Clone(o.Results), func(r snapshot.Result) bool {
-		return !r.Failed() && !r.LeftOff && !r.MaySlip
-	})
-	slices.SortStableFunc(failed, func(a, b snapshot.Result) int { return number(b.LeftOff) - number(a.LeftOff) })
-	items := make([]string, len(failed))
-	for i, result := range failed {
-		a := explain(result, r.asked)
-		status, reason := result.Told()
-		head := only(result.LeftOff, "🔴 ") + "**" + p.cell(result.Name) + "** (`" + string(cmp.Or(reason, snapshot.Reason(status))) + "`): "
-		items[i] = p.item(head, a, a.next != last)
-		last = a.next
+	var items []string
+	for _, off := range []bool{true, false} {
+		for _, result := range o.Results {
+			if result.LeftOff != off || !off && !result.Failed() && !result.MaySlip {
+				continue
+			}
+			a := explain(result, r.asked)
+			status, reason := result.Told()
+			head := only(off, "🔴 ") + "**" + p.cell(result.Name) + "** (`" + cmp.Or(string(reason), string(status)) + "`): "
+			items = append(items, p.item(head, a, a.next != last))
+			last = a.next
+		}
 	}
 	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the table\n")
-	if len(failed) > 0 || last != "" {
+	if len(items) > 0 || last != "" {
 		p.print("\n")
 	}
 }
 
 // servers is a table of what became of each server or, in a dry run, of what would be done.
 func (r *Report) servers(p *page, o snapshot.Outcome) {
-	downtime := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.Downtime > 0 })
-	rows := make([]string, len(o.Results))
-	for i, result := range o.Results {
+	p.print("%s", only(o.DryRun, "| server | what would be done |\n|---|---|\n")+
+		only(!o.DryRun, "| server | result | image | size | lock wait | duration |\n|---|---|---:|---:|---:|---:|\n"))
+	var rows []string
+	for _, result := range o.Results {
 		told, reason := result.Told()
 		status := only(result.LeftOff, "🔴 OFF<br>") + string(told) + only(result.Reused, ", of an earlier attempt") +
-			only(reason != "", "<br>`"+string(reason)+"`")
+			only(reason != "", "<br>`"+string(reason)+"`") + only(result.Downtime > 0, "<br>downtime "+short(result.Downtime))
 		if o.DryRun && reason == "" {
 			status = p.cell(explain(result, r.asked).what)
 		}
@@ -99,16 +81,7 @@ func (r *Report) servers(p *page, o snapshot.Outcome) {
 			cells = append(cells, only(result.ImageID != 0, strconv.FormatInt(result.ImageID, 10)), gigabytes(result.SizeGB),
 				only(seconds(result.LockWait) > 0, short(result.LockWait)), only(result.Accepted, short(result.Duration)))
 		}
-		if downtime {
-			cells = append(cells, only(result.Downtime > 0, short(result.Downtime)))
-		}
-		rows[i] = row(cells...)
-	}
-	if o.DryRun {
-		p.print("| server | what would be done |\n|---|---|\n")
-	} else {
-		p.print("| server | result | image | size | lock wait | duration |%s\n", only(downtime, " downtime |"))
-		p.print("|---|---|---:|---:|---:|---:|%s\n", only(downtime, "---:|"))
+		rows = append(rows, row(cells...))
 	}
 	p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `snapshots` holds them all.\n")
 }
@@ -152,21 +125,15 @@ func (p *page) costs(o snapshot.Outcome) {
 	}
 }
 
-// cost estimates by Hetzner's price list what a month of snapshots costs.
+// cost estimates by Hetzner's price list what a month of snapshots costs: to the cent, or to what a cent would hide.
 func (p *page) cost(price hetzner.Price, gb float64) string {
-	net, gross := amounts(gb*price.Net, gb*price.Gross)
-	return fmt.Sprintf("%.2f GB", gb) + only(price.Currency != "", fmt.Sprintf(", %s net / %s gross %s a month", net, gross, p.cell(price.Currency)))
-}
-
-// amounts writes two amounts of money to the cent, or to what a cent would hide.
-func amounts(net, gross float64) (a, b string) {
-	for digits := 2; digits <= 6; digits++ {
-		a, b = strconv.FormatFloat(net, 'f', digits, 64), strconv.FormatFloat(gross, 'f', digits, 64)
-		if net*math.Pow10(digits) >= 10 && (a != b || net == gross) || net == 0 {
-			break
-		}
+	net, gross := gb*price.Net, gb*price.Gross
+	digits := 2
+	if net > 0 {
+		digits = max(2, min(6, 1-int(math.Floor(math.Log10(net)))))
 	}
-	return a, b
+	return fmt.Sprintf("%.2f GB", gb) +
+		only(price.Currency != "", fmt.Sprintf(", %.*f net / %.*f gross %s a month", digits, net, digits, gross, p.cell(price.Currency)))
 }
 
 // restore says how a server is put back.
@@ -179,51 +146,41 @@ func (p *page) restore(o snapshot.Outcome) {
 	}
 }
 
-// volumes notes what the snapshots do not hold.
+// volumes notes what the snapshots do not hold. The log has named each.
 func (p *page) volumes(o snapshot.Outcome) {
 	var with []string
 	for _, r := range o.Results {
-		if len(r.Server.Volumes) > 0 && r.Status != snapshot.Failed && len(with) < failuresMost {
+		if len(r.Server.Volumes) > 0 && r.Status != snapshot.Failed {
 			with = append(with, fmt.Sprintf("%s (%s)", p.cell(r.Name), p.cell(ids(r.Server.Volumes, ", "))))
 		}
 	}
-	const note = "\nAttached volumes are **not** part of a snapshot"
-	if len(with) > 0 && !p.add(note+": "+strings.Join(with, ", ")+".\n", pageMost) {
-		p.print(note + ".\n")
+	if len(with) > 0 {
+		p.print("\nAttached volumes are **not** part of a snapshot: %s.\n", several(with))
 	}
 }
 
 // thinning shows what became of old snapshots, the deleted ones first, and how much that frees.
 func (p *page) thinning(o snapshot.Outcome) {
-	type old struct {
-		server string
-		snapshot.Thinned
-	}
-	var all []old
-	going, freed := 0, 0.0
+	var gone, others []string
+	freed := 0.0
 	for _, r := range o.Results {
 		for _, d := range r.Thinned {
-			if d.ID == r.ImageID {
-				continue // the new one stands above
-			}
-			all = append(all, old{r.Name, d})
-			if d.Deleted || o.DryRun && !d.Keep {
-				going, freed = going+1, freed+d.SizeGB
+			row := row(p.cell(r.Name), strconv.FormatInt(d.ID, 10), minute(d.Created), gigabytes(d.SizeGB), p.cell(decision(d)))
+			switch {
+			case d.ID == r.ImageID: // the new one stands above
+			case d.Deleted, o.DryRun && !d.Keep:
+				gone, freed = append(gone, row), freed+d.SizeGB
+			default:
+				others = append(others, row)
 			}
 		}
 	}
-	if len(all) == 0 {
+	rows := slices.Concat(gone, others)
+	if len(rows) == 0 {
 		return
 	}
-	slices.SortStableFunc(all, func(a, b old) int {
-		return cmp.Or(number(a.Keep)-number(b.Keep), number(b.Deleted)-number(a.Deleted))
-	})
-	rows := make([]string, len(all))
-	for i, d := range all {
-		rows[i] = row(p.cell(d.server), strconv.FormatInt(d.ID, 10), minute(d.Created), gigabytes(d.SizeGB), p.cell(decision(d.Thinned)))
-	}
 	verb := only(!o.DryRun, "deleted, which frees") + only(o.DryRun, "would be deleted, which would free")
-	p.print("\n<details><summary>Old snapshots: %d of %d %s %s</summary>\n\n", going, len(all), verb, p.cost(o.Price, freed))
+	p.print("\n<details><summary>Old snapshots: %d of %d %s %s</summary>\n\n", len(gone), len(rows), verb, p.cost(o.Price, freed))
 	p.print("| server | image | of | size | decision |\n|---|---:|---|---:|---|\n")
 	p.list(rows, thinningMost, pageMost, "\n… and %d more, see the log.\n")
 	p.print("\n</details>\n")

@@ -39,7 +39,7 @@ func TestLeftOffComesFirst(t *testing.T) {
 	has(t, log, "::error title=web-1 IS LEFT OFF::web-1: THE SERVER IS OFF: the run was cancelled, and Hetzner has not accepted the power-on yet"+
 		"%0AHetzner answered: server is locked (locked, f21b)%0Aits snapshot can be used: image 4711 (2.50 GB)"+
 		"%0Awhat to try: run hcloud server poweron web-1 until")
-	has(t, summary, "cancelled, 1 of 2 failed, 1 server LEFT OFF\n\n- 🔴 **web-1** (`available`): THE SERVER IS OFF", "| web-1 | 🔴 OFF<br>available | 4711 |")
+	has(t, summary, "cancelled&#58; 1 of 2 (db-1 refused); 1 server LEFT OFF; 1 available, 2.5 GB\n\n- 🔴 **web-1** (`available`): THE SERVER IS OFF", "| web-1 | 🔴 OFF<br>available | 4711 |")
 	has(t, logOf(left), "!!!!!!!!\n", "web-1: available: THE SERVER IS OFF")
 }
 
@@ -81,6 +81,7 @@ func TestSkippedForItsLock(t *testing.T) {
 func TestAdviceFitsTheInputs(t *testing.T) {
 	full := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.LimitExceeded}
 	halted := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.ShutdownHalted, HaltedBy: snapshot.LimitExceeded}
+	unrecorded := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.ShutdownHalted, Err: &hetzner.Error{Message: "no space left on device"}}
 	gone := snapshot.Result{Name: "db-1", Server: hetzner.Server{ID: 42}, Status: snapshot.Failed, Reason: snapshot.NotFound}
 	held := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.LockTimeout, Holder: &hetzner.Action{ID: 7, Started: time.Now().Add(-time.Hour)}}
 	stuck := held
@@ -93,6 +94,8 @@ func TestAdviceFitsTheInputs(t *testing.T) {
 		{full, report.Asked{}, "with keep-last a series thins itself out", "support"},
 		{full, report.Asked{Keeps: true}, "ask for a higher limit", "keep-last"},
 		{halted, report.Asked{Keeps: true}, "ask for a higher limit", "keep-last"},
+		{unrecorded, report.Asked{Post: true}, "since that can't be recorded for the post step; no snapshot was taken", "!"},
+		{unrecorded, report.Asked{}, "since that can't be recorded; no snapshot was taken", "post step"},
 		{gone, report.Asked{Servers: []string{"web-1", "db-1"}}, "take it out of servers", "nothing to do"},
 		{gone, report.Asked{Servers: []string{"42"}}, "take it out of servers", "nothing to do"},
 		{gone, report.Asked{Servers: []string{"db-*"}}, "the next run does not select it", "take it out"},
@@ -223,9 +226,9 @@ func phases(t *testing.T, result snapshot.Result, kinds ...snapshot.EventKind) (
 
 func TestTimeline(t *testing.T) {
 	const (
-		stop, cut, isOff, accepted, copied = snapshot.EventStopping, snapshot.EventPowerOff, snapshot.EventOff, snapshot.EventAccepted, snapshot.EventCopied
-		running, ended, finished, first    = snapshot.EventRunning, snapshot.EventEnded, snapshot.EventFinished, snapshot.EventBackFirst
-		locked, holder, lost, absent       = snapshot.EventLocked, snapshot.EventHolder, snapshot.EventLost, snapshot.EventAbsent
+		stop, force, isOff, accepted, copied = snapshot.EventStopping, snapshot.EventPowerOff, snapshot.EventOff, snapshot.EventAccepted, snapshot.EventCopied
+		running, ended, finished, first      = snapshot.EventRunning, snapshot.EventEnded, snapshot.EventFinished, snapshot.EventBackFirst
+		locked, holder, lost, absent         = snapshot.EventLocked, snapshot.EventHolder, snapshot.EventLost, snapshot.EventAbsent
 	)
 	available := snapshot.Result{Status: snapshot.Available}
 	late := snapshot.Result{Status: snapshot.Failed, Reason: snapshot.ShutdownTimeout}
@@ -241,7 +244,7 @@ func TestTimeline(t *testing.T) {
 		{"somebody was faster", available, []snapshot.EventKind{stop, isOff, snapshot.EventSwitchedOn, accepted, finished}, "shutting down, off, snapshot"},
 		{"left running", late, []snapshot.EventKind{stop, ended, finished}, "shutting down, making sure that it runs!"},
 		{"down late", late, []snapshot.EventKind{stop, ended, isOff, running, finished}, "shutting down, making sure that it runs, off"},
-		{"cut", available, []snapshot.EventKind{stop, cut, isOff, accepted, ended, running}, "shutting down, powering off, off, snapshot, switching on"},
+		{"powered off", available, []snapshot.EventKind{stop, force, isOff, accepted, ended, running}, "shutting down, powering off, off, snapshot, switching on"},
 		{"held", available, []snapshot.EventKind{locked, holder, snapshot.EventUnlocked, lost, absent, accepted}, "locked by rebuild_server, answer lost, snapshot"},
 		{"no room", available, []snapshot.EventKind{snapshot.EventFull, accepted, finished}, "no room, snapshot"},
 	} {
@@ -323,12 +326,15 @@ func TestWholeRunIsExplained(t *testing.T) {
 		r := report.New(report.Options{Out: &log, Getenv: github(dir)})
 		r.Ask(report.Asked{Endpoint: "https://api.example/v1", LabelSelector: "a=b,,c"})
 		r.Explain(o)
-		if err := r.Deliver(o, report.OutputsTo{Summary: true}); err != nil {
+		if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 			t.Fatal(err)
+		}
+		if !r.Deliver(o) {
+			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)
 		has(t, log.String(), "::error::", want, "what to try: ", "\nFAILED: ")
-		has(t, strings.ReplaceAll(fileOf(t, dir, "summary"), "&#58;", ":"), "### Hetzner Cloud snapshots: failure\n\n- ", want, "*What to try:*")
+		has(t, strings.ReplaceAll(fileOf(t, dir, "summary"), "&#58;", ":"), "### Hetzner Cloud snapshots: FAILED: ", want, "\n\n- ", "*What to try:*")
 	}
 	summary, _ := summaryOf(t, secret.Mask{}, nil, snapshot.Outcome{})
 	has(t, summary, "No server was selected.")
@@ -339,11 +345,14 @@ func TestSummaryOfMistakes(t *testing.T) {
 	dir := t.TempDir()
 	r := report.New(report.Options{Out: io.Discard, Getenv: github(dir)})
 	r.Mistakes(errors.New(strings.Repeat("series: wrong\n", 59) + "servers: <missing>"))
-	if err := r.Deliver(snapshot.Outcome{Nothing: true}, report.OutputsTo{Summary: true}); err != nil {
+	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
+	if !r.Deliver(snapshot.Outcome{Nothing: true}) {
+		t.Fatal("the outputs are not handed on")
+	}
 	summary := fileOf(t, dir, "summary")
-	has(t, summary, "Nothing was sent to Hetzner", "- … and 10 more, see the log")
+	has(t, summary, "60 mistakes in the inputs, nothing was sent to Hetzner", "- … and 10 more, see the log")
 	if n := strings.Count(summary, "- series&#58; wrong\n"); n != 50 {
 		t.Errorf("%d mistakes are shown, want 50", n)
 	}

@@ -8,15 +8,13 @@ import (
 	"time"
 )
 
+// Mermaid draws no more than 50,000 characters. A chart of so many rows and phases stays below that.
 const (
-	// timelineMost is how many rows the timeline shows: nobody reads more. Mermaid draws no more than 50,000
-	// characters, so a row that has more than its share of phases shows the last ones.
 	timelineMost = 40
-	chartMost    = 49_000
-	spansMost    = 100
+	spansMost    = 10 // of a row, the last ones
+	nameMost     = 40 // characters
 	// spanLeast is the shortest span that can be seen.
 	spanLeast = time.Second
-	nameMost  = 40
 )
 
 // style is how Mermaid draws a phase, or what it takes to end one.
@@ -77,30 +75,18 @@ func (l timeline) mermaid(rows []string, text func(string) string) string {
 	})
 	var b strings.Builder
 	b.WriteString("```mermaid\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n")
-	shown := 0
-	for _, row := range rows[:min(len(rows), timelineMost)] {
-		part := l.section(row, text)
-		if b.Len()+len(part) > chartMost {
-			break
+	shown := rows[:min(len(rows), timelineMost)]
+	for _, row := range shown {
+		fmt.Fprintf(&b, "  section %s\n", plain(text(row)))
+		for _, s := range l[row][max(0, len(l[row])-spansMost):] {
+			took := max(0, s.end.Sub(s.start))
+			end := s.start.Add(max(took, spanLeast))
+			fmt.Fprintf(&b, "  %s %s :%s, %d, %d\n", plain(text(s.name)), short(took), s.style, s.start.UnixMilli(), end.UnixMilli())
 		}
-		b.WriteString(part)
-		shown++
 	}
 	b.WriteString("```\n")
-	if len(rows) > shown {
-		fmt.Fprintf(&b, "\nThe timeline shows %d of %d servers: failures, then the longest.\n", shown, len(rows))
-	}
-	return b.String()
-}
-
-// section draws the phases of one row.
-func (l timeline) section(row string, text func(string) string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "  section %s\n", plain(text(row)))
-	for _, s := range l[row][max(0, len(l[row])-spansMost):] {
-		took := max(0, s.end.Sub(s.start))
-		end := s.start.Add(max(took, spanLeast))
-		fmt.Fprintf(&b, "  %s %s :%s, %d, %d\n", plain(text(s.name)), short(took), s.style, s.start.UnixMilli(), end.UnixMilli())
+	if len(rows) > len(shown) {
+		fmt.Fprintf(&b, "\nThe timeline shows %d of %d servers: failures, then the longest.\n", len(shown), len(rows))
 	}
 	return b.String()
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -87,16 +88,11 @@ func (w *writer) flush(limit time.Duration) {
 	}
 }
 
-// command writes a workflow command, which go-githubactions has escaped. The runner looks for the old form of a command
+// Write writes a workflow command, which go-githubactions has escaped. The runner looks for the old form of a command
 // anywhere in a line, also inside the new form.
-func (w *writer) command(text string) { w.write(strings.ReplaceAll(w.mask.Hide(text), "##[", "## [")) }
-
-// writerFunc is an [io.Writer] for go-githubactions.
-type writerFunc func(text string)
-
-func (f writerFunc) Write(p []byte) (int, error) {
-	f(string(p))
-	return len(p), nil
+func (w *writer) Write(command []byte) (int, error) {
+	w.write(strings.ReplaceAll(w.mask.Hide(string(command)), "##[", "## ["))
+	return len(command), nil
 }
 
 // clean makes text from outside fit for one line: control characters would break or paint it, and those that change
@@ -113,19 +109,12 @@ func clean(s string) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// defuse keeps a runner from taking a line for a workflow command: "::" after white space, or "##[" anywhere. The
-// runner minds the former at the beginning of a line only; elsewhere it is no use to anybody either.
+// commandMarks are what a runner may take for the beginning of a workflow command. It minds them at the beginning of a
+// line only; after other white space they are no use to anybody either.
+var commandMarks = regexp.MustCompile(`(^|[\s\v\x{85}\p{Z}])::+`)
+
+// defuse keeps a runner from taking a line for a workflow command.
 func defuse(line string) string {
-	var b strings.Builder
-	blank, colon := true, false // the last character is white space; it is a colon after white space
-	for _, c := range line {
-		if c == ':' && colon {
-			b.WriteByte(' ')
-			blank = true
-		}
-		colon = c == ':' && blank
-		blank = unicode.IsSpace(c)
-		b.WriteRune(c)
-	}
-	return strings.ReplaceAll(b.String(), "##[", "## [")
+	line = commandMarks.ReplaceAllStringFunc(line, func(s string) string { return strings.ReplaceAll(s, ":", ": ") })
+	return strings.ReplaceAll(line, "##[", "## [")
 }

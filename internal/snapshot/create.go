@@ -32,7 +32,7 @@ const (
 // refused it for now or has no room; errAgain when the server's way begins again; otherwise how the way ends. Only a refusal
 // in Hetzner's own words, or a request that was never sent, leads to another create without a proof.
 func (s *server) create() error {
-	s.phase = waiting
+	s.phase = PhaseWaiting
 	s.lock.stop(s.Now()) // it is our own place that it waits for
 	if err := s.takePlace(); err != nil {
 		return err
@@ -120,7 +120,7 @@ func (s *server) leavePlace() {
 func (s *server) recordAccepted(image, action int64) {
 	s.lock.stop(s.Now())
 	s.missing.stop(s.Now())
-	s.phase, s.progress, s.copied, s.accepted = creating, 0, false, s.Now()
+	s.phase, s.progress, s.copied, s.accepted = PhaseCreating, 0, false, s.Now()
 	s.result.ImageID, s.result.ActionID = image, action
 	s.power.release()
 }
@@ -131,7 +131,7 @@ func (s *server) find(loss *hetzner.Error) error {
 	lostAt, first := s.Now(), time.Time{}
 	s.lock.start(lostAt)
 	s.missing.start(lostAt)
-	s.phase, s.refusal, s.result.MaySlip = lost, loss, true
+	s.phase, s.refusal, s.result.MaySlip = PhaseLost, loss, true
 	s.tellOf(Event{Kind: EventLost, Err: loss})
 	s.power.release()
 	limit := lostAt.Add(max(s.LockTimeout, lostLimit))

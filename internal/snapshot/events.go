@@ -63,11 +63,32 @@ type Event struct {
 	Progress Progress
 }
 
-// Progress is the state of a run in numbers.
+// Progress is where a run is at.
 type Progress struct {
-	Waiting, Locked, Lost, Creating, Finished, Off int
-	Percent                                        int              // mean progress of the snapshots being created
-	Holders                                        []hetzner.Action // of the locks, as far as known
-	Silence                                        time.Duration    // for how long Hetzner has not answered; 0 while it does
-	Err                                            *hetzner.Error   // what came instead
+	Servers []Standing     // those selected
+	Silence time.Duration  // for how long Hetzner has not answered; 0 while it does
+	Err     *hetzner.Error // what came instead
 }
+
+// Standing is where one server is at.
+type Standing struct {
+	Name    string
+	Phase   Phase
+	Percent int             // of its snapshot, while it is being created
+	Holder  *hetzner.Action // of its lock, where known
+	Off     bool            // it was switched off, and was not seen running again
+	Over    bool            // nothing more is done for it
+}
+
+// Phase is what a server's snapshot is at.
+type Phase int
+
+// The phases.
+const (
+	PhaseWaiting  Phase = iota // for its turn
+	PhaseStuck                 // waits for others to make room for snapshots
+	PhaseLocked                // Hetzner shows a lock, or refused for now
+	PhaseLost                  // nobody knows what became of the create
+	PhaseCreating              // accepted
+	PhaseFinished              // its power may still have to come back
+)

@@ -92,7 +92,7 @@ func (s *server) actionEnded(action hetzner.Action) error {
 // snapshot.
 func (s *server) awaitImageGone(action hetzner.Action) error {
 	s.lock.start(s.Now())
-	s.phase = locked
+	s.phase = PhaseLocked
 	s.leavePlace()
 	err := s.Watch(s.ownImage()).Until(pollEvery, s.lockLimit(), func(seen fleet.Seen) bool { return s.own(seen.Images) == nil })
 	switch {

@@ -84,7 +84,7 @@ func (p *power) run(script *fleet.Script) {
 	p.Release()
 	p.unavailable.Give()
 	replaced := func() bool { return p.power != p }
-	known := func() bool { return p.phase == finished || p.result.ImageID != 0 || replaced() }
+	known := func() bool { return p.phase == PhaseFinished || p.result.ImageID != 0 || replaced() }
 	if p.labelled && p.Until(known, time.Time{}) == nil && p.result.ImageID != 0 && !replaced() {
 		p.mark(p.ownImage())
 	}
@@ -234,7 +234,7 @@ func (p *power) stayOff() {
 	if errors.Is(err, fleet.ErrTimeout) {
 		p.tellOf(Event{Kind: EventBackFirst})
 	}
-	if p.phase == locked {
+	if p.phase == PhaseLocked {
 		p.leavePlace()
 	}
 }
@@ -243,9 +243,9 @@ func (p *power) stayOff() {
 func (p *power) limit() time.Time {
 	switch {
 	case p.onSince.IsZero():
-	case p.phase == finished:
+	case p.phase == PhaseFinished:
 		return fleet.Latest(p.ended, p.onSince).Add(p.powerOnFor)
-	case p.phase == waiting, p.phase == stuck: // the snapshot waits for the server, or for room
+	case p.phase == PhaseWaiting, p.phase == PhaseStuck: // the snapshot waits for the server, or for room
 		return p.onSince.Add(p.powerOnFor)
 	}
 	return time.Time{}
@@ -346,7 +346,7 @@ func (p *power) seenRunning() {
 	switch {
 	case p.mayRun:
 		p.tellOf(Event{Kind: EventRunning, Took: p.outage.total})
-	case p.phase != finished && !p.switchedOn: // somebody else was faster
+	case p.phase != PhaseFinished && !p.switchedOn: // somebody else was faster
 		p.switchedOn = true
 		if p.result.PowerState == hetzner.StatusOff {
 			p.result.PowerState = hetzner.StatusRunning // the snapshot is a live one, at least in part

@@ -61,7 +61,7 @@ func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []
 	for _, recorded := range left {
 		name := fmt.Sprintf("server %d", recorded.Server)
 		host := hetzner.Server{ID: recorded.Server, Name: name}
-		s := &server{run: r, host: host, phase: finished, ended: r.fleet.Now(), result: Result{Name: name, Server: host}}
+		s := &server{run: r, host: host, phase: PhaseFinished, ended: r.fleet.Now(), result: Result{Name: name, Server: host}}
 		s.power = &power{server: s, asked: true, safeAt: recorded.Until}
 		r.servers, r.active = append(r.servers, s), r.active+1
 		r.fleet.GoPatient(s.power.rescue)
@@ -205,26 +205,10 @@ func (r *run) reportProgress(s *fleet.Script) {
 		var p Progress
 		p.Silence, p.Err = r.longSilence()
 		for _, s := range r.servers {
-			switch s.phase {
-			case waiting, stuck:
-				p.Waiting++
-			case locked:
-				p.Locked++
-			case lost:
-				p.Lost++
-			case creating:
-				p.Creating, p.Percent = p.Creating+1, p.Percent+s.progress
-			case finished:
-				p.Finished++
-			}
-			if s.phase == locked && s.holder != nil {
-				p.Holders = append(p.Holders, *s.holder)
-			}
-			if s.power != nil && !s.power.on {
-				p.Off++
-			}
+			p.Servers = append(p.Servers, Standing{
+				Name: s.host.Name, Phase: s.phase, Percent: s.progress, Holder: s.holder, Off: s.power != nil && !s.power.on, Over: s.over(),
+			})
 		}
-		p.Percent /= max(1, p.Creating)
 		r.tell(Event{Kind: EventProgress, Progress: p})
 	}
 }

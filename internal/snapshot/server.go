@@ -21,25 +21,13 @@ const (
 	holderTurn = 20 * time.Second
 )
 
-// phase is what a server's snapshot is at, for the progress of the run.
-type phase int
-
-const (
-	waiting  phase = iota // for its turn
-	stuck                 // waits for others to make room for snapshots
-	locked                // Hetzner shows a lock, or refused for now
-	lost                  // nobody knows what became of the create
-	creating              // accepted
-	finished
-)
-
 // server is one server on its way to its snapshot.
 type server struct {
 	*run
 	*fleet.Script                // the one that is resumed
 	host          hetzner.Server // as it was seen last
 	result        Result
-	phase         phase
+	phase         Phase
 
 	lock     stopwatch      // runs while Hetzner shows a lock or refuses, and while a create is lost
 	missing  stopwatch      // runs while a create is lost: that much of lock was no lock
@@ -170,7 +158,7 @@ func (s *server) way() error {
 func (s *server) refused(refusal *hetzner.Error) error {
 	isLocked := hetzner.IsLocked(refusal.Code, refusal.Message)
 	news := s.refusals == 0 || s.refusal.Code != refusal.Code // the same again is none
-	s.refusal, s.refusals, s.rank, s.phase = refusal, s.refusals+1, fleet.Again, locked
+	s.refusal, s.refusals, s.rank, s.phase = refusal, s.refusals+1, fleet.Again, PhaseLocked
 	s.leavePlace()
 	switch {
 	case isLocked && s.IfLocked != Wait:
@@ -210,7 +198,7 @@ func (s *server) awaitUnlock() error {
 	if s.IfLocked != Wait {
 		return s.leaveLocked()
 	}
-	s.phase = locked
+	s.phase = PhaseLocked
 	s.lock.start(s.Now())
 	watched := true
 	s.Go(func(script *fleet.Script) { s.watchHolder(script, func() bool { return !watched }) })
@@ -241,7 +229,7 @@ func (s *server) pollUntilUnlocked(limit time.Time) error {
 	s.missing.stop(s.Now())
 	s.host.Status, s.host.Locked = seen.Server.Status, false
 	s.refusals, s.rank, s.holder = 0, fleet.Unlocked, nil
-	s.phase = waiting
+	s.phase = PhaseWaiting
 	return nil
 }
 
@@ -332,7 +320,7 @@ func (s *server) finish(err error) {
 	if !s.accepted.IsZero() {
 		r.Accepted, r.Duration = true, s.Now().Sub(s.accepted)
 	}
-	s.phase, s.ended = finished, s.Now()
+	s.phase, s.ended = PhaseFinished, s.Now()
 	s.power.release()
 	s.leavePlace()
 	if s.hasRoom && s.accepted.IsZero() {
@@ -345,9 +333,12 @@ func (s *server) finish(err error) {
 	}
 }
 
-// complete reports the end of a server where its result is final, and so is its power.
+// over reports whether the server's result is final, and so is its power.
+func (s *server) over() bool { return s.phase == PhaseFinished && (s.power == nil || s.power.done) }
+
+// complete reports the end of a server that is over.
 func (s *server) complete() bool {
-	if s.phase != finished || s.power != nil && !s.power.done {
+	if !s.over() {
 		return false
 	}
 	s.active--

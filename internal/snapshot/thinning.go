@@ -157,7 +157,7 @@ func (s *server) awaitRoom(full *hetzner.Error) error {
 	if s.deletions > s.deletionsSeen {
 		return nil // one has made room while the answer was under way
 	}
-	s.result.Err, s.phase = full, stuck
+	s.result.Err, s.phase = full, PhaseStuck
 	for _, other := range s.servers {
 		other.hasRoom = false // whatever room there was is taken
 	}
@@ -188,6 +188,6 @@ func (s *server) awaitRoom(full *hetzner.Error) error {
 // mayFreeRoom reports whether there is room, or any server may still free some: it is thinning out, or may come to it.
 func (r *run) mayFreeRoom() bool {
 	return r.room.Free() > 0 || slices.ContainsFunc(r.servers, func(s *server) bool {
-		return s.thinning || s.phase != finished && s.phase != stuck
+		return s.thinning || s.phase != PhaseFinished && s.phase != PhaseStuck
 	})
 }

@@ -36,7 +36,7 @@ func (s *server) off() bool { return s.power != nil && s.power.isOff }
 func (s *server) switchOff() error {
 	if s.power != nil && !s.power.on && !s.off() { // it is being switched on, and comes back first
 		s.lock.stop(s.Now())
-		s.phase = waiting
+		s.phase = PhaseWaiting
 		if err := s.Until(func() bool { return s.power.on }, time.Time{}); err != nil {
 			return err
 		}
@@ -48,13 +48,13 @@ func (s *server) switchOff() error {
 		return nil
 	}
 	s.lock.stop(s.Now()) // its turn is nothing that Hetzner keeps back
-	s.phase = waiting
+	s.phase = PhaseWaiting
 	if s.turns == turnsMost {
 		return s.lockTimeout()
 	}
-	s.phase = stuck
+	s.phase = PhaseStuck
 	err := s.Until(func() bool { return s.halted != nil || !s.mustWait() }, time.Time{})
-	s.phase = waiting
+	s.phase = PhaseWaiting
 	if err == nil {
 		err = s.Take(s.unavailable, func() bool { return s.halted != nil })
 	}
