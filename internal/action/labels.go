@@ -18,7 +18,7 @@ const (
 // runLabels returns three things: the label value of this attempt of the workflow run; the prefix that the values of all
 // attempts share; and the values of the earlier attempts whose snapshots may be taken over. A run without an ID gets a
 // random value, so that two such runs are never taken for one.
-func runLabels(cfg config.Config, random io.Reader) (this, family string, earlier []string) {
+func runLabels(cfg config.Snapshot, random io.Reader) (this, family string, earlier []string) {
 	id := labelValue(cfg.Run.ID, maxLabel)
 	if id == "" {
 		var b [8]byte

@@ -123,7 +123,7 @@ func FuzzTemplate(f *testing.F) {
 		if template.EnvDecode(s) != nil {
 			return
 		}
-		c := config.Config{Description: template, Run: config.Run{Ref: ref}}
+		c := config.Snapshot{Description: template, Common: config.Common{Run: config.Run{Ref: ref}}}
 		got := c.Describe(server, 42, time.Unix(0, 0))
 		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > 200 || strings.ContainsFunc(got, unicode.IsControl) {
 			t.Errorf("%q of %q and %q is %q", s, server, ref, got)
@@ -152,8 +152,8 @@ func FuzzLoad(f *testing.F) {
 		if slices.ContainsFunc(vars, func(kv string) bool { return strings.Contains(strings.SplitN(kv, "=", 2)[0], token) }) {
 			return // a name is no place for a secret
 		}
-		cfg, err := config.Load(vars)
-		if again, err2 := config.Load(vars); cmp.Diff(cfg, again) != "" || (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
+		cfg, err := read(vars)
+		if again, err2 := read(vars); cmp.Diff(cfg, again) != "" || (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
 			t.Errorf("%q: %v, then %v", vars, err, err2)
 		}
 		if !slices.Contains(config.Tokens(vars), token) {
