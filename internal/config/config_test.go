@@ -155,7 +155,7 @@ func TestInputsThatExcludeEachOther(t *testing.T) {
 		{[]string{"INPUT_KEEP-LAST=3"}, []string{"keep-last needs a series"}},
 		{[]string{"INPUT_KEEP-WITHIN=2d", "INPUT_KEEP-DAILY=7"}, []string{"keep-daily needs a series", "keep-within needs a series"}},
 		{[]string{"INPUT_KEEP-LAST=3", "INPUT_SERIES=default"}, nil},
-		{[]string{"INPUT_REUSE-WITHIN=6h"}, []string{"reuse-within needs a series: name the one whose snapshots may be taken over"}},
+		{[]string{"INPUT_REUSE-WITHIN=6h"}, []string{"reuse-within needs a series"}},
 		{[]string{"INPUT_REUSE-WITHIN=6h", "INPUT_SERIES=default", "INPUT_WAIT=false"}, nil},
 		{
 			[]string{"INPUT_KEEP-LAST=3", "INPUT_SERIES=a", "INPUT_WAIT=false"},

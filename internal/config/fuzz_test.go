@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -144,6 +145,8 @@ func FuzzLoad(f *testing.F) {
 		"HSNAP_API_ENDPOINT=https://§@x/v1\nHSNAP_DESCRIPTION={§}",
 		"INPUT_HCLOUD-TOKEN=other\nHSNAP_WAIT=§",
 		"=\n==\nINPUT_=",
+		"HSNAP_COMMAND=prune\nHSNAP_SERVERS=a\nHSNAP_SERIES=b\nHSNAP_KEEP_WITHIN=1d",
+		"HSNAP_COMMAND=audit\nHSNAP_FAIL_ON=stale §\nHSNAP_STALE_AFTER=1d",
 	} {
 		f.Add(s)
 	}
@@ -152,25 +155,44 @@ func FuzzLoad(f *testing.F) {
 		if slices.ContainsFunc(vars, func(kv string) bool { return strings.Contains(strings.SplitN(kv, "=", 2)[0], token) }) {
 			return // a name is no place for a secret
 		}
-		cfg, err := read(vars)
-		if again, err2 := read(vars); cmp.Diff(cfg, again) != "" || (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
-			t.Errorf("%q: %v, then %v", vars, err, err2)
-		}
 		if !slices.Contains(config.Tokens(vars), token) {
 			t.Errorf("%q: the token is not found", vars)
 		}
-		if err != nil {
-			if strings.HasPrefix(err.Error(), "config: ") {
-				t.Errorf("%q: not the user's mistake: %v", vars, err)
+		for _, command := range config.Commands() {
+			words := []string{command.Name}
+			cfg, err := config.Load(words, vars)
+			if again, err2 := config.Load(words, vars); cmp.Diff(cfg, again) != "" || fmt.Sprint(err) != fmt.Sprint(err2) {
+				t.Errorf("%s, %q: %v, then %v", command.Name, vars, err, err2)
+			}
+			if err == nil {
+				continue
+			}
+			if strings.Contains("\n"+err.Error(), "\nconfig: ") {
+				t.Errorf("%s, %q: not the user's mistake: %v", command.Name, vars, err)
 			}
 			if shown := secret.New(config.Tokens(vars)...).Hide(err.Error()); strings.Contains(shown, token) {
-				t.Errorf("%q: the token is shown: %s", vars, shown)
+				t.Errorf("%s, %q: the token is shown: %s", command.Name, vars, shown)
 			}
+		}
+		cfg, err := config.Load(nil, vars)
+		if err != nil {
 			return
 		}
-		if cfg.Token == "" || (len(cfg.Servers) == 0) == (cfg.LabelSelector == "") || cfg.LockTimeout <= 0 || cfg.SnapshotTimeout <= 0 ||
-			cfg.MaxParallel < 1 || cfg.MaxParallel > 100 || cfg.Description == "" || cfg.Series == "" || cfg.APIEndpoint == "" {
-			t.Errorf("%q: incomplete: %+v", vars, cfg)
+		switch cfg := cfg.(type) {
+		case *config.Snapshot:
+			if cfg.Token == "" || (len(cfg.Servers) == 0) == (cfg.LabelSelector == "") || cfg.LockTimeout <= 0 || cfg.SnapshotTimeout <= 0 ||
+				cfg.MaxParallel < 1 || cfg.MaxParallel > 100 || cfg.Description == "" || cfg.Series == "" || cfg.APIEndpoint == "" {
+				t.Errorf("%q: incomplete: %+v", vars, cfg)
+			}
+		case *config.Prune:
+			if cfg.Token == "" || (len(cfg.Servers) == 0) == (cfg.LabelSelector == "") || cfg.Series == "" || cfg.APIEndpoint == "" ||
+				cfg.Retention().Empty() || cfg.MaxDeletions < 1 {
+				t.Errorf("%q: incomplete: %+v", vars, cfg)
+			}
+		case *config.Audit:
+			if cfg.Token == "" || cfg.APIEndpoint == "" || slices.Contains(cfg.FailOn, "stale") && cfg.StaleAfter <= 0 {
+				t.Errorf("%q: incomplete: %+v", vars, cfg)
+			}
 		}
 	})
 }

@@ -17,32 +17,32 @@ import (
 // The error has a line for every mistake. The settings then hold only what every command has, see [Common].
 func Load(words, env []string) (Settings, error) {
 	vars := parse(env)
-	command, rest, err := vars.command(words)
+	command, rest, unknown := vars.command(words)
 	cfg, common := command.Settings, command.Settings.Shared()
-	r := vars.reader(cfg)
-	warnings := r.unknown(command.Name)
+	r := reader{inputs: vars.inputs(cfg)}
+	warnings := r.unknown(vars, command.Name)
 	r.read(cfg)
 	common.Run, common.Warnings = vars.run(), warnings
 	r.needToken()
-	cfg.complete(r)
+	cfg.complete(&r)
 	if len(rest) > 0 {
-		r.errs = append(r.errs, fmt.Errorf("unknown argument %.60q: inputs are environment variables, see --help", rest[0]))
+		r.add("unknown argument %.60q: inputs are environment variables, see --help", rest[0])
 	}
-	if err != nil {
-		r.errs, common.Warnings = []error{err}, nil // the inputs are another command's
+	if unknown != nil {
+		r.errs, common.Warnings = []error{unknown}, nil // the inputs are another command's
 	}
-	if err = errors.Join(r.errs...); err != nil {
+	if len(r.errs) > 0 {
 		kept := *common
 		reflect.ValueOf(cfg).Elem().SetZero()
 		*common = kept
 	}
-	return cfg, err
+	return cfg, errors.Join(r.errs...)
 }
 
 // LoadAccess reads only what it takes to use the API, so that no mistake in another input can keep the post step from
 // switching a server on.
 func LoadAccess(env []string) (access Access, err error) {
-	r := parse(env).reader(&access)
+	r := reader{inputs: parse(env).inputs(&access)}
 	r.read(&access)
 	r.needToken()
 	return access, errors.Join(r.errs...)
@@ -54,13 +54,18 @@ func NameOf(env []string, key string) string { return asWritten(parse(env).platf
 
 // reader is what envconfig reads the inputs from. It records every mistake.
 type reader struct {
-	variables
 	inputs []input
 	errs   []error
 }
 
-func (vars variables) reader(settings any) *reader {
-	return &reader{variables: vars, inputs: inputsOf(settings)}
+// add records a mistake.
+func (r *reader) add(format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf(format, args...))
+}
+
+// input returns the input with that key.
+func (r *reader) input(key string) input {
+	return r.inputs[slices.IndexFunc(r.inputs, func(in input) bool { return in.key == key })]
 }
 
 // read reads every input into settings, a pointer to a struct.
@@ -69,74 +74,23 @@ func (r *reader) read(settings any) {
 		Target: settings, Lookuper: r, DefaultNoInit: true, // no decoder is called for what is not given
 	})
 	if err != nil {
-		r.errs = append(r.errs, fmt.Errorf("config: %w", err)) // not the user's mistake: a tag is wrong
+		r.add("config: %w", err) // not the user's mistake: a tag is wrong
 	}
 }
 
 // Lookup implements [envconfig.Lookuper]. It finds no value that is empty or wrong, so that the default applies:
 // envconfig itself would stop at the first mistake.
 func (r *reader) Lookup(key string) (string, bool) {
-	_, value := r.find(key)
-	if value == "" {
+	in := r.input(key)
+	if !in.given() {
 		return "", false
 	}
-	wrong := r.input(key).check(value)
+	wrong := in.check()
 	for _, mistake := range wrong {
-		r.errs = append(r.errs, fmt.Errorf("%s: %s", r.nameOf(key), mistake))
-		value = ""
+		r.add("%s: %s", in.name, mistake)
+		in.value = ""
 	}
-	return value, value != ""
-}
-
-// check returns what is wrong with a value of the input.
-func (in input) check(value string) mistakes {
-	entries := List{value}
-	if decoder, ok := reflect.New(in.kind).Interface().(envconfig.Decoder); ok {
-		if wrong, _ := errors.AsType[mistakes](decoder.EnvDecode(value)); wrong != nil {
-			return wrong
-		}
-		if list, ok := decoder.(*List); ok {
-			entries = *list
-		}
-	}
-	var wrong mistakes
-	for _, entry := range entries {
-		if len(in.choices) > 0 && !slices.Contains(in.choices, entry) {
-			wrong.add(entry, "is not accepted: use "+listed(in.choices, "or"))
-		}
-	}
-	return wrong
-}
-
-// input returns the input with that key.
-func (r *reader) input(key string) input {
-	return r.inputs[slices.IndexFunc(r.inputs, func(in input) bool { return in.key == key })]
-}
-
-// find returns the value of an input, "" where it is not given, and the variable that has it or would have it.
-func (r *reader) find(key string) (name, value string) {
-	name = r.platform().variable(key)
-	if fallback := r.input(key).fallback; r.variables[name] == "" && fallback != "" && r.variables[fallback] != "" {
-		name = fallback
-	}
-	return name, r.variables[name]
-}
-
-// given reports whether the input has a value, be it a wrong one.
-func (r *reader) given(key string) bool {
-	_, value := r.find(key)
-	return value != ""
-}
-
-// nameOf returns the name under which the user gives the input.
-func (r *reader) nameOf(key string) string {
-	name, _ := r.find(key)
-	return asWritten(name)
-}
-
-// mistake records what is wrong with an input beside its value.
-func (r *reader) mistake(key, format string, args ...any) {
-	r.errs = append(r.errs, fmt.Errorf("%s %s", r.nameOf(key), fmt.Sprintf(format, args...)))
+	return in.value, wrong == nil
 }
 
 // mistakes are what is wrong with one value, a line each. They are an error of their own, to be distinguished from what

@@ -1,29 +1,60 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/sethvargo/go-envconfig"
 )
 
 // input is a field of settings that is read from the environment.
 type input struct {
-	key      string   // as in the env tag: LOCK_TIMEOUT
-	fallback string   // one more variable to read, or ""
-	choices  []string // the values that are accepted; empty where others are, too
-	kind     reflect.Type
+	key     string   // as in the env tag: LOCK_TIMEOUT
+	name    string   // under which the user gives it
+	value   string   // "" where it is not given
+	choices []string // the values that are accepted; empty where others are, too
+	kind    reflect.Type
 }
 
-// inputsOf returns the inputs in the order of the fields of settings, a pointer to a struct.
-func inputsOf(settings any) (all []input) {
+func (in input) given() bool { return in.value != "" }
+
+// inputs returns the inputs that settings, a pointer to a struct, have fields for.
+func (vars variables) inputs(settings any) (all []input) {
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(settings).Elem()) {
-		if key, _, _ := strings.Cut(f.Tag.Get("env"), ","); key != "" {
-			all = append(all, input{key, f.Tag.Get("fallback"), strings.Fields(f.Tag.Get("oneof")), f.Type})
+		key, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		if key == "" {
+			continue
 		}
+		variable := vars.platform().variable(key)
+		if fallback, ok := f.Tag.Lookup("fallback"); ok && vars[variable] == "" && vars[fallback] != "" {
+			variable = fallback
+		}
+		all = append(all, input{key, asWritten(variable), vars[variable], strings.Fields(f.Tag.Get("oneof")), f.Type})
 	}
 	return all
+}
+
+// check returns what is wrong with the input's value.
+func (in input) check() (wrong mistakes) {
+	entries := List{in.value}
+	if decoder, ok := reflect.New(in.kind).Interface().(envconfig.Decoder); ok {
+		if wrong, _ = errors.AsType[mistakes](decoder.EnvDecode(in.value)); wrong != nil {
+			return wrong
+		}
+		if list, ok := decoder.(*List); ok {
+			entries = *list
+		}
+	}
+	for _, entry := range entries {
+		if len(in.choices) > 0 && !slices.Contains(in.choices, entry) {
+			wrong.add(entry, "is not accepted: use "+listed(in.choices, "or"))
+		}
+	}
+	return wrong
 }
 
 // variable returns the one variable in which the platform hands over the input with that key. For the empty key it is
@@ -71,8 +102,8 @@ func asWritten(variable string) string {
 //
 // On GitHub such a variable may also be meant for another program, and come from an `env:`. It is an error all the same
 // if it resembles an input.
-func (r *reader) unknown(command string) (warnings []string) {
-	platform, known, owners := r.platform(), map[string]bool{}, map[string][]string{}
+func (r *reader) unknown(vars variables, command string) (warnings []string) {
+	platform, known, owners := vars.platform(), map[string]bool{}, map[string][]string{}
 	for _, name := range []string{"INPUT_ARGS", "INPUT_ENTRYPOINT", "HSNAP_COMMAND", "PLUGIN_COMMAND", "HSNAP_TRUNCATED"} {
 		known[name] = true // with: of any container action may have the first two, a dotenv file of an earlier job the last
 	}
@@ -80,7 +111,7 @@ func (r *reader) unknown(command string) (warnings []string) {
 		for _, output := range command.Settings.Outputs() { // of an earlier job, too
 			known["HSNAP_"+strings.ToUpper(strings.ReplaceAll(output.Name, "-", "_"))] = true
 		}
-		for _, in := range inputsOf(command.Settings) {
+		for _, in := range vars.inputs(command.Settings) {
 			name := platform.variable(in.key)
 			owners[name] = append(owners[name], command.Name)
 		}
@@ -88,21 +119,20 @@ func (r *reader) unknown(command string) (warnings []string) {
 	var keys []string
 	for _, in := range r.inputs {
 		keys = append(keys, in.key)
-		known[platform.variable(in.key)] = true
 	}
 
-	for _, name := range slices.Sorted(maps.Keys(r.variables)) {
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		rest, ours := strings.CutPrefix(name, platform.variable(""))
 		near, alike := nearest(rest, keys)
 		switch {
-		case !ours || known[name] || r.variables[name] == "":
+		case !ours || known[name] || vars[name] == "" || slices.Contains(owners[name], command):
 		case owners[name] != nil:
-			r.errs = append(r.errs, fmt.Errorf("%s is an input of %s, not of %s", asWritten(name), listed(owners[name], "and"), command))
+			r.add("%s is an input of %s, not of %s", asWritten(name), listed(owners[name], "and"), command)
 		case platform == GitHub && !alike:
 			warnings = append(warnings, fmt.Sprintf("%s is no input of hsnap-action and was ignored: %s comes from with: in this step,"+
 				" or from env: in the step, the job or the workflow", asWritten(name), name))
 		default:
-			r.errs = append(r.errs, fmt.Errorf("%s is no input of hsnap-action: %s", asWritten(name), hint(platform, name, near, alike)))
+			r.add("%s is no input of hsnap-action: %s", asWritten(name), hint(platform, name, near, alike))
 		}
 	}
 	return warnings
