@@ -10,7 +10,8 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// TODO: the commands below read their inputs and then do nothing yet.
+// TODO: prune and audit read their inputs and then do nothing yet. Until each delivers outputs of its own, it delivers
+// those of snapshot, with wrong inputs too.
 
 func (p Process) runPrune(_ context.Context, r *report.Report, _ secret.Mask, _ *config.Prune, to report.OutputsTo) int {
 	return p.notYet(r, "prune", to)

@@ -82,19 +82,16 @@ func (r *reader) read(settings any) {
 // envconfig itself would stop at the first mistake.
 func (r *reader) Lookup(key string) (string, bool) {
 	in := r.input(key)
-	if !in.given() {
-		return "", false
+	if in.given() {
+		for _, mistake := range in.check() {
+			r.add("%s: %s", in.name, mistake)
+			in.value = ""
+		}
 	}
-	wrong := in.check()
-	for _, mistake := range wrong {
-		r.add("%s: %s", in.name, mistake)
-		in.value = ""
-	}
-	return in.value, wrong == nil
+	return in.value, in.given()
 }
 
-// mistakes are what is wrong with one value, a line each. They are an error of their own, to be distinguished from what
-// envconfig itself returns.
+// mistakes are what is wrong with one value, a line each.
 type mistakes []string
 
 // Error implements error.
