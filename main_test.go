@@ -218,7 +218,7 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("%s: %v, prints no %q:\n%s", argument, err, want, out)
 		}
 	}
-	if err := exec.CommandContext(t.Context(), binary, "snapshot").Run(); err == nil {
-		t.Error("an unknown argument is taken for a run")
+	if err := exec.CommandContext(t.Context(), binary, "snapshots").Run(); err == nil {
+		t.Error("an unknown command is taken for a run")
 	}
 }

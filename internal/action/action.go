@@ -76,7 +76,9 @@ func (p Process) Main(ctx context.Context) int {
 }
 
 func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mask secret.Mask) int {
-	if p.answerFlag(r) {
+	words := p.Args[min(1, len(p.Args)):]
+	if text := config.Help(words, p.Env, p.Version); text != "" {
+		r.Text(text)
 		return exitSuccess
 	}
 	r.Conceal(tokens)
@@ -84,18 +86,28 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 		return p.runPost(ctx, r, mask)
 	}
 
-	cfg, err := config.Load(p.Env)
-	to := report.OutputsTo{File: cfg.OutputFile, Input: config.NameOf(p.Env, "OUTPUT_FILE"), Summary: bool(cfg.Summary)}
-	for _, warning := range cfg.Warnings {
+	cfg, err := config.Load(words, p.Env)
+	common := cfg.Shared()
+	to := report.OutputsTo{File: common.OutputFile, Input: config.NameOf(p.Env, "OUTPUT_FILE"), Summary: bool(common.Summary)}
+	for _, warning := range common.Warnings {
 		r.Warn(warning)
-	}
-	if len(p.Args) > 1 {
-		err = errors.Join(err, fmt.Errorf("unknown argument %q: inputs are environment variables, see --help", p.Args[1]))
 	}
 	if err = errors.Join(err, r.OpenOutputs(to)); err != nil {
 		r.Mistakes(err)
 		return deliver(r, snapshot.Outcome{Nothing: true}, exitInputs)
 	}
+	switch cfg := cfg.(type) {
+	case *config.Prune:
+		return p.runPrune(ctx, r, mask, cfg)
+	case *config.Audit:
+		return p.runAudit(ctx, r, mask, cfg)
+	case *config.Snapshot:
+		return p.runSnapshot(ctx, r, mask, *cfg)
+	}
+	panic(fmt.Sprintf("action: no command has %T", cfg))
+}
+
+func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.Mask, cfg config.Snapshot) int {
 	set := settings(cfg, p.Rand)
 	r.Ask(asked(cfg))
 	if cfg.Run.Platform == config.GitHub {
@@ -106,33 +118,17 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 		r.Warn("protect with keep-*: protected snapshots neither count nor go, and pile up until Hetzner's limit is reached")
 	}
 
-	outcome := snapshot.Run(ctx, p.client(cfg, mask, r), set, p.Signals, r.Event)
+	outcome := snapshot.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
 
 	r.Explain(outcome)
 	return deliver(r, outcome, exitCode(outcome))
 }
 
-func (p Process) client(cfg config.Config, mask secret.Mask, r *report.Report) *hetzner.Client {
+func (p Process) client(access config.Access, mask secret.Mask, r *report.Report) *hetzner.Client {
 	return hetzner.New(hetzner.Options{
-		Endpoint: string(cfg.APIEndpoint), Token: string(cfg.Token), Version: p.Version,
+		Endpoint: string(access.APIEndpoint), Token: string(access.Token), Version: p.Version,
 		Transport: p.Transport, Mask: mask, Observe: r.Exchange,
 	})
-}
-
-// answerFlag answers --help and --version. Nothing else is read from the command line.
-func (p Process) answerFlag(r *report.Report) (answered bool) {
-	if len(p.Args) != 2 {
-		return false
-	}
-	switch p.Args[1] {
-	case "--help", "-h":
-		r.Text(config.Help(p.Version))
-	case "--version":
-		r.Text("hsnap-action " + p.Version)
-	default:
-		return false
-	}
-	return true
 }
 
 // deliver writes the outputs and the job summary. A run whose outputs the next step can't read is no success.
@@ -144,7 +140,7 @@ func deliver(r *report.Report, o snapshot.Outcome, code int) int {
 }
 
 // asked returns what messages depend on.
-func asked(cfg config.Config) report.Asked {
+func asked(cfg config.Snapshot) report.Asked {
 	live := snapshot.Policy(cfg.Shutdown) == snapshot.Never
 	return report.Asked{
 		LockTimeout: time.Duration(cfg.LockTimeout), Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers,
@@ -171,7 +167,7 @@ func exitCode(o snapshot.Outcome) int {
 }
 
 // settings returns the inputs in the types of package snapshot.
-func settings(cfg config.Config, random io.Reader) snapshot.Settings {
+func settings(cfg config.Snapshot, random io.Reader) snapshot.Settings {
 	s := snapshot.Settings{
 		Selection: project.Selection{Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: cfg.LabelSelector},
 		IfNone:    snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),

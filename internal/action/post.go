@@ -32,7 +32,7 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 	if len(left) == 0 {
 		return exitSuccess
 	}
-	cfg, err := config.LoadAccess(p.Env)
+	access, err := config.LoadAccess(p.Env)
 	if err != nil {
 		r.Mistakes(err)
 		for _, s := range left {
@@ -40,9 +40,9 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 		}
 		return exitFailure
 	}
-	r.Ask(report.Asked{Endpoint: string(cfg.APIEndpoint)})
+	r.Ask(report.Asked{Endpoint: string(access.APIEndpoint)})
 	r.Line("the step has left servers off, or may have; switching them on")
-	o := snapshot.Rescue(ctx, p.client(cfg, mask, r), snapshot.Settings{Late: isLate}, left, p.Signals, r.Event)
+	o := snapshot.Rescue(ctx, p.client(access, mask, r), snapshot.Settings{Late: isLate}, left, p.Signals, r.Event)
 	r.Explain(o)
 	return exitCode(o)
 }

@@ -1,12 +1,13 @@
-// Package config turns the environment of one run into a validated [Config], and reports every mistake in it at once.
+// Package config turns the command line and the environment of one run into the validated settings of a [Command], and
+// reports every mistake in them at once.
 //
-// [Config] is the single source of truth about the inputs: a field's tag gives the input's name and default, its doc
-// comment the input's prose. The tables in README.md, the inputs in action.yml and the text of --help are rendered from
-// it by a test, which fails when they have drifted apart.
+// The settings' structs are the single source of truth about the inputs: a field's tag gives the input's name and
+// default, its doc comment the input's prose. The tables in README.md, the inputs in each action.yml and the texts of
+// --help are rendered from them by a test, which fails when they have drifted apart.
 //
-// The package reads nothing but the environment that it is given: no file, no network, no global state. Its errors
-// quote what the user wrote, and that may be the API token in the wrong place. Whoever prints an error must hide the
-// values that [Tokens] returns.
+// The package reads nothing but the words and the environment that it is given: no file, no network, no global state. Its
+// errors quote what the user wrote, and that may be the API token in the wrong place. Whoever prints an error must hide
+// the values that [Tokens] returns.
 package config
 
 import (
@@ -15,34 +16,24 @@ import (
 	"github.com/org/hsnap-action/internal/retention"
 )
 
-// Config is what one run was asked to do.
+// Each of the structs Snapshot, Prune and Audit is what a run of that command was asked to do. They share what is common
+// by embedding.
 //
 // The env tag gives an input's key and default. The input's name is the key in lower case with hyphens: LOCK_TIMEOUT is
 // lock-timeout. The variable that it is read from depends on the [Platform]. Three tags of our own may follow:
 //
-//   - oneof lists the values that are accepted;
+//   - oneof lists the values that are accepted, in a [List] those of each entry;
 //   - fallback names one more variable to read when the input is not given;
 //   - manifest:"no-default" keeps the default out of action.yml, for inputs
 //     where "not given" differs from "given the default": the runner sets the
 //     variable of every input that has a default there.
 //
 // The doc comment of a field is what users read about the input, so it is written for them.
-type Config struct {
-	// The API token of the Hetzner Cloud project, with the permission to read and write; for a `dry-run` a read-only
-	// one is enough. Falls back to the environment variable `HCLOUD_TOKEN`.
-	Token Secret `env:"HCLOUD_TOKEN" fallback:"HCLOUD_TOKEN"`
 
-	// The servers to snapshot: names, IDs or globs such as `web-*`, separated by commas, spaces or newlines, or a JSON
-	// array of strings such as the output `failed-servers`. `*` is every server of the project. Exactly one of
-	// `servers` and `label-selector` must be given.
-	Servers List `env:"SERVERS"`
-
-	// Selects the servers by their labels, in Hetzner's notation, as `env=prod,!ephemeral`. Exactly one of `servers`
-	// and `label-selector` must be given.
-	LabelSelector string `env:"LABEL_SELECTOR"`
-
-	// Servers to leave out of the selection: names, IDs or globs, in the form of `servers`.
-	Exclude List `env:"EXCLUDE"`
+// Snapshot are the settings of the command that makes snapshots.
+type Snapshot struct {
+	Access
+	Selection
 
 	// What to do when the selector or a glob matches no server: `error`, `warn` or `ignore`. A name or an ID that does
 	// not exist is always a failure. Defaults to `error`.
@@ -91,13 +82,110 @@ type Config struct {
 	// protects them where `protect` is set. Defaults to `snapshot`.
 	OnRerun string `env:"ON_RERUN,default=snapshot" oneof:"snapshot reuse"`
 
+	// Takes over the newest available snapshot that this action made of the same server in the same series, instead of
+	// making a new one, where it was made within this span: hours, days and weeks, as `6h` or `1d`. Such a server is
+	// not switched off, and none of its snapshots are deleted. Needs an explicit `series`.
+	ReuseWithin Span `env:"REUSE_WITHIN"`
+
 	// The series that the snapshots belong to, such as `nightly` or `pre-deploy`; it must obey Hetzner's rules for
 	// label values. Defaults to `default`.
 	Series Series `env:"SERIES,default=default" manifest:"no-default"`
 
-	// How many of the newest snapshots of a server in this series to keep, the new one included. With one or more of
-	// the `keep-*` inputs, a server's older snapshots of this series are deleted once its new one is available, except
-	// those that a rule keeps. Without any, nothing is deleted. All of them need an explicit `series`.
+	Keep
+
+	// Whether to set delete protection on each new snapshot. A protected snapshot is never deleted. Defaults to
+	// `false`.
+	Protect Bool `env:"PROTECT,default=false"`
+
+	// Whether to switch each running server off around its snapshot, for a consistent disk: `never`; `graceful`, by
+	// asking its guest to shut down; or `force`, which powers the server off when its guest does not shut down in time.
+	// The server is switched on again as soon as Hetzner accepts that. Hetzner may keep it locked while the snapshot is
+	// made, so expect it to be off for as long as its snapshot takes. Defaults to `never`.
+	Shutdown string `env:"SHUTDOWN,default=never" oneof:"never graceful force"`
+
+	// How long a graceful shutdown may take, and how long a server that is off may wait for its snapshot to be
+	// accepted. Defaults to `2m`.
+	ShutdownTimeout Duration `env:"SHUTDOWN_TIMEOUT,default=2m"`
+
+	// How many servers this run may have switched off at once. Defaults to `1`.
+	MaxUnavailable Count `env:"MAX_UNAVAILABLE,default=1"`
+
+	// How long a server must be running again before the next one is switched off; may be `0s`. Defaults to `1m`.
+	SettleTime Pause `env:"SETTLE_TIME,default=1m"`
+
+	Common
+}
+
+// Prune are the settings of the command that deletes old snapshots without making new ones.
+type Prune struct {
+	Access
+	Selection
+
+	// The series whose snapshots may be deleted, such as `nightly`. It must be given, and so must one or more of the
+	// `keep-*` inputs.
+	Series Series `env:"SERIES"`
+
+	Keep
+
+	// How many snapshots may be deleted at most. When more would have to go, none is deleted and the run fails.
+	// Defaults to `30`.
+	MaxDeletions Count `env:"MAX_DELETIONS,default=30"`
+
+	Common
+}
+
+// Audit are the settings of the command that tells which snapshots there are, and which are missing.
+type Audit struct {
+	Access
+	Selection
+
+	// The series whose snapshots count, such as `nightly`. Without it those of every series do.
+	Series Series `env:"SERIES"`
+
+	// The age from which a server's newest snapshot is stale, in hours, days and weeks, as `26h` or `2d`. Without it
+	// only a server without any snapshot is stale.
+	StaleAfter Span `env:"STALE_AFTER"`
+
+	// What makes the run fail when there is any: a list of `stale` (servers without a recent snapshot; needs
+	// `stale-after`), `unverified` (servers without a verified snapshot), `orphans` (snapshots of servers that are
+	// gone) and `leftovers` (copies that a verification has left behind). Without it that is `stale` where
+	// `stale-after` is set, else nothing; `[]` is nothing.
+	FailOn List `env:"FAIL_ON" oneof:"stale unverified orphans leftovers"`
+
+	Common
+}
+
+// Access is what it takes to use the API.
+type Access struct {
+	// The API token of the Hetzner Cloud project, with the permission to read and write; for `audit` and for a
+	// `dry-run` a read-only one is enough. Falls back to the environment variable `HCLOUD_TOKEN`.
+	Token Secret `env:"HCLOUD_TOKEN" fallback:"HCLOUD_TOKEN"`
+
+	// The base URL of the API, with `/v1`. It must be an `https` URL; `http` is accepted for loopback addresses only.
+	// Falls back to the environment variable `HCLOUD_ENDPOINT`. Defaults to `https://api.hetzner.cloud/v1`.
+	APIEndpoint Endpoint `env:"API_ENDPOINT,default=https://api.hetzner.cloud/v1" fallback:"HCLOUD_ENDPOINT" manifest:"no-default"`
+}
+
+// Selection says which servers a command is about.
+type Selection struct {
+	// The servers: names, IDs or globs such as `web-*`, separated by commas, spaces or newlines, or a JSON array of
+	// strings such as the output `failed-servers`. `*` is every server of the project. Exactly one of `servers` and
+	// `label-selector` must be given; only `audit` may go without either, and then looks at every server.
+	Servers List `env:"SERVERS"`
+
+	// Selects the servers by their labels, in Hetzner's notation, as `env=prod,!ephemeral`; instead of `servers`, never
+	// with it.
+	LabelSelector string `env:"LABEL_SELECTOR"`
+
+	// Servers to leave out of the selection: names, IDs or globs, in the form of `servers`.
+	Exclude List `env:"EXCLUDE"`
+}
+
+// Keep says which snapshots are kept when others are deleted.
+type Keep struct {
+	// How many of the newest snapshots of a server in this series to keep, a new one included. With one or more of the
+	// `keep-*` inputs, those of its snapshots of this series that no rule keeps are deleted: by `snapshot` once its new
+	// one is available, by `prune` at once. Without any, nothing is deleted. All of them need an explicit `series`.
 	KeepLast Count `env:"KEEP_LAST"`
 
 	// For how many hours to keep the newest snapshot of the hour (UTC). Hours without a snapshot do not count.
@@ -115,43 +203,29 @@ type Config struct {
 	// For how many years to keep the newest snapshot of the year (UTC). Years without a snapshot do not count.
 	KeepYearly Count `env:"KEEP_YEARLY"`
 
-	// Keeps every snapshot that was made within this span before the new one, in hours, days and weeks, as `48h` or
-	// `2w`.
+	// Keeps every snapshot that was made within this span, in hours, days and weeks, as `48h` or `2w`. `snapshot`
+	// counts it back from the new snapshot, `prune` from the start of the run.
 	KeepWithin Span `env:"KEEP_WITHIN"`
+}
 
-	// Whether to set delete protection on each new snapshot. A protected snapshot is never deleted. Defaults to
-	// `false`.
-	Protect Bool `env:"PROTECT,default=false"`
+// Retention is what the keep-* inputs say.
+func (k Keep) Retention() retention.Policy {
+	return retention.Policy{
+		Last: int(k.KeepLast), Hourly: int(k.KeepHourly), Daily: int(k.KeepDaily), Weekly: int(k.KeepWeekly),
+		Monthly: int(k.KeepMonthly), Yearly: int(k.KeepYearly), Within: time.Duration(k.KeepWithin),
+	}
+}
 
-	// Whether to switch each running server off around its snapshot, for a consistent disk: `never`; `graceful`, by
-	// asking its guest to shut down; or `force`, which cuts the power when the guest does not shut down in time. The
-	// server is switched on again as soon as Hetzner accepts that. Hetzner may keep it locked while the snapshot is
-	// made, so expect it to be off for as long as its snapshot takes. Defaults to `never`.
-	Shutdown string `env:"SHUTDOWN,default=never" oneof:"never graceful force"`
-
-	// How long a graceful shutdown may take, and how long a server that is off may wait for its snapshot to be
-	// accepted. Defaults to `2m`.
-	ShutdownTimeout Duration `env:"SHUTDOWN_TIMEOUT,default=2m"`
-
-	// How many servers this run may have switched off at once. Defaults to `1`.
-	MaxUnavailable Count `env:"MAX_UNAVAILABLE,default=1"`
-
-	// How long a server must be running again before the next one is switched off; may be `0s`. Defaults to `1m`.
-	SettleTime Pause `env:"SETTLE_TIME,default=1m"`
-
+// Common is what means the same for every command.
+type Common struct {
 	// Whether to only read and report what would be done. Defaults to `false`.
 	DryRun Bool `env:"DRY_RUN,default=false"`
 
 	// Whether to write the job summary. Defaults to `true`.
 	Summary Bool `env:"SUMMARY,default=true"`
 
-	// A file to write the outputs to as well, in dotenv form: the output `image-ids` becomes `HSNAP_IMAGE_IDS`, and so
-	// on.
+	// A file to write the outputs to as well, in dotenv form: an output such as `image-ids` becomes `HSNAP_IMAGE_IDS`.
 	OutputFile string `env:"OUTPUT_FILE"`
-
-	// The base URL of the API, with `/v1`. It must be an `https` URL; `http` is accepted for loopback addresses only.
-	// Falls back to the environment variable `HCLOUD_ENDPOINT`. Defaults to `https://api.hetzner.cloud/v1`.
-	APIEndpoint Endpoint `env:"API_ENDPOINT,default=https://api.hetzner.cloud/v1" fallback:"HCLOUD_ENDPOINT" manifest:"no-default"`
 
 	// Run describes the CI run that this is a part of. It is no input: CI systems set variables of their own for it.
 	Run Run
@@ -160,10 +234,5 @@ type Config struct {
 	Warnings []string
 }
 
-// Retention is what the keep-* inputs say.
-func (c Config) Retention() retention.Policy {
-	return retention.Policy{
-		Last: int(c.KeepLast), Hourly: int(c.KeepHourly), Daily: int(c.KeepDaily), Weekly: int(c.KeepWeekly),
-		Monthly: int(c.KeepMonthly), Yearly: int(c.KeepYearly), Within: time.Duration(c.KeepWithin),
-	}
-}
+// Shared returns the settings that every command has.
+func (c *Common) Shared() *Common { return c }

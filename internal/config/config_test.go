@@ -28,10 +28,16 @@ func woodpecker(vars ...string) []string {
 	return append(vars, "CI=woodpecker", "HCLOUD_TOKEN=t0ken", "PLUGIN_SERVERS=web-1")
 }
 
-// load returns the Config of an environment without mistakes.
-func load(t *testing.T, env []string) config.Config {
+// read returns the settings of the command snapshot.
+func read(env []string) (config.Snapshot, error) {
+	cfg, err := config.Load(nil, env)
+	return *cfg.(*config.Snapshot), err
+}
+
+// load returns the settings in an environment without mistakes.
+func load(t *testing.T, env []string) config.Snapshot {
 	t.Helper()
-	cfg, err := config.Load(env)
+	cfg, err := read(env)
 	if err != nil {
 		t.Fatalf("Load(%q): %v", env, err)
 	}
@@ -41,21 +47,21 @@ func load(t *testing.T, env []string) config.Config {
 // mistakes returns what Load finds wrong, a line for each mistake.
 func mistakes(t *testing.T, env []string) []string {
 	t.Helper()
-	cfg, err := config.Load(env)
+	cfg, err := read(env)
 	if err == nil {
 		return nil
 	}
-	if diff := cmp.Diff(config.Config{Summary: cfg.Summary, Warnings: cfg.Warnings}, cfg); diff != "" {
-		t.Errorf("Load(%q) returned a Config with an error:\n%s", env, diff)
+	if diff := cmp.Diff(config.Snapshot{Common: cfg.Common}, cfg); diff != "" {
+		t.Errorf("Load(%q) returned settings with an error:\n%s", env, diff)
 	}
 	return strings.Split(err.Error(), "\n")
 }
 
 func TestDefaults(t *testing.T) {
 	got := load(t, []string{"HCLOUD_TOKEN=t0ken", "HSNAP_SERVERS=web-1"})
-	want := config.Config{
-		Token:             "t0ken",
-		Servers:           config.List{"web-1"},
+	want := config.Snapshot{
+		Access:            config.Access{Token: "t0ken", APIEndpoint: "https://api.hetzner.cloud/v1"},
+		Selection:         config.Selection{Servers: config.List{"web-1"}},
 		IfNoServersFound:  "error",
 		IfVolumesAttached: "warn",
 		IfLocked:          "wait",
@@ -70,8 +76,7 @@ func TestDefaults(t *testing.T) {
 		ShutdownTimeout:   config.Duration(2 * time.Minute),
 		MaxUnavailable:    1,
 		SettleTime:        config.Pause(time.Minute),
-		Summary:           true,
-		APIEndpoint:       "https://api.hetzner.cloud/v1",
+		Common:            config.Common{Summary: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -95,24 +100,21 @@ func TestEveryInput(t *testing.T) {
 		"INPUT_LABELS=a=b",
 		"INPUT_COPY-SERVER-LABELS=TRUE",
 		"INPUT_ON-RERUN=reuse",
+		"INPUT_REUSE-WITHIN=6h",
 		"INPUT_SERIES=nightly",
 		"INPUT_KEEP-LAST=1", "INPUT_KEEP-HOURLY=2", "INPUT_KEEP-DAILY=3",
 		"INPUT_KEEP-WEEKLY=4", "INPUT_KEEP-MONTHLY=5", "INPUT_KEEP-YEARLY=6",
 		"INPUT_KEEP-WITHIN=1d12h",
 		"INPUT_PROTECT=true",
-		"INPUT_SHUTDOWN=force",
-		"INPUT_SHUTDOWN-TIMEOUT=5m",
-		"INPUT_MAX-UNAVAILABLE=3",
-		"INPUT_SETTLE-TIME=0s",
+		"INPUT_SHUTDOWN=force", "INPUT_SHUTDOWN-TIMEOUT=5m", "INPUT_MAX-UNAVAILABLE=3", "INPUT_SETTLE-TIME=0s",
 		"INPUT_DRY-RUN=true",
 		"INPUT_SUMMARY=false",
 		"INPUT_OUTPUT-FILE=build/out.env",
 		"INPUT_API-ENDPOINT=http://127.0.0.1:8080/v1/",
 	})
-	want := config.Config{
-		Token:             "t0ken",
-		LabelSelector:     "env=prod",
-		Exclude:           config.List{"web-9", "42"},
+	want := config.Snapshot{
+		Access:            config.Access{Token: "t0ken", APIEndpoint: "http://127.0.0.1:8080/v1"},
+		Selection:         config.Selection{LabelSelector: "env=prod", Exclude: config.List{"web-9", "42"}},
 		IfNoServersFound:  "ignore",
 		IfVolumesAttached: "fail",
 		IfLocked:          "skip",
@@ -124,22 +126,17 @@ func TestEveryInput(t *testing.T) {
 		Labels:            config.Labels{"a": "b"},
 		CopyServerLabels:  true,
 		OnRerun:           "reuse",
+		ReuseWithin:       config.Span(6 * time.Hour),
 		Series:            "nightly",
-		KeepLast:          1,
-		KeepHourly:        2,
-		KeepDaily:         3,
-		KeepWeekly:        4,
-		KeepMonthly:       5,
-		KeepYearly:        6,
-		KeepWithin:        config.Span(36 * time.Hour),
-		Protect:           true,
-		Shutdown:          "force",
-		ShutdownTimeout:   config.Duration(5 * time.Minute),
-		MaxUnavailable:    3,
-		DryRun:            true,
-		OutputFile:        "build/out.env",
-		APIEndpoint:       "http://127.0.0.1:8080/v1",
-		Run:               config.Run{Platform: config.GitHub},
+		Keep: config.Keep{
+			KeepLast: 1, KeepHourly: 2, KeepDaily: 3, KeepWeekly: 4, KeepMonthly: 5, KeepYearly: 6,
+			KeepWithin: config.Span(36 * time.Hour),
+		},
+		Protect:         true,
+		Shutdown:        "force",
+		ShutdownTimeout: config.Duration(5 * time.Minute),
+		MaxUnavailable:  3,
+		Common:          config.Common{DryRun: true, OutputFile: "build/out.env", Run: config.Run{Platform: config.GitHub}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -155,6 +152,8 @@ func TestInputsThatExcludeEachOther(t *testing.T) {
 		{[]string{"INPUT_KEEP-LAST=3"}, []string{"keep-last needs a series"}},
 		{[]string{"INPUT_KEEP-WITHIN=2d", "INPUT_KEEP-DAILY=7"}, []string{"keep-daily needs a series", "keep-within needs a series"}},
 		{[]string{"INPUT_KEEP-LAST=3", "INPUT_SERIES=default"}, nil},
+		{[]string{"INPUT_REUSE-WITHIN=6h"}, []string{"reuse-within needs a series"}},
+		{[]string{"INPUT_REUSE-WITHIN=6h", "INPUT_SERIES=default", "INPUT_WAIT=false"}, nil},
 		{
 			[]string{"INPUT_KEEP-LAST=3", "INPUT_SERIES=a", "INPUT_WAIT=false"},
 			[]string{"keep-last can't be combined with wait: false"},
@@ -165,7 +164,7 @@ func TestInputsThatExcludeEachOther(t *testing.T) {
 		{[]string{"INPUT_SHUTDOWN=graceful", "INPUT_WAIT=FALSE"}, []string{"shutdown can't be combined with wait: false"}},
 	} {
 		var got []string
-		if _, err := config.Load(github(test.vars...)); err != nil {
+		if _, err := read(github(test.vars...)); err != nil {
 			got = strings.Split(err.Error(), "\n")
 		}
 		if len(got) != len(test.want) {
@@ -195,6 +194,7 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 	})
 	want := []string{
 		`server is no input of hsnap-action: did you mean servers? (If INPUT_SERVER does not come from with: but from env:, for another program, set it to '' in this step's env:)`,
+		`HCLOUD_ENDPOINT: "http://api.example/v1" would send the token unencrypted: http is accepted for addresses of this machine only (localhost, 127.0.0.1), use https`,
 		`exclude: "[a" is no valid glob: accepted are *, ?, [abc], [a-z] and [^a-z], and \ before one of these characters`,
 		`exclude: "c[" is no valid glob: accepted are *, ?, [abc], [a-z] and [^a-z], and \ before one of these characters`,
 		`if-locked: "Wait" is not accepted: use wait, skip or fail`,
@@ -205,7 +205,6 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 		`labels: "d e" is no label value: give up to 63 letters, digits, -, _ and ., with a letter or digit at both ends, or nothing`,
 		`labels: "hsnap/a" is reserved: keys under hsnap/ and hetzner.cloud/ can't be set`,
 		`series: "a/b" is no name of a series: give up to 63 letters, digits, -, _ and ., with a letter or digit at both ends`,
-		`HCLOUD_ENDPOINT: "http://api.example/v1" would send the token unencrypted: http is accepted for addresses of this machine only (localhost, 127.0.0.1), use https`,
 		"hcloud-token is missing: set `hcloud-token: ${{ secrets.HCLOUD_TOKEN }}` or the environment variable HCLOUD_TOKEN (a run started from a fork gets no secrets)",
 		`servers is missing: give either servers (names, IDs or globs, as web-*) or label-selector (as env=prod)`,
 	}
@@ -334,7 +333,7 @@ func TestTokenStaysSecret(t *testing.T) {
 		{"HCLOUD_TOKEN='" + other + "'"},
 		{"HSNAP_API_ENDPOINT=https://user:" + other + "@x.example/v1"},
 	} {
-		cfg, err := config.Load(vars)
+		cfg, err := read(vars)
 		if text := fmt.Sprint(cfg.Warnings, err); err == nil || strings.Contains(text, other[:6]) {
 			t.Errorf("the value is shown: %s", text)
 		}

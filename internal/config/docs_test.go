@@ -20,50 +20,85 @@ import (
 	"github.com/org/hsnap-action/internal/config"
 )
 
-var update = flag.Bool("update", false, "rewrite action.yml, README.md and help.txt from Config and Outputs")
+var update = flag.Bool("update", false, "rewrite each action.yml, README.md, the component and the help from the commands' settings")
 
 // root is where action.yml and README.md are.
 const root = "../.."
 
-// TestDocs compares every place that describes inputs and outputs with the source: the fields of Config and the list of
-// Outputs.
+// manifestOf is the action.yml of a command: the first one's is the repository's own.
+func manifestOf(i int, name string) string {
+	if i == 0 {
+		return filepath.Join(root, "action.yml")
+	}
+	return filepath.Join(root, name, "action.yml")
+}
+
+// TestDocs compares every place that describes inputs and outputs with the source: the fields of the settings, and the
+// lists of outputs.
 func TestDocs(t *testing.T) {
-	inputs, outputs := readInputs(t), config.Outputs()
-
-	manifest := filepath.Join(root, "action.yml")
-	hold(t, manifest, block(t, manifest, "# inputs", "# /inputs", manifestInputs(inputs)))
-	hold(t, manifest, block(t, manifest, "# outputs", "# /outputs", manifestOutputs(outputs)))
-
 	readme := filepath.Join(root, "README.md")
-	hold(t, readme, block(t, readme, "<!-- inputs -->", "<!-- /inputs -->", readmeInputs(inputs)))
-	hold(t, readme, block(t, readme, "<!-- outputs -->", "<!-- /outputs -->", readmeOutputs(outputs)))
+	for i, command := range config.Commands() {
+		inputs, outputs := readInputs(t, command), command.Settings.Outputs()
 
+		manifest, of := manifestOf(i, command.Name), command.Name+" "
+		if i == 0 {
+			of = ""
+		}
+		hold(t, manifest, block(t, manifest, "# inputs", "# /inputs", manifestInputs(inputs)))
+		hold(t, manifest, block(t, manifest, "# outputs", "# /outputs", manifestOutputs(outputs)))
+		hold(t, readme, block(t, readme, "<!-- "+of+"inputs -->", "<!-- /"+of+"inputs -->", readmeInputs(inputs)))
+		hold(t, readme, block(t, readme, "<!-- "+of+"outputs -->", "<!-- /"+of+"outputs -->", readmeOutputs(outputs)))
+		hold(t, filepath.Join("help", command.Name+".txt"), help(command.Name, inputs, outputs))
+	}
+
+	inputs := readInputs(t, config.Commands()[0])
 	component := filepath.Join(root, "templates", "snapshot.yml")
 	hold(t, component, block(t, component, "# inputs", "# /inputs", componentInputs(inputs)))
 	hold(t, component, block(t, component, "# variables", "# /variables", componentVariables(inputs)))
+}
 
-	hold(t, "help.txt", help(inputs, outputs))
+// TestManifestRuns holds what the runner is told beside inputs and outputs. All commands are one image.
+func TestManifestRuns(t *testing.T) {
+	for i, command := range config.Commands() {
+		text, err := os.ReadFile(manifestOf(i, command.Name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := []string{"\ndescription: " + command.Purpose + "\n", "\nbranding:\n  icon: camera\n  color: red\n"}
+		if i == 0 {
+			parts = append(parts, "\nruns:\n  using: docker\n  image: Dockerfile\n")
+		} else {
+			parts = append(parts, "\nruns:\n  using: docker\n  image: ../Dockerfile\n  args: ["+command.Name+"]\n")
+		}
+		for _, part := range parts {
+			if !strings.Contains(string(text), part) {
+				t.Errorf("action.yml of %s lacks %q", command.Name, part)
+			}
+		}
+	}
 }
 
 // TestDocsDefaults holds the defaults, choices and variables in the prose to those in the tags.
 func TestDocsDefaults(t *testing.T) {
-	for _, in := range readInputs(t) {
-		if got := strings.Count(in.prose, "Defaults to"); in.value == "" && got != 0 {
-			t.Errorf("%s: the prose names a default, the tag has none", in.name)
-		}
-		if want := "Defaults to `" + in.value + "`."; in.value != "" && !strings.HasSuffix(in.prose, want) {
-			t.Errorf("%s: the prose must end in %q", in.name, want)
-		}
-		if len(in.choices) > 0 && !slices.Contains(in.choices, in.value) {
-			t.Errorf("%s: the default %q is not accepted", in.name, in.value)
-		}
-		for _, choice := range in.choices {
-			if !strings.Contains(in.prose, "`"+choice+"`") {
-				t.Errorf("%s: the prose does not name the choice %s", in.name, choice)
+	for _, command := range config.Commands() {
+		for _, in := range readInputs(t, command) {
+			if got := strings.Count(in.prose, "Defaults to"); in.value == "" && got != 0 {
+				t.Errorf("%s: the prose names a default, the tag has none", in.name)
 			}
-		}
-		if in.fallback != "" && !strings.Contains(in.prose, "`"+in.fallback+"`") {
-			t.Errorf("%s: the prose does not name the variable %s", in.name, in.fallback)
+			if want := "Defaults to `" + in.value + "`."; in.value != "" && !strings.HasSuffix(in.prose, want) {
+				t.Errorf("%s: the prose must end in %q", in.name, want)
+			}
+			if len(in.choices) > 0 && in.value != "" && !slices.Contains(in.choices, in.value) {
+				t.Errorf("%s: the default %q is not accepted", in.name, in.value)
+			}
+			for _, choice := range in.choices {
+				if !strings.Contains(in.prose, "`"+choice+"`") {
+					t.Errorf("%s: the prose does not name the choice %s", in.name, choice)
+				}
+			}
+			if in.fallback != "" && !strings.Contains(in.prose, "`"+in.fallback+"`") {
+				t.Errorf("%s: the prose does not name the variable %s", in.name, in.fallback)
+			}
 		}
 	}
 }
@@ -71,11 +106,14 @@ func TestDocsDefaults(t *testing.T) {
 // TestDocsProse holds the prose to sentences, and to what a Markdown table and an action.yml can hold.
 func TestDocsProse(t *testing.T) {
 	prose := make(map[string]string)
-	for _, in := range readInputs(t) {
-		prose[in.name] = in.prose
-	}
-	for _, out := range config.Outputs() {
-		prose[out.Name] = out.Prose
+	for _, command := range config.Commands() {
+		prose[command.Name] = command.Purpose
+		for _, in := range readInputs(t, command) {
+			prose[command.Name+" "+in.name] = in.prose
+		}
+		for _, out := range command.Settings.Outputs() {
+			prose[command.Name+" output "+out.Name] = out.Prose
+		}
 	}
 	for name, text := range prose {
 		switch {
@@ -91,54 +129,48 @@ func TestDocsProse(t *testing.T) {
 	}
 }
 
+// required are the inputs that must be given for each command, on GitHub.
+var required = map[string][]string{
+	"snapshot": {"INPUT_SERVERS=web-1"},
+	"prune":    {"INPUT_SERVERS=web-1", "INPUT_SERIES=nightly", "INPUT_KEEP-LAST=3"},
+	"audit":    nil,
+}
+
 // TestManifestDefaults gives the program what the runner gives it when a workflow sets nothing but what must be set:
 // every input with its default from action.yml, the others empty. It must amount to the program's own defaults.
 func TestManifestDefaults(t *testing.T) {
-	given := []string{"GITHUB_ACTIONS=true", "HCLOUD_TOKEN=secret", "INPUT_SERVERS=web-1"}
-	want, err := config.Load(given)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	defaults := manifestDefaults(t)
-	var names []string
-	env := given
-	for _, in := range readInputs(t) {
-		names = append(names, in.name)
-		value, ok := defaults[in.name]
-		if !ok {
-			t.Errorf("%s is not in action.yml", in.name)
+	for i, command := range config.Commands() {
+		words := []string{command.Name}
+		given := append([]string{"GITHUB_ACTIONS=true", "HCLOUD_TOKEN=secret"}, required[command.Name]...)
+		want, err := config.Load(words, given)
+		if err != nil {
+			t.Fatal(err)
 		}
-		env = append(env, "INPUT_"+strings.ToUpper(in.name)+"="+value)
-	}
-	if len(defaults) != len(names) {
-		t.Errorf("action.yml has %d inputs, Config has %d", len(defaults), len(names))
-	}
-	got, err := config.Load(env)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("defaults of the program (-) and of action.yml (+):\n%s", diff)
-	}
 
-	text := config.Help("v1.2.3")
-	for _, name := range names {
-		if !strings.Contains(text, "\n  "+name+"\n") {
-			t.Errorf("%s is not in the help text", name)
+		defaults := manifestDefaults(t, manifestOf(i, command.Name))
+		inputs := readInputs(t, command)
+		env := given
+		for _, in := range inputs {
+			value, ok := defaults[in.name]
+			if !ok {
+				t.Errorf("%s is not in action.yml of %s", in.name, command.Name)
+			}
+			env = append(env, "INPUT_"+strings.ToUpper(in.name)+"="+value)
 		}
-	}
-	if !strings.HasPrefix(text, "hsnap-action v1.2.3\n") {
-		t.Error("the help text does not begin with the version")
-	}
-	for line := range strings.Lines(text) {
-		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 80 {
-			t.Errorf("a line of the help text has %d columns: %s", n, line)
+		if len(defaults) != len(inputs) {
+			t.Errorf("action.yml of %s has %d inputs, its settings have %d", command.Name, len(defaults), len(inputs))
+		}
+		got, err := config.Load(words, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: defaults of the program (-) and of action.yml (+):\n%s", command.Name, diff)
 		}
 	}
 }
 
-// inputDoc is what a field of Config says about an input.
+// inputDoc is what a field of settings says about an input.
 type inputDoc struct {
 	name, value, prose string // value is the default
 	fallback           string
@@ -146,26 +178,34 @@ type inputDoc struct {
 	inManifest         bool // whether action.yml sets the default
 }
 
-// readInputs reads the source of Config, for reflection knows no comments.
-func readInputs(t *testing.T) []inputDoc {
+// readInputs reads the source of a command's settings, for reflection knows no comments.
+func readInputs(t *testing.T, command config.Command) []inputDoc {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var fields *ast.FieldList
+	structs := make(map[string]*ast.StructType)
 	ast.Inspect(file, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.TypeSpec); ok && spec.Name.Name == "Config" {
-			fields = spec.Type.(*ast.StructType).Fields
+		if spec, ok := n.(*ast.TypeSpec); ok {
+			structs[spec.Name.Name], _ = spec.Type.(*ast.StructType)
 		}
-		return fields == nil
+		return true
 	})
-	if fields == nil {
-		t.Fatal("config.go has no struct Config")
+	inputs := inputsIn(t, structs, reflect.TypeOf(command.Settings).Elem().Name())
+	if len(inputs) == 0 {
+		t.Fatalf("config.go has no inputs of %s", command.Name)
 	}
+	return inputs
+}
 
-	var inputs []inputDoc
-	for _, field := range fields.List {
+// inputsIn returns the inputs of a struct, with those of the structs that it embeds.
+func inputsIn(t *testing.T, structs map[string]*ast.StructType, name string) (inputs []inputDoc) {
+	t.Helper()
+	for _, field := range structs[name].Fields.List {
+		if field.Names == nil {
+			inputs = append(inputs, inputsIn(t, structs, field.Type.(*ast.Ident).Name)...)
+		}
 		if field.Tag == nil {
 			continue
 		}
@@ -175,15 +215,14 @@ func readInputs(t *testing.T) []inputDoc {
 		}
 		tag := reflect.StructTag(literal)
 		key, options, _ := strings.Cut(tag.Get("env"), ",")
-		in := inputDoc{
+		inputs = append(inputs, inputDoc{
 			name:       strings.ToLower(strings.ReplaceAll(key, "_", "-")),
 			value:      strings.TrimPrefix(options, "default="),
 			prose:      strings.Join(strings.Fields(field.Doc.Text()), " "),
 			fallback:   tag.Get("fallback"),
 			choices:    strings.Fields(tag.Get("oneof")),
 			inManifest: tag.Get("manifest") != "no-default",
-		}
-		inputs = append(inputs, in)
+		})
 	}
 	return inputs
 }
@@ -244,11 +283,11 @@ func manifestEntry(b *strings.Builder, name, prose string) {
 	wrap(b, prose, "      ", 100)
 }
 
-// manifestDefaults reads the inputs of action.yml and their defaults, "" where there is none. It knows the shape that
+// manifestDefaults reads the inputs of an action.yml and their defaults, "" where there is none. It knows the shape that
 // manifestInputs writes, and no other.
-func manifestDefaults(t *testing.T) map[string]string {
+func manifestDefaults(t *testing.T, file string) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "action.yml"))
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,17 +336,21 @@ func readmeOutputs(outputs []config.Output) string {
 	return b.String()
 }
 
-func help(inputs []inputDoc, outputs []config.Output) string {
+func help(of string, inputs []inputDoc, outputs []config.Output) string {
 	var b strings.Builder
 	entry := func(name, prose string) {
 		fmt.Fprintf(&b, "\n  %s\n", name)
 		wrap(&b, strings.ReplaceAll(prose, "`", ""), "      ", 80)
 	}
-	b.WriteString("Inputs:\n")
+	b.WriteString("Commands, each with inputs and outputs of its own (hsnap-action COMMAND --help):\n")
+	for _, command := range config.Commands() {
+		entry(command.Name, command.Purpose)
+	}
+	fmt.Fprintf(&b, "\nInputs of %s:\n", of)
 	for _, in := range inputs {
 		entry(in.name, in.prose)
 	}
-	b.WriteString("\nOutputs:\n")
+	fmt.Fprintf(&b, "\nOutputs of %s:\n", of)
 	for _, out := range outputs {
 		entry(out.Name, out.Prose)
 	}

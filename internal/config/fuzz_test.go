@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/hsnap-action/internal/config"
+	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/secret"
 )
 
@@ -90,16 +92,16 @@ func FuzzLabels(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		var labels config.Labels
-		if labels.EnvDecode(s) != nil {
+		var set config.Labels
+		if set.EnvDecode(s) != nil {
 			return
 		}
-		for key, value := range labels {
-			if !keyPattern.MatchString(key) || !valuePattern.MatchString(value) || config.Reserved(key) {
+		for key, value := range set {
+			if !keyPattern.MatchString(key) || !valuePattern.MatchString(value) || labels.Reserved(key) {
 				t.Errorf("%q has the label %q=%q", s, key, value)
 			}
 		}
-		object, err := json.Marshal(labels)
+		object, err := json.Marshal(set)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +109,7 @@ func FuzzLabels(f *testing.F) {
 		if err := again.EnvDecode(string(object)); err != nil {
 			t.Error(err)
 		}
-		if diff := cmp.Diff(labels, again); diff != "" {
+		if diff := cmp.Diff(set, again); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -123,7 +125,7 @@ func FuzzTemplate(f *testing.F) {
 		if template.EnvDecode(s) != nil {
 			return
 		}
-		c := config.Config{Description: template, Run: config.Run{Ref: ref}}
+		c := config.Snapshot{Description: template, Common: config.Common{Run: config.Run{Ref: ref}}}
 		got := c.Describe(server, 42, time.Unix(0, 0))
 		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > 200 || strings.ContainsFunc(got, unicode.IsControl) {
 			t.Errorf("%q of %q and %q is %q", s, server, ref, got)
@@ -144,6 +146,8 @@ func FuzzLoad(f *testing.F) {
 		"HSNAP_API_ENDPOINT=https://§@x/v1\nHSNAP_DESCRIPTION={§}",
 		"INPUT_HCLOUD-TOKEN=other\nHSNAP_WAIT=§",
 		"=\n==\nINPUT_=",
+		"HSNAP_COMMAND=prune\nHSNAP_SERVERS=a\nHSNAP_SERIES=b\nHSNAP_KEEP_WITHIN=1d",
+		"HSNAP_COMMAND=audit\nHSNAP_FAIL_ON=stale §\nHSNAP_STALE_AFTER=1d",
 	} {
 		f.Add(s)
 	}
@@ -152,25 +156,44 @@ func FuzzLoad(f *testing.F) {
 		if slices.ContainsFunc(vars, func(kv string) bool { return strings.Contains(strings.SplitN(kv, "=", 2)[0], token) }) {
 			return // a name is no place for a secret
 		}
-		cfg, err := config.Load(vars)
-		if again, err2 := config.Load(vars); cmp.Diff(cfg, again) != "" || (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
-			t.Errorf("%q: %v, then %v", vars, err, err2)
-		}
 		if !slices.Contains(config.Tokens(vars), token) {
 			t.Errorf("%q: the token is not found", vars)
 		}
-		if err != nil {
-			if strings.HasPrefix(err.Error(), "config: ") {
-				t.Errorf("%q: not the user's mistake: %v", vars, err)
+		for _, command := range config.Commands() {
+			words := []string{command.Name}
+			cfg, err := config.Load(words, vars)
+			if again, err2 := config.Load(words, vars); cmp.Diff(cfg, again) != "" || fmt.Sprint(err) != fmt.Sprint(err2) {
+				t.Errorf("%s, %q: %v, then %v", command.Name, vars, err, err2)
+			}
+			if err == nil {
+				continue
+			}
+			if strings.Contains("\n"+err.Error(), "\nconfig: ") {
+				t.Errorf("%s, %q: not the user's mistake: %v", command.Name, vars, err)
 			}
 			if shown := secret.New(config.Tokens(vars)...).Hide(err.Error()); strings.Contains(shown, token) {
-				t.Errorf("%q: the token is shown: %s", vars, shown)
+				t.Errorf("%s, %q: the token is shown: %s", command.Name, vars, shown)
 			}
+		}
+		cfg, err := config.Load(nil, vars)
+		if err != nil {
 			return
 		}
-		if cfg.Token == "" || (len(cfg.Servers) == 0) == (cfg.LabelSelector == "") || cfg.LockTimeout <= 0 || cfg.SnapshotTimeout <= 0 ||
-			cfg.MaxParallel < 1 || cfg.MaxParallel > 100 || cfg.Description == "" || cfg.Series == "" || cfg.APIEndpoint == "" {
-			t.Errorf("%q: incomplete: %+v", vars, cfg)
+		switch cfg := cfg.(type) {
+		case *config.Snapshot:
+			if cfg.Token == "" || (len(cfg.Servers) == 0) == (cfg.LabelSelector == "") || cfg.LockTimeout <= 0 || cfg.SnapshotTimeout <= 0 ||
+				cfg.MaxParallel < 1 || cfg.MaxParallel > 100 || cfg.Description == "" || cfg.Series == "" || cfg.APIEndpoint == "" {
+				t.Errorf("%q: incomplete: %+v", vars, cfg)
+			}
+		case *config.Prune:
+			if cfg.Token == "" || (len(cfg.Servers) == 0) == (cfg.LabelSelector == "") || cfg.Series == "" || cfg.APIEndpoint == "" ||
+				cfg.Retention().Empty() || cfg.MaxDeletions < 1 {
+				t.Errorf("%q: incomplete: %+v", vars, cfg)
+			}
+		case *config.Audit:
+			if cfg.Token == "" || cfg.APIEndpoint == "" || slices.Contains(cfg.FailOn, "stale") && cfg.StaleAfter <= 0 {
+				t.Errorf("%q: incomplete: %+v", vars, cfg)
+			}
 		}
 	})
 }

@@ -1,42 +1,51 @@
 package config
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 )
 
-// usage is the part of --help that is the same whatever the inputs are.
+// usage is the part of --help that is the same for all commands.
 const usage = `hsnap-action %s
 
-Snapshots Hetzner Cloud servers: waits while they are locked, takes exactly one
-snapshot of each, waits until it can be used, and returns the image IDs.
+Usage: hsnap-action [COMMAND] [--help | --version]
 
-Usage: hsnap-action [--help | --version]
+COMMAND may also be given as the variable HSNAP_COMMAND, or PLUGIN_COMMAND with
+Woodpecker and Drone. Everything else comes from the environment. An input such
+as hcloud-token is read from one variable:
 
-Everything else comes from the environment. An input such as lock-timeout is
-read from one variable:
-
-  INPUT_LOCK-TIMEOUT   where GITHUB_ACTIONS=true: GitHub, Forgejo, Gitea
-  PLUGIN_LOCK_TIMEOUT  where CI=woodpecker or DRONE=true: Woodpecker, Drone
-  HSNAP_LOCK_TIMEOUT   everywhere else
+  INPUT_HCLOUD-TOKEN   where GITHUB_ACTIONS=true: GitHub, Forgejo, Gitea
+  PLUGIN_HCLOUD_TOKEN  where CI=woodpecker or DRONE=true: Woodpecker, Drone
+  HSNAP_HCLOUD_TOKEN   everywhere else
 
 Exit codes:
 
-  0    every selected server has its snapshot, or was skipped as configured
-  1    one or more servers failed
-  2    the inputs are wrong, or nothing was selected
+  0    everything was done as asked
+  1    something failed: a server, a deletion, or what audit was told to fail on
+  2    the inputs are wrong, nothing was selected, or too much would be deleted
   3    the API could not be used at all
   130  cancelled by SIGINT
   143  cancelled by SIGTERM
 
 `
 
-// fields is the rest: the inputs and outputs, as the package's test renders them from Config and Outputs.
+// help has a file for each command: the commands, and its inputs and outputs, as the package's test renders them.
 //
-//go:embed help.txt
-var fields string
+//go:embed help
+var help embed.FS
 
-// Help returns the text of --help for the version given.
-func Help(version string) string {
-	return fmt.Sprintf(usage, version) + fields
+// Help returns the answer to --help or --version, "" where the command line asks for neither.
+func Help(words, env []string, version string) string {
+	command, rest, err := parse(env).command(words)
+	if err != nil || len(rest) != 1 {
+		return ""
+	}
+	switch rest[0] {
+	case "--help", "-h":
+		text, _ := help.ReadFile("help/" + command.Name + ".txt") // the test reads each
+		return fmt.Sprintf(usage, version) + string(text)
+	case "--version":
+		return "hsnap-action " + version
+	}
+	return ""
 }

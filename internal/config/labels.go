@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/org/hsnap-action/internal/labels"
 )
 
 // nameRule is Hetzner's rule for the names in labels, in the words of its mistakes.
@@ -20,19 +22,19 @@ func (l *Labels) EnvDecode(value string) error {
 	if strings.HasPrefix(value, "{") {
 		read = jsonLabels
 	}
-	labels, wrong := read(value)
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
+	list, wrong := read(value)
+	for _, key := range slices.Sorted(maps.Keys(list)) {
 		if !validKey(key) {
 			wrong.add(key, "is no label key: "+nameRule+", perhaps after a DNS name and a slash")
 		}
-		if Reserved(key) {
+		if labels.Reserved(key) {
 			wrong.add(key, "is reserved: keys under hsnap/ and hetzner.cloud/ can't be set")
 		}
-		if value := labels[key]; value != "" && !validName(value, "-_.") {
+		if value := list[key]; value != "" && !validName(value, "-_.") {
 			wrong.add(value, "is no label value: "+nameRule+", or nothing")
 		}
 	}
-	*l = labels
+	*l = list
 	return wrong.err()
 }
 
@@ -69,13 +71,6 @@ func jsonLabels(text string) (labels Labels, wrong mistakes) {
 		labels[key] = value
 	}
 	return labels, wrong
-}
-
-// Reserved reports whether a label key may be set by this program (hsnap/) or by Hetzner (hetzner.cloud/) alone. DNS
-// names know no case.
-func Reserved(key string) bool {
-	prefix, _, ok := strings.Cut(key, "/")
-	return ok && (strings.EqualFold(prefix, "hsnap") || strings.EqualFold(prefix, "hetzner.cloud"))
 }
 
 // Series names the series of snapshots that a run adds to.

@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// List holds names, IDs or globs of servers, each once, in the order given.
+// List holds words, such as names, IDs or globs of servers, each once, in the order given. It is nil only where it is not given.
 type List []string
 
 // EnvDecode accepts entries separated by commas and white space, or a JSON array of strings. Globs are those of
@@ -21,7 +21,7 @@ func (l *List) EnvDecode(value string) error {
 			return refuse(value, `is no JSON array of strings: give one as ["db-1", "web-*"], or the entries alone`)
 		}
 	}
-	*l = nil
+	*l = List{}
 	var wrong mistakes
 	for i, entry := range entries {
 		if slices.Contains(entries[:i], entry) {

@@ -14,7 +14,7 @@ func TestList(t *testing.T) {
 		comment = "is no name, ID or glob: comments are not accepted"
 		array   = `is no JSON array of strings: give one as ["db-1", "web-*"]`
 	)
-	check(t, "SERVERS", func(c config.Config) config.List { return c.Servers }, []value[config.List]{
+	check(t, "SERVERS", func(c config.Snapshot) config.List { return c.Servers }, []value[config.List]{
 		{given: "web-1", want: config.List{"web-1"}},
 		{given: "web-1,web-2", want: config.List{"web-1", "web-2"}},
 		{given: " web-2 ,\n\tweb-1\r\n,,42 ", want: config.List{"web-2", "web-1", "42"}},
@@ -55,9 +55,9 @@ func TestList(t *testing.T) {
 		{given: "${SERVER}", mistake: oneLine},
 	})
 	// An output that names nothing excludes nothing.
-	check(t, "EXCLUDE", func(c config.Config) config.List { return c.Exclude }, []value[config.List]{
-		{given: "[]", want: nil},
-		{given: ",", want: nil},
+	check(t, "EXCLUDE", func(c config.Snapshot) config.List { return c.Exclude }, []value[config.List]{
+		{given: "[]", want: config.List{}},
+		{given: ",", want: config.List{}},
 		{given: "{web", mistake: oneLine},
 	})
 }

@@ -4,137 +4,94 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/sethvargo/go-envconfig"
 )
 
-// Load reads the Config from env, which has the form of [os.Environ].
+// Load reads the settings of a command: the one that words name, which are the command line without the program's name,
+// or else env, which has the form of [os.Environ].
 //
-// The error has a line for every mistake in the inputs. The Config then holds what is used all the same: the output
-// file, whether a summary is wanted, and the warnings.
-func Load(env []string) (Config, error) {
-	r := &reader{variables: parse(env), skip: make(map[string]bool)}
-	warnings, errs := r.unknown()
-	cfg, wrong := r.read()
-	cfg.Warnings = warnings
-	errs = slices.Concat(errs, wrong, r.check(cfg))
-	if len(errs) > 0 {
-		return Config{OutputFile: cfg.OutputFile, Summary: cfg.Summary, Warnings: warnings}, errors.Join(errs...)
+// The error has a line for every mistake. The settings then hold only what every command has, see [Common].
+func Load(words, env []string) (Settings, error) {
+	vars := parse(env)
+	command, rest, unknown := vars.command(words)
+	cfg, common := command.Settings, command.Settings.Shared()
+	r := reader{inputs: vars.inputs(cfg)}
+	warnings := r.unknown(vars, command.Name)
+	r.read(cfg)
+	common.Run, common.Warnings = vars.run(), warnings
+	r.needToken()
+	cfg.complete(&r)
+	if len(rest) > 0 {
+		r.add("unknown argument %.60q: inputs are environment variables, see --help", rest[0])
 	}
-	return cfg, nil
+	if unknown != nil {
+		r.errs, common.Warnings = []error{unknown}, nil // the inputs are another command's
+	}
+	if len(r.errs) > 0 {
+		kept := *common
+		reflect.ValueOf(cfg).Elem().SetZero()
+		*common = kept
+	}
+	return cfg, errors.Join(r.errs...)
 }
 
-// LoadAccess reads only what it takes to use the API: the token and the endpoint. Everything else in the Config is as
-// if it were not given, so that no mistake in it can keep the post step from switching a server on.
-func LoadAccess(env []string) (Config, error) {
-	r := &reader{variables: parse(env), skip: make(map[string]bool)}
-	for _, in := range inputs() {
-		r.skip[in.key] = in.key != "HCLOUD_TOKEN" && in.key != "API_ENDPOINT"
-	}
-	cfg, errs := r.read()
-	return cfg, errors.Join(append(errs, r.checkToken()...)...)
+// LoadAccess reads only what it takes to use the API, so that no mistake in another input can keep the post step from
+// switching a server on.
+func LoadAccess(env []string) (access Access, err error) {
+	r := reader{inputs: parse(env).inputs(&access)}
+	r.read(&access)
+	r.needToken()
+	return access, errors.Join(r.errs...)
 }
 
 // NameOf returns the name under which the user gives the input with that key in env: output-file in a workflow,
 // HSNAP_OUTPUT_FILE off any CI system.
-func NameOf(env []string, key string) string { return parse(env).nameOf(key) }
+func NameOf(env []string, key string) string { return asWritten(parse(env).platform().variable(key)) }
 
-// reader is what envconfig reads the inputs from.
+// reader is what envconfig reads the inputs from. It records every mistake.
 type reader struct {
-	variables
-	last string          // key of the input that was read last
-	skip map[string]bool // keys of the inputs that are not read, or not any more: their mistakes are recorded
+	inputs []input
+	errs   []error
 }
 
-// read reads every input that is not skipped, and returns their mistakes.
-//
-// envconfig stops at the first mistake. The reader knows in which input: the mistake is recorded, the input skipped,
-// and everything read once more.
-func (r *reader) read() (cfg Config, errs []error) {
-	for {
-		cfg = Config{Run: r.run()}
-		err := envconfig.ProcessWith(context.Background(), &envconfig.Config{
-			Target:        &cfg,
-			Lookuper:      r,
-			Mutators:      []envconfig.Mutator{r},
-			DefaultNoInit: true, // no decoder is called for what is not given
-		})
-		if err == nil {
-			return cfg, errs
-		}
-		found, ok := errors.AsType[mistakes](err)
-		if !ok || r.skip[r.last] {
-			return cfg, append(errs, fmt.Errorf("config: %w", err)) // not the user's mistake: a tag of Config is wrong
-		}
-		for _, mistake := range found {
-			errs = append(errs, fmt.Errorf("%s: %s", r.nameOf(r.last), mistake))
-		}
-		r.skip[r.last] = true
+// add records a mistake.
+func (r *reader) add(format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf(format, args...))
+}
+
+// input returns the input with that key.
+func (r *reader) input(key string) input {
+	return r.inputs[slices.IndexFunc(r.inputs, func(in input) bool { return in.key == key })]
+}
+
+// read reads every input into settings, a pointer to a struct.
+func (r *reader) read(settings any) {
+	err := envconfig.ProcessWith(context.Background(), &envconfig.Config{
+		Target: settings, Lookuper: r, DefaultNoInit: true, // no decoder is called for what is not given
+	})
+	if err != nil {
+		r.add("config: %w", err) // not the user's mistake: a tag is wrong
 	}
 }
 
-// Lookup implements [envconfig.Lookuper]. What is empty counts as not found, so that the default applies.
+// Lookup implements [envconfig.Lookuper]. It finds no value that is empty or wrong, so that the default applies:
+// envconfig itself would stop at the first mistake.
 func (r *reader) Lookup(key string) (string, bool) {
-	r.last = key
-	if r.skip[key] {
-		return "", false
-	}
-	_, value := r.find(key)
-	return value, value != ""
-}
-
-// EnvMutate implements [envconfig.Mutator]. It changes nothing, and refuses a value that is not among the choices of
-// its input.
-func (r *reader) EnvMutate(_ context.Context, key, _, _, value string) (string, bool, error) {
-	choices := inputOf(key).choices
-	if len(choices) == 0 || slices.Contains(choices, value) {
-		return value, false, nil
-	}
-	last := len(choices) - 1
-	return "", false, refuse(value, "is not accepted: use "+strings.Join(choices[:last], ", ")+" or "+choices[last])
-}
-
-// check applies the rules about inputs that must be given, alone or together. An input with a mistake in its value
-// counts as given.
-func (r *reader) check(cfg Config) (errs []error) {
-	errs = r.checkToken()
-	mistake := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s %s", r.nameOf(key), fmt.Sprintf(format, args...)))
-	}
-	servers, selector := r.nameOf("SERVERS"), r.nameOf("LABEL_SELECTOR")
-	switch {
-	case r.given("SERVERS") && r.given("LABEL_SELECTOR"):
-		mistake("LABEL_SELECTOR", "can't be combined with %s: give exactly one of the two", servers)
-	case !r.given("SERVERS") && !r.given("LABEL_SELECTOR"):
-		mistake("SERVERS", "is missing: give either %s (names, IDs or globs, as web-*) or %s (as env=prod)", servers, selector)
-	case r.given("SERVERS") && len(cfg.Servers) == 0 && !r.skip["SERVERS"]:
-		mistake("SERVERS", "lists nothing: give names, IDs or globs, as web-*")
-	}
-	for _, in := range inputs() {
-		keeps := strings.HasPrefix(in.key, "KEEP_") && r.given(in.key)
-		if keeps && !r.given("SERIES") {
-			mistake(in.key, "needs a series: name the one whose snapshots may be deleted, as series: nightly")
-		}
-		waits := keeps || in.key == "PROTECT" && bool(cfg.Protect) || in.key == "SHUTDOWN" && cfg.Shutdown != "never"
-		if waits && !bool(cfg.Wait) {
-			mistake(in.key, "can't be combined with %s: false: it needs the snapshots to be available", r.nameOf("WAIT"))
+	in := r.input(key)
+	if in.given() {
+		for _, mistake := range in.check() {
+			r.add("%s: %s", in.name, mistake)
+			in.value = ""
 		}
 	}
-	return errs
+	return in.value, in.given()
 }
 
-func (r *reader) checkToken() (errs []error) {
-	if !r.given("HCLOUD_TOKEN") {
-		errs = append(errs, fmt.Errorf("%s is missing: set `hcloud-token: ${{ secrets.HCLOUD_TOKEN }}` or the environment variable"+
-			" HCLOUD_TOKEN (a run started from a fork gets no secrets)", r.nameOf("HCLOUD_TOKEN")))
-	}
-	return errs
-}
-
-// mistakes are what is wrong with one value, a line each. They are an error of their own, to be distinguished from what
-// envconfig itself returns.
+// mistakes are what is wrong with one value, a line each.
 type mistakes []string
 
 // Error implements error.

@@ -1,14 +1,15 @@
 package config
 
-// Output is one output of the action.
+// Output is one output of a command.
 type Output struct {
 	Name  string // as in action.yml: image-ids
 	Prose string // what users read about it
 }
 
-// Outputs returns the outputs in the order in which users read about them. Like the inputs they are rendered into
-// action.yml, README.md and --help.
-func Outputs() []Output {
+// Like the inputs the outputs below are rendered into each action.yml, README.md and --help.
+
+// Outputs implements [Settings].
+func (*Snapshot) Outputs() []Output {
 	return []Output{
 		{"image-id", "The ID of the image, when exactly one server was selected and it has a usable snapshot, else empty."},
 		{"images", "A JSON object that maps each server's name to the ID of its usable snapshot, for `fromJSON(steps.snap.outputs.images)['db-1']`."},
@@ -21,5 +22,32 @@ func Outputs() []Output {
 		{"failed-servers", "A JSON array of the names of the servers that failed."},
 		{"servers-left-off", "A JSON array of the names of the servers that this action switched off and could not see running again."},
 		{"deleted-image-ids", "A JSON array of the IDs of the snapshots that were deleted."},
+	}
+}
+
+// Outputs implements [Settings].
+func (*Prune) Outputs() []Output {
+	return []Output{
+		{"result", "`success` (whatever no rule keeps is deleted), `partial` (some deletions or servers failed), `failure` (something failed, nothing is deleted) or `cancelled`."},
+		{"deleted-image-ids", "A JSON array of the IDs of the snapshots that were deleted."},
+		{"kept-image-ids", "A JSON array of the IDs of the snapshots in the series that were kept."},
+		{"failed-count", "The number of deletions and servers that failed."},
+	}
+}
+
+// Outputs implements [Settings].
+func (*Audit) Outputs() []Output {
+	return []Output{
+		{"result", "`success` (nothing was found that `fail-on` names), `failure` or `cancelled`."},
+		{"inventory", "A JSON array with an object for each server: `server_id`, `server_name`, `newest_image_id`, `newest_created`, `age_seconds`, `count`, `size_gb`, `stale`, `verified` and `verified_at`."},
+		{"stale-servers", "A JSON array of the names of the servers whose newest snapshot is older than `stale-after`, or that have none."},
+		{"unverified-servers", "A JSON array of the names of the servers without a verified snapshot."},
+		{"orphan-image-ids", "A JSON array of the IDs of the snapshots whose server is gone."},
+		{"foreign-image-ids", "A JSON array of the IDs of the snapshots that this action did not make."},
+		{"snapshot-count", "The number of snapshots that this action made, those whose server is gone included."},
+		{"size-gb", "The size of these snapshots in GB."},
+		{"monthly-price-net", "What these snapshots cost a month, without VAT."},
+		{"monthly-price-gross", "What these snapshots cost a month, with VAT."},
+		{"currency", "The currency of the prices, as `EUR`."},
 	}
 }

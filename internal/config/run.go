@@ -1,6 +1,9 @@
 package config
 
-import "cmp"
+import (
+	"reflect"
+	"strings"
+)
 
 // Platform is the CI system that a run is a part of. It decides in which form the inputs are read.
 type Platform string
@@ -13,17 +16,27 @@ const (
 	Woodpecker Platform = "woodpecker" // also Drone, which it was forked from
 )
 
-// Run describes the CI run, by the platform's own variables. What a platform does not set is "".
+// Run describes the CI run. A field's tags name the variables of each platform, of which the first that has a value
+// counts. What a platform does not set is "".
 type Run struct {
-	Platform   Platform
-	ID         string // stays the same when the run is attempted again
-	Number     string // counts the runs of the workflow or repository
-	Attempt    string // "1" for the first; GitHub only
-	SHA        string // the commit, all 40 digits
-	Ref        string // the branch or tag, without refs/heads/
-	Workflow   string // its name
-	Repository string // with owner or group: org/shop
-	NoPostStep bool   // nothing runs after the action's own step, whatever action.yml says
+	Platform Platform
+
+	// ID stays the same when the run is attempted again.
+	ID string `github:"GITHUB_RUN_ID" gitlab:"CI_PIPELINE_ID" woodpecker:"CI_PIPELINE_NUMBER DRONE_BUILD_NUMBER"`
+	// Number counts the runs of the workflow or repository.
+	Number string `github:"GITHUB_RUN_NUMBER" gitlab:"CI_PIPELINE_IID" woodpecker:"CI_PIPELINE_NUMBER DRONE_BUILD_NUMBER"`
+	// Attempt is "1" for the first; GitHub only.
+	Attempt string `github:"GITHUB_RUN_ATTEMPT"`
+	// SHA is the commit, all 40 digits.
+	SHA string `github:"GITHUB_SHA" gitlab:"CI_COMMIT_SHA" woodpecker:"CI_COMMIT_SHA DRONE_COMMIT_SHA"`
+	// Ref is the branch or tag, without refs/heads/.
+	Ref string `github:"GITHUB_REF_NAME" gitlab:"CI_COMMIT_REF_NAME" woodpecker:"CI_COMMIT_TAG CI_COMMIT_BRANCH DRONE_TAG DRONE_BRANCH"`
+	// Workflow is its name. Few of GitLab's pipelines have one.
+	Workflow string `github:"GITHUB_WORKFLOW" gitlab:"CI_PIPELINE_NAME CI_JOB_NAME" woodpecker:"CI_WORKFLOW_NAME"`
+	// Repository has its owner or group before it: org/shop.
+	Repository string `github:"GITHUB_REPOSITORY" gitlab:"CI_PROJECT_PATH" woodpecker:"CI_REPO DRONE_REPO"`
+
+	NoPostStep bool // nothing runs after the action's own step, whatever action.yml says
 }
 
 // platform finds the CI system. GitHub's variable comes first: a runner may run inside a job of another system, whose
@@ -42,42 +55,16 @@ func (vars variables) platform() Platform {
 
 // run collects what the platform's variables say about the run.
 func (vars variables) run() Run {
-	switch p := vars.platform(); p {
-	case GitHub:
-		return Run{
-			Platform:   p,
-			ID:         vars["GITHUB_RUN_ID"],
-			Number:     vars["GITHUB_RUN_NUMBER"],
-			Attempt:    vars["GITHUB_RUN_ATTEMPT"],
-			SHA:        vars["GITHUB_SHA"],
-			Ref:        vars["GITHUB_REF_NAME"],
-			Workflow:   vars["GITHUB_WORKFLOW"],
-			Repository: vars["GITHUB_REPOSITORY"],
-			// act, and the runners derived from it, run no post step of container actions.
-			NoPostStep: vars["ACT"] == "true" || vars["GITEA_ACTIONS"] == "true" || vars["FORGEJO_ACTIONS"] == "true",
+	run := Run{Platform: vars.platform()}
+	for field, value := range reflect.ValueOf(&run).Elem().Fields() {
+		for name := range strings.FieldsSeq(field.Tag.Get(string(run.Platform))) {
+			if value.Len() == 0 {
+				value.SetString(vars[name])
+			}
 		}
-	case GitLab:
-		return Run{
-			Platform:   p,
-			ID:         vars["CI_PIPELINE_ID"],
-			Number:     vars["CI_PIPELINE_IID"],
-			SHA:        vars["CI_COMMIT_SHA"],
-			Ref:        vars["CI_COMMIT_REF_NAME"],
-			Workflow:   cmp.Or(vars["CI_PIPELINE_NAME"], vars["CI_JOB_NAME"]), // few pipelines have a name
-			Repository: vars["CI_PROJECT_PATH"],
-		}
-	case Woodpecker:
-		number := cmp.Or(vars["CI_PIPELINE_NUMBER"], vars["DRONE_BUILD_NUMBER"])
-		return Run{
-			Platform:   p,
-			ID:         number, // it has no other ID
-			Number:     number,
-			SHA:        cmp.Or(vars["CI_COMMIT_SHA"], vars["DRONE_COMMIT_SHA"]),
-			Ref:        cmp.Or(vars["CI_COMMIT_TAG"], vars["CI_COMMIT_BRANCH"], vars["DRONE_TAG"], vars["DRONE_BRANCH"]),
-			Workflow:   vars["CI_WORKFLOW_NAME"],
-			Repository: cmp.Or(vars["CI_REPO"], vars["DRONE_REPO"]),
-		}
-	default:
-		return Run{}
 	}
+	if run.Platform == GitHub { // act, and the runners derived from it, run no post step of container actions
+		run.NoPostStep = vars["ACT"] == "true" || vars["GITEA_ACTIONS"] == "true" || vars["FORGEJO_ACTIONS"] == "true"
+	}
+	return run
 }

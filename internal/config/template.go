@@ -10,7 +10,7 @@ import (
 	"unicode"
 )
 
-// Template is the text that a snapshot's description is made of, see [Config.Describe].
+// Template is the text that a snapshot's description is made of, see [Snapshot.Describe].
 type Template string
 
 // maxDescription is the most characters that a description can have. Hetzner documents no limit. This one keeps a
@@ -20,7 +20,7 @@ const maxDescription = 200
 // EnvDecode accepts text whose placeholders are all known.
 func (t *Template) EnvDecode(value string) error {
 	var known []string
-	for pair := range slices.Chunk(Config{}.placeholders("", 0, time.Time{}), 2) {
+	for pair := range slices.Chunk(Snapshot{}.placeholders("", 0, time.Time{}), 2) {
 		known = append(known, pair[0])
 	}
 	var wrong mistakes
@@ -34,7 +34,7 @@ func (t *Template) EnvDecode(value string) error {
 }
 
 // placeholders returns the placeholders, each followed by its value for one snapshot.
-func (c Config) placeholders(server string, id int64, now time.Time) []string {
+func (s Snapshot) placeholders(server string, id int64, now time.Time) []string {
 	now = now.UTC()
 	known := func(value string) string { return cmp.Or(value, "unknown") }
 	return []string{
@@ -43,21 +43,21 @@ func (c Config) placeholders(server string, id int64, now time.Time) []string {
 		"{timestamp}", now.Format("2006-01-02T150405Z"), // RFC 3339 but for the colons, so that it can go into a file's name
 		"{date}", now.Format("2006-01-02"),
 		"{time}", now.Format("150405"),
-		"{series}", string(c.Series),
-		"{run_id}", known(c.Run.ID),
-		"{run_number}", known(c.Run.Number),
-		"{sha}", known(c.Run.SHA),
-		"{ref}", known(c.Run.Ref),
-		"{workflow}", known(c.Run.Workflow),
-		"{repository}", known(c.Run.Repository),
+		"{series}", string(s.Series),
+		"{run_id}", known(s.Run.ID),
+		"{run_number}", known(s.Run.Number),
+		"{sha}", known(s.Run.SHA),
+		"{ref}", known(s.Run.Ref),
+		"{workflow}", known(s.Run.Workflow),
+		"{repository}", known(s.Run.Repository),
 	}
 }
 
 // Describe returns the description of a snapshot of the server, asked for now. What is not known becomes "unknown". The
 // result is one line of valid UTF-8 and is cut after 200 characters.
-func (c Config) Describe(server string, id int64, now time.Time) string {
+func (s Snapshot) Describe(server string, id int64, now time.Time) string {
 	// One pass: a placeholder in a branch's name is text.
-	text := strings.NewReplacer(c.placeholders(server, id, now)...).Replace(string(c.Description))
+	text := strings.NewReplacer(s.placeholders(server, id, now)...).Replace(string(s.Description))
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' ' // such as a line break

@@ -19,7 +19,7 @@ type value[T any] struct {
 }
 
 // check runs the cases of an input through Load, in which field finds it.
-func check[T any](t *testing.T, input string, field func(config.Config) T, cases []value[T]) {
+func check[T any](t *testing.T, input string, field func(config.Snapshot) T, cases []value[T]) {
 	t.Helper()
 	for _, tt := range cases {
 		// A selector can't go with servers.
@@ -28,7 +28,7 @@ func check[T any](t *testing.T, input string, field func(config.Config) T, cases
 		if input != "SERVERS" && input != "LABEL_SELECTOR" {
 			vars = append(vars, "HSNAP_SERVERS=web-1")
 		}
-		got, err := config.Load(vars)
+		got, err := read(vars)
 		switch {
 		case tt.mistake == "" && err != nil:
 			t.Errorf("%s %q: %v", name, tt.given, err)
@@ -55,34 +55,34 @@ func TestBool(t *testing.T) {
 	for _, s := range []string{"1", "0", "t", "f", "yes", "no", "on", "off", "tRUE", "true,", "null"} {
 		cases = append(cases, value[config.Bool]{given: s, mistake: "accepted are true and false"})
 	}
-	check(t, "WAIT", func(c config.Config) config.Bool { return c.Wait }, cases)
+	check(t, "WAIT", func(c config.Snapshot) config.Bool { return c.Wait }, cases)
 }
 
 func TestChoices(t *testing.T) {
 	for _, tt := range []struct {
 		input    string
-		field    func(config.Config) string
+		field    func(config.Snapshot) string
 		accepted []string
 		refused  value[string]
 	}{
 		{
-			"IF_NO_SERVERS_FOUND", func(c config.Config) string { return c.IfNoServersFound }, []string{"error", "warn", "ignore"},
+			"IF_NO_SERVERS_FOUND", func(c config.Snapshot) string { return c.IfNoServersFound }, []string{"error", "warn", "ignore"},
 			value[string]{given: "fail", mistake: `"fail" is not accepted: use error, warn or ignore`},
 		},
 		{
-			"IF_VOLUMES_ATTACHED", func(c config.Config) string { return c.IfVolumesAttached }, []string{"warn", "fail", "ignore"},
+			"IF_VOLUMES_ATTACHED", func(c config.Snapshot) string { return c.IfVolumesAttached }, []string{"warn", "fail", "ignore"},
 			value[string]{given: "error", mistake: `"error" is not accepted: use warn, fail or ignore`},
 		},
 		{
-			"IF_LOCKED", func(c config.Config) string { return c.IfLocked }, []string{"wait", "skip", "fail"},
+			"IF_LOCKED", func(c config.Snapshot) string { return c.IfLocked }, []string{"wait", "skip", "fail"},
 			value[string]{given: "WAIT", mistake: `"WAIT" is not accepted: use wait, skip or fail`},
 		},
 		{
-			"SHUTDOWN", func(c config.Config) string { return c.Shutdown }, []string{"never", "graceful", "force"},
+			"SHUTDOWN", func(c config.Snapshot) string { return c.Shutdown }, []string{"never", "graceful", "force"},
 			value[string]{given: "always", mistake: `"always" is not accepted: use never, graceful or force`},
 		},
 		{
-			"ON_RERUN", func(c config.Config) string { return c.OnRerun }, []string{"snapshot", "reuse"},
+			"ON_RERUN", func(c config.Snapshot) string { return c.OnRerun }, []string{"snapshot", "reuse"},
 			value[string]{given: "skip", mistake: `"skip" is not accepted: use snapshot or reuse`},
 		},
 	} {
@@ -96,7 +96,7 @@ func TestChoices(t *testing.T) {
 
 func TestMaxParallel(t *testing.T) {
 	const mistake = "give a whole number from 1 to 100"
-	check(t, "MAX_PARALLEL", func(c config.Config) config.Parallel { return c.MaxParallel }, []value[config.Parallel]{
+	check(t, "MAX_PARALLEL", func(c config.Snapshot) config.Parallel { return c.MaxParallel }, []value[config.Parallel]{
 		{given: "1", want: 1},
 		{given: "100", want: 100},
 		{given: "010", want: 10},
@@ -114,7 +114,7 @@ func TestMaxParallel(t *testing.T) {
 
 func TestCount(t *testing.T) {
 	const mistake = "give a whole number from 1 to 100000"
-	check(t, "MAX_UNAVAILABLE", func(c config.Config) config.Count { return c.MaxUnavailable }, []value[config.Count]{
+	check(t, "MAX_UNAVAILABLE", func(c config.Snapshot) config.Count { return c.MaxUnavailable }, []value[config.Count]{
 		{given: "1", want: 1},
 		{given: "365", want: 365},
 		{given: "0", mistake: mistake},
@@ -126,7 +126,7 @@ func TestCount(t *testing.T) {
 }
 
 func TestPause(t *testing.T) {
-	check(t, "SETTLE_TIME", func(c config.Config) config.Pause { return c.SettleTime }, []value[config.Pause]{
+	check(t, "SETTLE_TIME", func(c config.Snapshot) config.Pause { return c.SettleTime }, []value[config.Pause]{
 		{given: "0s", want: 0},
 		{given: "90s", want: config.Pause(90 * time.Second)},
 		{given: "0h", want: 0},
@@ -138,7 +138,7 @@ func TestPause(t *testing.T) {
 
 func TestSpan(t *testing.T) {
 	get := func(value string) (config.Span, error) {
-		cfg, err := config.Load(env("HSNAP_SERIES=nightly", "HSNAP_KEEP_WITHIN="+value))
+		cfg, err := read(env("HSNAP_SERIES=nightly", "HSNAP_KEEP_WITHIN="+value))
 		return cfg.KeepWithin, err
 	}
 	for value, want := range map[string]time.Duration{
@@ -162,7 +162,7 @@ func TestDuration(t *testing.T) {
 		no   = "is no duration of up to 292 years: give numbers with the units s, m, h, d or w"
 		day  = 24 * time.Hour
 	)
-	check(t, "LOCK_TIMEOUT", func(c config.Config) time.Duration { return time.Duration(c.LockTimeout) }, []value[time.Duration]{
+	check(t, "LOCK_TIMEOUT", func(c config.Snapshot) time.Duration { return time.Duration(c.LockTimeout) }, []value[time.Duration]{
 		{given: "90s", want: 90 * time.Second},
 		{given: "1h30m", want: 90 * time.Minute},
 		{given: "1.5h", want: 90 * time.Minute},
@@ -220,7 +220,7 @@ func TestLabels(t *testing.T) {
 	)
 	long := strings.Repeat("x", 63)
 	dns := strings.Repeat(strings.Repeat("d", 62)+".", 4) + "x" // 253 characters
-	check(t, "LABELS", func(c config.Config) config.Labels { return c.Labels }, []value[config.Labels]{
+	check(t, "LABELS", func(c config.Snapshot) config.Labels { return c.Labels }, []value[config.Labels]{
 		{given: "env=prod", want: config.Labels{"env": "prod"}},
 		{given: "env=prod,tier=web", want: config.Labels{"env": "prod", "tier": "web"}},
 		{given: "env = prod ,\r\n tier= web,\n", want: config.Labels{"env": "prod", "tier": "web"}},
@@ -272,20 +272,9 @@ func TestLabels(t *testing.T) {
 	})
 }
 
-func TestReserved(t *testing.T) {
-	for key, want := range map[string]bool{
-		"hsnap/series": true, "hetzner.cloud/x": true, "Hetzner.Cloud/x": true,
-		"hsnap": false, "series": false, "x.hetzner.cloud/y": false, "hsnap.example/x": false, "": false,
-	} {
-		if got := config.Reserved(key); got != want {
-			t.Errorf("Reserved(%q) = %v", key, got)
-		}
-	}
-}
-
 func TestSeries(t *testing.T) {
 	const mistake = "is no name of a series"
-	check(t, "SERIES", func(c config.Config) config.Series { return c.Series }, []value[config.Series]{
+	check(t, "SERIES", func(c config.Snapshot) config.Series { return c.Series }, []value[config.Series]{
 		{given: "pre-deploy", want: "pre-deploy"},
 		{given: "a", want: "a"},
 		{given: strings.Repeat("a", 63), want: config.Series(strings.Repeat("a", 63))},
@@ -299,7 +288,7 @@ func TestSeries(t *testing.T) {
 
 // Hetzner judges label selectors: the program trims one and passes it on.
 func TestLabelSelector(t *testing.T) {
-	check(t, "LABEL_SELECTOR", func(c config.Config) string { return c.LabelSelector }, []value[string]{
+	check(t, "LABEL_SELECTOR", func(c config.Snapshot) string { return c.LabelSelector }, []value[string]{
 		{given: " env=prod,!ephemeral\n", want: "env=prod,!ephemeral"},
 		{given: "env in (a, b), tier", want: "env in (a, b), tier"},
 		{given: "env=prod,,(", want: "env=prod,,("},
@@ -308,7 +297,7 @@ func TestLabelSelector(t *testing.T) {
 }
 
 func TestPath(t *testing.T) {
-	check(t, "OUTPUT_FILE", func(c config.Config) string { return c.OutputFile }, []value[string]{
+	check(t, "OUTPUT_FILE", func(c config.Snapshot) string { return c.OutputFile }, []value[string]{
 		{given: "out.env", want: "out.env"},
 		{given: "/a dir/größe.env", want: "/a dir/größe.env"},
 	})
@@ -320,7 +309,7 @@ func TestEndpoint(t *testing.T) {
 		clear  = "would send the token unencrypted"
 		user   = "has user info"
 	)
-	check(t, "API_ENDPOINT", func(c config.Config) config.Endpoint { return c.APIEndpoint }, []value[config.Endpoint]{
+	check(t, "API_ENDPOINT", func(c config.Snapshot) config.Endpoint { return c.APIEndpoint }, []value[config.Endpoint]{
 		{given: "https://api.hetzner.cloud/v1", want: "https://api.hetzner.cloud/v1"},
 		{given: "https://api.hetzner.cloud/v1//", want: "https://api.hetzner.cloud/v1"},
 		{given: "HTTPS://proxy.example:8443/hetzner/v1", want: "https://proxy.example:8443/hetzner/v1"},
@@ -362,7 +351,7 @@ func TestEndpoint(t *testing.T) {
 }
 
 func TestTemplate(t *testing.T) {
-	check(t, "DESCRIPTION", func(c config.Config) config.Template { return c.Description }, []value[config.Template]{
+	check(t, "DESCRIPTION", func(c config.Snapshot) config.Template { return c.Description }, []value[config.Template]{
 		{given: "before the deploy", want: "before the deploy"},
 		{given: "{server}{server}", want: "{server}{server}"},
 		{given: "Größe {sha}", want: "Größe {sha}"},
@@ -378,24 +367,26 @@ func TestTemplate(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	at := time.Date(2026, 11, 22, 20, 45, 0, 999, time.FixedZone("CET", 3600))
-	full := config.Config{
+	full := config.Snapshot{
 		Series: "nightly",
-		Run:    config.Run{ID: "77", Number: "8", SHA: "abc", Ref: "feat/x", Workflow: "Deploy", Repository: "org/shop"},
+		Common: config.Common{
+			Run: config.Run{ID: "77", Number: "8", SHA: "abc", Ref: "feat/x", Workflow: "Deploy", Repository: "org/shop"},
+		},
 	}
 	for _, tt := range []struct {
 		name     string
-		config   config.Config
+		config   config.Snapshot
 		template config.Template
 		want     string
 	}{
 		{"the default", full, "{server}-snapshot-{timestamp}", "db-1-snapshot-2026-11-22T194500Z"},
 		{"every one", full, "{server} {server_id} {timestamp} {date} {time} {series} {run_id} {run_number} {sha} {ref} {workflow} {repository}",
 			"db-1 42 2026-11-22T194500Z 2026-11-22 194500 nightly 77 8 abc feat/x Deploy org/shop"},
-		{"no run", config.Config{Series: "default"}, "{run_id} {run_number} {sha} {ref} {workflow} {repository}", "unknown unknown unknown unknown unknown unknown"},
-		{"values are not expanded", config.Config{Run: config.Run{Ref: "{sha}", SHA: "abc"}}, "{ref}", "{sha}"},
-		{"control characters", config.Config{Run: config.Run{Workflow: "a\nb\x1bc"}}, "{workflow}", "a b c"},
-		{"not UTF-8", config.Config{Run: config.Run{Workflow: "a\xffb"}}, "{workflow}", "a\uFFFDb"},
-		{"too long", config.Config{Run: config.Run{Workflow: strings.Repeat("ä", 300)}}, "x{workflow}", "x" + strings.Repeat("ä", 198) + "…"},
+		{"no run", config.Snapshot{Series: "default"}, "{run_id} {run_number} {sha} {ref} {workflow} {repository}", "unknown unknown unknown unknown unknown unknown"},
+		{"values are not expanded", config.Snapshot{Common: config.Common{Run: config.Run{Ref: "{sha}", SHA: "abc"}}}, "{ref}", "{sha}"},
+		{"control characters", config.Snapshot{Common: config.Common{Run: config.Run{Workflow: "a\nb\x1bc"}}}, "{workflow}", "a b c"},
+		{"not UTF-8", config.Snapshot{Common: config.Common{Run: config.Run{Workflow: "a\xffb"}}}, "{workflow}", "a\uFFFDb"},
+		{"too long", config.Snapshot{Common: config.Common{Run: config.Run{Workflow: strings.Repeat("ä", 300)}}}, "x{workflow}", "x" + strings.Repeat("ä", 198) + "…"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.config.Description = tt.template

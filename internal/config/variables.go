@@ -1,33 +1,60 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/sethvargo/go-envconfig"
 )
 
-// input is a field of Config that is read from the environment.
+// input is a field of settings that is read from the environment.
 type input struct {
-	key      string   // as in the env tag: LOCK_TIMEOUT
-	fallback string   // one more variable to read, or ""
-	choices  []string // the values that are accepted; nil where there is no such list
+	key     string   // as in the env tag: LOCK_TIMEOUT
+	name    string   // under which the user gives it
+	value   string   // "" where it is not given
+	choices []string // the values that are accepted; empty where others are, too
+	kind    reflect.Type
 }
 
-// inputs returns the inputs in the order of Config's fields.
-func inputs() (all []input) {
-	for f := range reflect.TypeFor[Config]().Fields() {
-		if key, _, _ := strings.Cut(f.Tag.Get("env"), ","); key != "" {
-			all = append(all, input{key, f.Tag.Get("fallback"), strings.Fields(f.Tag.Get("oneof"))})
+func (in input) given() bool { return in.value != "" }
+
+// inputs returns the inputs that settings, a pointer to a struct, have fields for.
+func (vars variables) inputs(settings any) (all []input) {
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(settings).Elem()) {
+		key, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		if key == "" {
+			continue
 		}
+		variable := vars.platform().variable(key)
+		if fallback, ok := f.Tag.Lookup("fallback"); ok && vars[variable] == "" && vars[fallback] != "" {
+			variable = fallback
+		}
+		all = append(all, input{key, asWritten(variable), vars[variable], strings.Fields(f.Tag.Get("oneof")), f.Type})
 	}
 	return all
 }
 
-func inputOf(key string) input {
-	all := inputs()
-	return all[slices.IndexFunc(all, func(in input) bool { return in.key == key })]
+// check returns what is wrong with the input's value.
+func (in input) check() (wrong mistakes) {
+	entries := List{in.value}
+	if decoder, ok := reflect.New(in.kind).Interface().(envconfig.Decoder); ok {
+		if wrong, _ = errors.AsType[mistakes](decoder.EnvDecode(in.value)); wrong != nil {
+			return wrong
+		}
+		if list, ok := decoder.(*List); ok {
+			entries = *list
+		}
+	}
+	for _, entry := range entries {
+		if len(in.choices) > 0 && !slices.Contains(in.choices, entry) {
+			wrong.add(entry, "is not accepted: use "+listed(in.choices, "or"))
+		}
+	}
+	return wrong
 }
 
 // variable returns the one variable in which the platform hands over the input with that key. For the empty key it is
@@ -58,27 +85,6 @@ func parse(env []string) variables {
 	return vars
 }
 
-// find returns the value of an input, "" where it is not given, and the variable that has it or would have it.
-func (vars variables) find(key string) (name, value string) {
-	name = vars.platform().variable(key)
-	if fallback := inputOf(key).fallback; vars[name] == "" && fallback != "" && vars[fallback] != "" {
-		name = fallback
-	}
-	return name, vars[name]
-}
-
-// given reports whether the input has a value.
-func (vars variables) given(key string) bool {
-	_, value := vars.find(key)
-	return value != ""
-}
-
-// nameOf returns the name under which the user gives the input.
-func (vars variables) nameOf(key string) string {
-	name, _ := vars.find(key)
-	return asWritten(name)
-}
-
 // asWritten is what the user wrote for a variable to be set. The CI systems make INPUT_ and PLUGIN_ variables out of
 // names in a workflow file: INPUT_LOCK-TIMEOUT was lock-timeout. Any other variable was set by that name.
 func asWritten(variable string) string {
@@ -90,67 +96,72 @@ func asWritten(variable string) string {
 	return variable
 }
 
-// unknown finds variables of the platform's form that are no inputs. A misspelt input would otherwise keep its default
-// in silence, and servers or snapshots may depend on it. Their values are not shown: one may be the token.
+// unknown finds variables of the platform's form that are no inputs of the command. A misspelt input would otherwise
+// keep its default in silence, and servers or snapshots may depend on it. Their values are not shown: one may be the
+// token.
 //
 // On GitHub such a variable may also be meant for another program, and come from an `env:`. It is an error all the same
 // if it resembles an input.
-func (vars variables) unknown() (warnings []string, errs []error) {
-	platform, known := vars.platform(), knownVariables()
+func (r *reader) unknown(vars variables, command string) (warnings []string) {
+	platform, known, owners := vars.platform(), map[string]bool{}, map[string][]string{}
+	for _, name := range []string{"INPUT_ARGS", "INPUT_ENTRYPOINT", "HSNAP_COMMAND", "PLUGIN_COMMAND", "HSNAP_TRUNCATED"} {
+		known[name] = true // with: of any container action may have the first two, a dotenv file of an earlier job the last
+	}
+	for _, command := range Commands() {
+		for _, output := range command.Settings.Outputs() { // of an earlier job, too
+			known["HSNAP_"+strings.ToUpper(strings.ReplaceAll(output.Name, "-", "_"))] = true
+		}
+		for _, in := range vars.inputs(command.Settings) {
+			name := platform.variable(in.key)
+			owners[name] = append(owners[name], command.Name)
+		}
+	}
+	var keys []string
+	for _, in := range r.inputs {
+		keys = append(keys, in.key)
+	}
+
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		rest, ours := strings.CutPrefix(name, platform.variable(""))
-		if !ours || known[name] || vars[name] == "" {
-			continue
-		}
-		in, alike := nearest(rest)
-		if platform == GitHub && !alike {
+		near, alike := nearest(rest, keys)
+		switch {
+		case !ours || known[name] || vars[name] == "" || slices.Contains(owners[name], command):
+		case owners[name] != nil:
+			r.add("%s is an input of %s, not of %s", asWritten(name), listed(owners[name], "and"), command)
+		case platform == GitHub && !alike:
 			warnings = append(warnings, fmt.Sprintf("%s is no input of hsnap-action and was ignored: %s comes from with: in this step,"+
 				" or from env: in the step, the job or the workflow", asWritten(name), name))
-			continue
+		default:
+			r.add("%s is no input of hsnap-action: %s", asWritten(name), hint(platform, name, near, alike))
 		}
-		near := asWritten(GitHub.variable(in.key)) // as in the README
-		if here := asWritten(platform.variable(in.key)); here != near {
-			near += " (" + here + ")"
-		}
-		hint := "did you mean " + near + "?"
-		if !alike {
-			hint = "the nearest is " + near + ", the README and --help list them all"
-		}
-		if platform == GitHub && !strings.Contains(name, "-") { // a program's variable has no hyphen
-			hint += fmt.Sprintf(" (If %s does not come from with: but from env:, for another program, set it to '' in this step's env:)", name)
-		}
-		errs = append(errs, fmt.Errorf("%s is no input of hsnap-action: %s", asWritten(name), hint))
 	}
-	return warnings, errs
+	return warnings
 }
 
-// knownVariables are the variables with a meaning in any platform's form: inputs, and what is no input but belongs
-// there.
-func knownVariables() map[string]bool {
-	known := map[string]bool{
-		"INPUT_ARGS": true, "INPUT_ENTRYPOINT": true, // `with:` of any container action may have these
-		"HSNAP_COMMAND": true, "PLUGIN_COMMAND": true,
-		"HSNAP_TRUNCATED": true, // outputs of an earlier job, from a dotenv file
+// hint says what may have been meant by a variable that is no input: the one whose key is near.
+func hint(platform Platform, variable, near string, alike bool) string {
+	name := asWritten(GitHub.variable(near)) // as in the README
+	if here := asWritten(platform.variable(near)); here != name {
+		name += " (" + here + ")"
 	}
-	for _, output := range Outputs() {
-		known["HSNAP_"+strings.ToUpper(strings.ReplaceAll(output.Name, "-", "_"))] = true
+	text := "did you mean " + name + "?"
+	if !alike {
+		text = "the nearest is " + name + ", the README and --help list them all"
 	}
-	for _, in := range inputs() {
-		for _, platform := range []Platform{GitHub, Woodpecker, Other} {
-			known[platform.variable(in.key)] = true
-		}
+	if platform == GitHub && !strings.Contains(variable, "-") { // a program's variable has no hyphen
+		text += fmt.Sprintf(" (If %s does not come from with: but from env:, for another program, set it to '' in this step's env:)", variable)
 	}
-	return known
+	return text
 }
 
-// nearest returns the input whose name is the most similar to the one given, and whether they are so similar that it
-// may have been meant.
-func nearest(name string) (best input, alike bool) {
-	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+// nearest returns the name that is the most similar to the one given, and whether they are so similar that it may have
+// been meant.
+func nearest(name string, names []string) (best string, alike bool) {
+	plain := func(s string) string { return strings.ToUpper(strings.ReplaceAll(s, "-", "_")) }
 	most := -1.0
-	for _, in := range inputs() {
-		if s := similarity(name, in.key); s > most {
-			best, most = in, s
+	for _, candidate := range names {
+		if s := similarity(plain(name), plain(candidate)); s > most {
+			best, most = candidate, s
 		}
 	}
 	return best, most >= 0.45 // lable is like labels, event is not like api-endpoint

@@ -27,7 +27,7 @@ func TestForms(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for variable, given := range forms {
-				cfg, err := config.Load(append(tt.env, variable+"="+given))
+				cfg, err := read(append(tt.env, variable+"="+given))
 				got := cfg.LockTimeout.String()
 				switch {
 				case variable == tt.read && got != given+"0s":
@@ -131,7 +131,7 @@ func TestWarnings(t *testing.T) {
 	if diff := cmp.Diff(want, load(t, github("INPUT_COLOUR=red")).Warnings); diff != "" {
 		t.Error(diff)
 	}
-	cfg, err := config.Load(github("INPUT_COLOUR=red", "INPUT_WAIT=perhaps"))
+	cfg, err := read(github("INPUT_COLOUR=red", "INPUT_WAIT=perhaps"))
 	if diff := cmp.Diff(want, cfg.Warnings); diff != "" || err == nil {
 		t.Errorf("beside a mistake (%v):\n%s", err, diff)
 	}

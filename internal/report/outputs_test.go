@@ -46,7 +46,7 @@ func TestOutputsAreThoseDocumented(t *testing.T) {
 			got = append(got, name)
 		}
 	}
-	for _, output := range config.Outputs() {
+	for _, output := range new(config.Snapshot).Outputs() {
 		want = append(want, output.Name)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

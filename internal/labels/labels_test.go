@@ -1,0 +1,56 @@
+package labels
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+func TestReserved(t *testing.T) {
+	for key, want := range map[string]bool{
+		"hsnap/series": true, "hetzner.cloud/x": true, "Hetzner.Cloud/x": true,
+		"hsnap": false, "series": false, "x.hetzner.cloud/y": false, "hsnap.example/x": false, "": false,
+	} {
+		if got := Reserved(key); got != want {
+			t.Errorf("Reserved(%q) = %v", key, got)
+		}
+	}
+}
+
+func TestRun(t *testing.T) {
+	long := strings.Repeat("1", 70)
+	tests := map[string]struct {
+		id, attempt, label string
+		earlier            []string
+	}{
+		"the first attempt":      {"812", "1", "812-1", nil},
+		"the third attempt":      {"812", "3", "812-3", []string{"812-1", "812-2"}},
+		"no attempts":            {"812", "", "812", nil},
+		"what is no number":      {"812", "x", "812", nil},
+		"what no label may hold": {"a/b c_", "", "a.b-c", nil},
+		"a long ID":              {long, "2", long[:52] + "-2", []string{long[:52] + "-1"}},
+		"no ID":                  {"", "2", "0001020304050607", nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			run := NewRun(test.id, test.attempt, strings.NewReader("\x00\x01\x02\x03\x04\x05\x06\x07"))
+			if got := run.Label(); got != test.label || len(got) > 63 {
+				t.Errorf("label %q, want %q", got, test.label)
+			}
+			if got := run.Earlier(); !slices.Equal(got, test.earlier) {
+				t.Errorf("earlier attempts %q, want %q", got, test.earlier)
+			}
+		})
+	}
+	run := NewRun("812", "2", nil)
+	for label, want := range map[string]bool{"812-1": true, "812-2": true, "812": true, "8123-1": false, "": false} {
+		if got := run.Made(hetzner.Image{Labels: map[string]string{RunID: label}}); got != want {
+			t.Errorf("made by %q: %v", label, got)
+		}
+	}
+	if (Run{}).Made(hetzner.Image{}) {
+		t.Error("no run has made an image without labels")
+	}
+}
