@@ -183,11 +183,11 @@ func faults() []fault {
 		},
 		{
 			"snapshots younger than an hour are deleted", "internal/retention/retention.go",
-			"		if image.Created.After(ref.Add(-Young)) {\n", "		if image.Created.After(ref) {\n",
+			"		keep(image.Created.After(ref.Add(-Young)), ", "		keep(image.Created.After(ref), ",
 		},
 		{
 			"other attempts' snapshots are deleted", "internal/retention/retention.go",
-			"		if image.SameRun {\n", "		if image.SameRun && image.ID == 0 {\n",
+			"		keep(image.SameRun, ", "		keep(image.SameRun && image.ID == 0, ",
 		},
 		{
 			"a dry run deletes", core + "thinning.go",

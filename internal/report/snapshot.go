@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/snapshot"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // Asked is what the run was asked to do, as far as messages depend on it.
@@ -162,7 +163,7 @@ func (r *Report) thinning(e snapshot.Event) {
 }
 
 // decision words what becomes of a snapshot.
-func decision(d snapshot.Thinned) string {
+func decision(d thinning.Snapshot) string {
 	return only(d.Keep, "kept: ") + only(!d.Keep && !d.Deleted, "to be ") + only(!d.Keep, "deleted: ") + d.Reason
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // EventKind says what an [Event] tells.
@@ -57,7 +58,7 @@ type Event struct {
 	ImageID  int64
 	ActionID int64
 	Reason   Reason
-	Thinned  []Thinned
+	Thinned  []thinning.Snapshot
 	Result   *Result
 	Took     time.Duration
 	Progress Progress

@@ -13,6 +13,7 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/project"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // progressEvery is how long nothing new may happen before the progress of the run is reported.
@@ -33,7 +34,7 @@ type run struct {
 
 	inFlight    *fleet.Slots // for snapshots
 	unavailable *fleet.Slots // for servers that are off
-	deleting    *fleet.Slots // for deletions
+	deleter     *thinning.Deleter
 	holders     *fleet.Slots // for the question who holds a lock
 	halted      *halt        // why no further server is switched off; nil while they are
 	recorded    []Recorded
@@ -74,7 +75,7 @@ func newRun(api *hetzner.Client, settings Settings, signals <-chan os.Signal, em
 	r := &run{
 		Settings: settings, api: api, emit: emit, powerOnFor: powerOnLimit, outcome: Outcome{DryRun: settings.DryRun},
 		inFlight: fleet.NewSlots(settings.MaxParallel), unavailable: fleet.NewSlots(settings.MaxUnavailable),
-		deleting: fleet.NewSlots(deletesMost), holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
+		deleter: thinning.NewDeleter(api), holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
 	}
 	r.fleet = fleet.New(fleet.Options{
 		API: api, Signals: signals, Late: settings.Late, Cancelled: func() { r.tell(Event{Kind: EventCancelled}) },

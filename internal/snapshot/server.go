@@ -47,8 +47,8 @@ type server struct {
 	copied   bool      // its action has succeeded
 	ended    time.Time // when its result was final but for the power
 
-	thinning bool
-	hasRoom  bool // a deletion has made room for its next create
+	isThinning bool
+	hasRoom    bool // a deletion has made room for its next create
 	// how many snapshots the run had deleted when it was asked for the last time
 	deletionsSeen int
 	madeRoom      bool // what can be deleted before the new snapshot exists is deleted

@@ -19,6 +19,7 @@ import (
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/retention"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // Policy says what to do about a circumstance that the user has an opinion on.
@@ -159,7 +160,7 @@ type Result struct {
 	Reused, Protected bool
 	Stops             bool // planned: the server would be switched off
 
-	Thinned []Thinned // what became of the server's snapshots in this series, the newest first
+	Thinned []thinning.Snapshot // what became of the server's snapshots in this series, the newest first
 
 	LeftOff     bool           // this action has switched the server off, and could not see it running again
 	LeftBefore  bool           // it was an earlier run that did
