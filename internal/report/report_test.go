@@ -319,7 +319,7 @@ func FuzzLog(f *testing.F) {
 		result := snapshot.Result{Name: text, Server: server, Status: snapshot.Failed, Reason: snapshot.ActionFailed, Err: failure, Action: &hetzner.Action{ErrorCode: text, ErrorMessage: text}}
 		for _, e := range []snapshot.Event{
 			{Kind: snapshot.EventSelected, Servers: []hetzner.Server{server}}, {Kind: snapshot.EventHolder, Name: text, Holder: &holder},
-			{Kind: snapshot.EventLocked, Name: text, Err: failure}, {Kind: snapshot.EventWarning, Name: text},
+			{Kind: snapshot.EventLocked, Name: text, Err: failure}, {Kind: snapshot.EventUnused, Name: text},
 			{Kind: snapshot.EventProgress, Progress: snapshot.Progress{Servers: []snapshot.Standing{{Name: text, Phase: snapshot.PhaseLocked, Holder: &holder}}}}, {Kind: snapshot.EventFinished, Name: text, Result: &result},
 			{Kind: snapshot.EventEnded, Name: text, Result: &result}, {Kind: snapshot.EventLeftBefore, Name: text},
 			{Kind: snapshot.EventPowerRefused, Name: text, Err: failure}, {Kind: snapshot.EventFull, Name: text, Err: failure},

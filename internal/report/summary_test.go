@@ -189,7 +189,7 @@ func TestSummaryOfADryRun(t *testing.T) {
 	has(t, summary, "| server | what would be done |\n|---|---|\n"+
 		"| db-1 | would be snapshotted as \"nightly\", switched off meanwhile |\n"+
 		"| nope | failed<br>`not_found` |\n"+
-		"| web-1 | image 9 of an earlier attempt is taken over |\n"+
+		"| web-1 | image 9 is taken over |\n"+
 		"| web-2 | would be snapshotted as \"nightly\" once its lock is gone |\n",
 		"1 snapshot kept in this series", "Old snapshots: 1 of 2 would be deleted, which would free 10.00 GB")
 }
