@@ -29,7 +29,7 @@ import (
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
-	"github.com/org/hsnap-action/internal/project"
+	"github.com/org/hsnap-action/internal/prune"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
@@ -94,7 +94,7 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 	}
 	if err = errors.Join(err, r.OpenOutputs(to)); err != nil {
 		r.Mistakes(err)
-		return deliver(r, snapshot.Outcome{Nothing: true}, exitInputs)
+		return refuse(r, cfg)
 	}
 	switch cfg := cfg.(type) {
 	case *config.Prune:
@@ -122,6 +122,15 @@ func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.
 
 	r.Explain(outcome)
 	return deliver(r, outcome, exitCode(outcome))
+}
+
+// refuse delivers the outputs of a command whose inputs are wrong: nothing was done.
+func refuse(r *report.Report, cfg config.Settings) int {
+	nothing := snapshot.Outcome{Nothing: true}
+	if _, ok := cfg.(*config.Prune); ok {
+		return deliverPrune(r, prune.Outcome{Outcome: nothing}, exitInputs)
+	}
+	return deliver(r, nothing, exitInputs)
 }
 
 func (p Process) client(access config.Access, mask secret.Mask, r *report.Report) *hetzner.Client {
@@ -169,7 +178,7 @@ func exitCode(o snapshot.Outcome) int {
 // settings returns the inputs in the types of package snapshot.
 func settings(cfg config.Snapshot, random io.Reader) snapshot.Settings {
 	s := snapshot.Settings{
-		Selection: project.Selection{Servers: cfg.Servers, Exclude: cfg.Exclude, LabelSelector: cfg.LabelSelector},
+		Selection: selection(cfg.Selection),
 		IfNone:    snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),
 		IfLocked:    snapshot.Policy(cfg.IfLocked),
 		LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: time.Duration(cfg.SnapshotTimeout),

@@ -13,10 +13,6 @@ import (
 // TODO: prune and audit read their inputs and then do nothing yet. Until each delivers outputs of its own, it delivers
 // those of snapshot, with wrong inputs too.
 
-func (p Process) runPrune(_ context.Context, r *report.Report, _ secret.Mask, _ *config.Prune) int {
-	return p.notYet(r, "prune")
-}
-
 func (p Process) runAudit(_ context.Context, r *report.Report, _ secret.Mask, _ *config.Audit) int {
 	return p.notYet(r, "audit")
 }

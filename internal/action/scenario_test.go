@@ -234,6 +234,8 @@ func (s *scenario) apply(ws words) {
 	switch ws.list[0] {
 	case "input":
 		s.w.inputs[ws.list[1]] = rest(2)
+	case "command":
+		s.w.words = ws.list[1:]
 	case "env":
 		s.w.env[ws.list[1]] = rest(2)
 	case "server":

@@ -26,6 +26,7 @@ import (
 type world struct {
 	cloud   *hcloudsim.Cloud
 	inputs  map[string]string // as in a workflow: name -> value
+	words   []string          // of the command line, after the program: a command
 	env     map[string]string // beside the inputs and what every run on GitHub has
 	signals []signalAt
 	seed    uint64
@@ -187,7 +188,7 @@ func (w *world) runAs(t *testing.T, program string) ran {
 	var log logWriter
 	start := time.Now()
 	p := action.Process{
-		Args: []string{program}, Version: "test", Out: killableWriter{&log, kill}, Signals: signals,
+		Args: append([]string{program}, w.words...), Version: "test", Out: killableWriter{&log, kill}, Signals: signals,
 		Transport: killableNetwork{network{sent.record(api), w.self}, kill},
 		Rand:      rand.NewChaCha8([32]byte{byte(w.seed), byte(w.seed >> 8), byte(w.seed >> 16), byte(w.runs)}),
 	}

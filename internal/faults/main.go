@@ -201,6 +201,23 @@ func faults() []fault {
 			"a dry run deletes", core + "thinning.go",
 			"i >= 0 && !s.DryRun; i--", "i >= 0; i--",
 		},
+		// Prune.
+		{
+			"prune deletes more than it may", "internal/prune/prune.go",
+			"r.outcome.Planned > r.MaxDeletions;", "r.outcome.Planned > 2*r.MaxDeletions;",
+		},
+		{
+			"prune counts back from this machine's clock", "internal/prune/prune.go",
+			"	if r.outcome.NoDate = date.IsZero(); ", "	if date = r.fleet.Now(); ",
+		},
+		{
+			"prune thins out what is excluded", "internal/prune/prune.go",
+			"		r.plan(chosen.Servers, images, date)\n", "		r.plan(all, images, date)\n",
+		},
+		{
+			"the newest verified snapshot is deleted", "internal/retention/retention.go",
+			"			keep(image.Verified && !verified, ", "			keep(image.Verified && verified && i < 0, ",
+		},
 		// What is told.
 		{
 			"a failure exits with success", "internal/action/action.go",

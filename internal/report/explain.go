@@ -248,7 +248,7 @@ func mistake(m project.Mistake) string {
 	if m.Drill {
 		return fmt.Sprintf("servers: %q is a copy that a verification has made, and is never selected", m.Word)
 	}
-	return fmt.Sprintf("exclude: %q matches no server%s, and what it was to spare would be switched off", m.Word, meant(m.Nearest))
+	return fmt.Sprintf("exclude: %q matches no server%s, so what it was to spare would not be spared", m.Word, meant(m.Nearest))
 }
 
 // meant asks whether the user has meant the nearest name, if there is one.

@@ -108,7 +108,7 @@ func (r *run) begin(s *fleet.Script) {
 	}}
 	all, err := read.Servers(r.LabelSelector)
 	if err != nil {
-		r.blame(err, r.LabelSelector != "")
+		r.outcome.Blame(r.fleet, err, r.LabelSelector != "")
 		return
 	}
 	chosen := r.Choose(all)
@@ -130,29 +130,17 @@ func (r *run) begin(s *fleet.Script) {
 		marked = newest(images, func(hetzner.Image) bool { return true })
 	}
 	if err != nil {
-		r.blame(err, false)
+		r.outcome.Blame(r.fleet, err, false)
 		return
 	}
 	r.outcome.Nothing = len(chosen.Servers) == 0 && len(chosen.Missing) == 0 && r.IfNone == Error
 	r.fleet.Pages(r.LabelSelector, all)
 	r.tell(Event{Kind: EventSelected, Servers: chosen.Servers})
-	r.notFound(chosen)
+	r.outcome.AddMissing(chosen, r.IfNone, r.tell)
 	for _, host := range chosen.Servers {
 		r.start(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)
 	}
 	r.fleet.Go(r.reportProgress)
-}
-
-// blame says in the outcome why the project could not be read.
-func (r *run) blame(err error, selecting bool) {
-	e := hetzner.AsError(err)
-	switch {
-	case r.fleet.Cancelled(), e.Verdict == hetzner.TokenRefused:
-	case e.Verdict == hetzner.Refused && e.Code == hetzner.CodeInvalidInput && selecting:
-		r.outcome.Selector = e
-	default:
-		r.outcome.Down = e
-	}
 }
 
 // reusable is a snapshot that is taken over instead of a new one.
@@ -203,37 +191,6 @@ func newest(images []hetzner.Image, fits func(hetzner.Image) bool) map[int64]het
 		}
 	}
 	return newest
-}
-
-// notFound adds a failed entry for everything that was asked for and is not there, unless the user calls that a warning or
-// nothing at all.
-func (r *run) notFound(chosen project.Selected) {
-	fail := func(name, nearest string, pattern bool) {
-		result := Result{Name: name, Status: Failed, Reason: NotFound, Pattern: pattern, Nearest: nearest}
-		r.tell(Event{Kind: EventFinished, Name: name, Result: &result})
-		r.outcome.Results = append(r.outcome.Results, result)
-	}
-	warn := func(kind EventKind, names []string) {
-		for _, name := range names {
-			r.tell(Event{Kind: kind, Name: name})
-		}
-	}
-	for _, name := range chosen.Missing {
-		fail(name, chosen.Nearest(name), false)
-	}
-	if r.IfNone == Error {
-		for _, name := range chosen.Empty {
-			fail(name, "", true)
-		}
-	}
-	if r.IfNone == Warn {
-		warn(EventNoMatch, chosen.Empty)
-	}
-	warn(EventUnused, chosen.Unused)
-	warn(EventAmbiguous, chosen.Ambiguous)
-	if r.IfNone == Warn && len(chosen.Servers)+len(chosen.Missing)+len(chosen.Empty) == 0 {
-		r.tell(Event{Kind: EventNothingLeft})
-	}
 }
 
 // reportProgress is the script that reports the state of the whole when nothing new has happened for a while.

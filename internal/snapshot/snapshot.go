@@ -189,16 +189,3 @@ func (r Result) Failed() bool { return r.PowerOnFailed || r.Status == Failed }
 // Usable reports whether the snapshot is what the user asked for: available, or accepted when nobody waits. A server
 // that could not be switched on again does not make it worse.
 func (r Result) Usable() bool { return r.Status == Available || r.Status == Creating }
-
-// Outcome is what became of a run.
-type Outcome struct {
-	Results  []Result // ordered by name
-	Nothing  bool     // nothing was selected, and the user calls that an error
-	Mistakes []project.Mistake
-	Token    *hetzner.Error // Hetzner's refusal of the token, which ended the run
-	Selector *hetzner.Error // Hetzner's refusal of the label selector
-	Down     *hetzner.Error // the last answer when the servers could not be listed at all
-	Signal   os.Signal      // the one that cancelled the run, nil without
-	DryRun   bool
-	Price    hetzner.Price // zero where it could not be learnt in passing
-}

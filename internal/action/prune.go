@@ -1,0 +1,56 @@
+package action
+
+import (
+	"context"
+
+	"github.com/org/hsnap-action/internal/config"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
+	"github.com/org/hsnap-action/internal/prune"
+	"github.com/org/hsnap-action/internal/report"
+	"github.com/org/hsnap-action/internal/secret"
+)
+
+// runPrune thins out the snapshots of servers without making a new one.
+func (p Process) runPrune(ctx context.Context, r *report.Report, mask secret.Mask, cfg *config.Prune) int {
+	set := prune.Settings{
+		Selection: selection(cfg.Selection), Series: string(cfg.Series), Retention: cfg.Retention(),
+		MaxDeletions: int(cfg.MaxDeletions), DryRun: bool(cfg.DryRun),
+	}
+	if cfg.Run.ID != "" {
+		set.WorkflowRun = labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, p.Rand)
+	}
+	if cfg.Run.Platform == config.GitHub {
+		set.Late = isLate
+	}
+	r.Ask(report.Asked{
+		Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers, Keeps: true,
+	})
+	outcome := prune.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
+	return deliverPrune(r, outcome, pruneExitCode(outcome))
+}
+
+// deliverPrune is to prune what deliver is to snapshot.
+func deliverPrune(r *report.Report, o prune.Outcome, code int) int {
+	if delivered := r.DeliverPrune(o); !delivered && code == exitSuccess {
+		return exitFailure
+	}
+	return code
+}
+
+// pruneExitCode returns the exit code of an outcome, which depends on nothing else.
+func pruneExitCode(o prune.Outcome) int {
+	switch code := exitCode(o.Outcome); {
+	case o.TooMany && (code == exitSuccess || code == exitFailure):
+		return exitInputs
+	case code == exitSuccess && (o.NoDate || report.PruneTallyOf(o).Failed > 0):
+		return exitFailure
+	default:
+		return code
+	}
+}
+
+// selection returns the inputs that select servers in the type of package project.
+func selection(s config.Selection) project.Selection {
+	return project.Selection{Servers: s.Servers, Exclude: s.Exclude, LabelSelector: s.LabelSelector}
+}

@@ -1,0 +1,172 @@
+// Package prune thins out the snapshots of servers without making a new one.
+//
+// It reads the whole project first and decides about every snapshot. Only then, and only where the plan is no larger than
+// the user allows, does it delete. Ages count back from the time of Hetzner's answer, never from this machine's clock. The
+// package writes no text and touches nothing but snapshots that this program has made, see package thinning.
+package prune
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
+	"github.com/org/hsnap-action/internal/retention"
+	"github.com/org/hsnap-action/internal/snapshot"
+	"github.com/org/hsnap-action/internal/thinning"
+)
+
+// readLimit is how long the project is tried to be read.
+const readLimit = 30 * time.Minute
+
+// Settings is what a run was asked to do. All of it is valid when it gets here.
+type Settings struct {
+	project.Selection
+	Series       string
+	Retention    retention.Policy // has a rule
+	MaxDeletions int              // a plan of more deletes nothing
+	DryRun       bool             // only read
+	WorkflowRun  labels.Run       // whose snapshots are spared
+
+	// Late reports whether a first signal is the runner's last, so that the run must be over within 2 s; nil for never.
+	Late func(os.Signal) bool
+}
+
+// Outcome is what became of a run. Of a result only the server and what became of its snapshots are set or, for a name that
+// does not exist, the failure.
+type Outcome struct {
+	snapshot.Outcome
+	Planned  int             // deletions that the policy asks for
+	TooMany  bool            // these are more than the user allows, and nothing was deleted
+	NoDate   bool            // Hetzner did not tell the time, and nothing was deleted
+	Undone   []Undone        // deletions that failed
+	Gone     []hetzner.Image // of this series, made of servers that do not exist any more
+	Selected int             // servers
+}
+
+// Undone is a deletion that failed. An error whose verdict is [hetzner.Lost] says that the snapshot may be deleted or not.
+type Undone struct {
+	Name  string // of the server
+	Image int64
+	Err   *hetzner.Error
+}
+
+// run is what the scripts of a run share.
+type run struct {
+	Settings
+	fleet   *fleet.Fleet
+	read    project.Reader
+	deleter *thinning.Deleter
+	emit    func(snapshot.Event)
+	outcome Outcome
+}
+
+// Run thins out as the settings ask for. It calls emit for every event, from its own goroutine, and has no goroutine left
+// when it returns. A signal ends it within 5 s: no further deletion is begun.
+func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(snapshot.Event)) Outcome {
+	r := &run{Settings: settings, deleter: thinning.NewDeleter(api), emit: emit}
+	r.outcome.DryRun = settings.DryRun
+	r.fleet = fleet.New(fleet.Options{
+		API: api, Signals: signals, Late: settings.Late, Cancelled: func() { r.tell(snapshot.Event{Kind: snapshot.EventCancelled}) },
+	})
+	r.read = project.Reader{API: api, Limit: r.fleet.Now().Add(readLimit), Unreached: func(failure *hetzner.Error) {
+		r.tell(snapshot.Event{Kind: snapshot.EventUnreached, Err: failure, Took: r.read.Limit.Sub(r.fleet.Now())})
+	}}
+	r.fleet.Go(func(s *fleet.Script) { r.outcome.Price = project.Reader{Script: s, API: api}.Price() })
+	r.fleet.Go(r.begin)
+	r.fleet.Run(ctx)
+	r.outcome.Signal, r.outcome.Token = r.fleet.Signal(), r.fleet.Token()
+	return r.outcome
+}
+
+func (r *run) tell(e snapshot.Event) {
+	e.At = r.fleet.Now()
+	r.emit(e)
+}
+
+// begin is the script that reads the project, makes the plan, and starts the deletions.
+func (r *run) begin(s *fleet.Script) {
+	r.read.Script = s
+	all, err := r.read.Servers(r.LabelSelector)
+	if err != nil {
+		r.outcome.Blame(r.fleet, err, r.LabelSelector != "")
+		return
+	}
+	everyone := all
+	var images []hetzner.Image
+	var date time.Time
+	if r.LabelSelector != "" { // which servers do not exist any more, the whole project tells
+		everyone, err = r.read.Servers("")
+	}
+	if err == nil {
+		images, date, err = r.read.Images(labels.Series + "=" + r.Series)
+	}
+	if err != nil {
+		r.outcome.Blame(r.fleet, err, false)
+		return
+	}
+	chosen := r.Choose(all)
+	if r.outcome.Mistakes = chosen.Mistakes(!r.DryRun); len(r.outcome.Mistakes) > 0 {
+		return
+	}
+	r.tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
+	r.outcome.AddMissing(chosen, snapshot.Error, r.tell)
+	r.outcome.Selected = len(chosen.Servers)
+	r.outcome.Nothing = len(chosen.Servers)+len(chosen.Missing) == 0
+	r.outcome.Gone = slices.DeleteFunc(slices.Clone(images), func(image hetzner.Image) bool {
+		id, err := strconv.ParseInt(image.Labels[labels.ServerID], 10, 64)
+		return err != nil || slices.ContainsFunc(everyone, func(server hetzner.Server) bool { return server.ID == id })
+	})
+	if r.outcome.NoDate = date.IsZero(); !r.outcome.NoDate {
+		r.plan(chosen.Servers, images, date)
+	}
+}
+
+// plan decides about every snapshot of the servers, and starts the deletions where they are no more than allowed.
+func (r *run) plan(servers []hetzner.Server, images []hetzner.Image, now time.Time) {
+	first := len(r.outcome.Results)
+	for _, server := range servers {
+		candidates := thinning.Candidates(images, server.ID, r.Series)
+		plan := thinning.Decide(r.Retention, candidates, now, r.WorkflowRun, 0)
+		if len(plan) > 0 {
+			r.tell(snapshot.Event{Kind: snapshot.EventThinning, Name: server.Name, Server: server, Thinned: slices.Clone(plan)})
+		}
+		for _, t := range plan {
+			if !t.Keep {
+				r.outcome.Planned++
+			}
+		}
+		r.outcome.Results = append(r.outcome.Results, snapshot.Result{Name: server.Name, Server: server, Thinned: plan})
+	}
+	if r.outcome.TooMany = r.outcome.Planned > r.MaxDeletions; r.outcome.TooMany || r.DryRun {
+		return
+	}
+	for i := range r.outcome.Results[first:] {
+		result := &r.outcome.Results[first+i]
+		r.fleet.Go(func(s *fleet.Script) { r.thinOut(s, result) })
+	}
+}
+
+// thinOut is the script that deletes what the plan does not keep of a server's snapshots, the oldest first.
+func (r *run) thinOut(s *fleet.Script, result *snapshot.Result) {
+	for i := len(result.Thinned) - 1; i >= 0 && !s.Ending(); i-- {
+		t := &result.Thinned[i]
+		if t.Keep {
+			continue
+		}
+		var failure *hetzner.Error
+		t.Deleted, failure = r.deleter.Delete(s, t.ID)
+		if t.Deleted {
+			r.tell(snapshot.Event{Kind: snapshot.EventDeleted, Name: result.Name, Server: result.Server, ImageID: t.ID})
+		}
+		if failure != nil {
+			r.outcome.Undone = append(r.outcome.Undone, Undone{result.Name, t.ID, failure})
+			r.tell(snapshot.Event{Kind: snapshot.EventNotDeleted, Name: result.Name, Server: result.Server, ImageID: t.ID, Err: failure})
+		}
+	}
+}

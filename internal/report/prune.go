@@ -1,0 +1,164 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/prune"
+)
+
+// PruneTally is the result of a run of prune in numbers and one word. The outputs and the exit code follow from it.
+type PruneTally struct {
+	Failed int    // deletions, and entries that match no server
+	Result string // "success", "partial", "failure" or "cancelled"
+
+	deleted, kept []int64 // kept are those that a dry run would keep
+	going         int     // deleted, or to be in a dry run
+	gb            float64 // of these
+}
+
+// PruneTallyOf counts what became of the snapshots.
+func PruneTallyOf(o prune.Outcome) PruneTally {
+	t := PruneTally{Failed: len(o.Undone), deleted: []int64{}, kept: []int64{}}
+	for _, r := range o.Results {
+		t.Failed += number(r.Failed())
+		for _, d := range r.Thinned {
+			if d.Deleted {
+				t.deleted = append(t.deleted, d.ID)
+			}
+			if goes := d.Deleted || o.DryRun && !d.Keep; goes {
+				t.going, t.gb = t.going+1, t.gb+d.SizeGB
+			} else {
+				t.kept = append(t.kept, d.ID)
+			}
+		}
+	}
+	switch bad := t.Failed > 0 || pruneWhole(o, Asked{}).what != ""; {
+	case o.Signal != nil:
+		t.Result = "cancelled"
+	case bad && len(t.deleted) > 0:
+		t.Result = "partial"
+	case bad:
+		t.Result = "failure"
+	default:
+		t.Result = "success"
+	}
+	return t
+}
+
+// pruneWhole explains why a run as a whole deleted nothing; it explains nothing of any other run.
+func pruneWhole(o prune.Outcome, asked Asked) account {
+	switch {
+	case o.TooMany:
+		return account{
+			what: fmt.Sprintf("%s would be deleted, which is more than max-deletions allows; nothing was deleted", count(o.Planned, "snapshot")),
+			next: fmt.Sprintf("look through the plan; if it is what you want, set max-deletions to %d or more", o.Planned),
+		}
+	case o.NoDate:
+		return account{
+			what: "Hetzner's answer did not tell the time, so nobody knows how old the snapshots are; nothing was deleted",
+			next: "run it again; if a proxy stands between, have it pass the header Date on",
+		}
+	}
+	return whole(o.Outcome, asked)
+}
+
+// DeliverPrune is to a run of prune what [Report.Deliver] is to one of snapshot. It also reports why the run as a whole came
+// to nothing.
+func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
+	t, why := PruneTallyOf(o), pruneWhole(o, r.asked)
+	if why.what != "" && len(r.mistakes) == 0 {
+		r.failure("", "error", why, true)
+	}
+	verdict := r.pruneVerdict(o, t, why)
+	delivered = r.deliver([]output{
+		{name: "result", value: t.Result},
+		{name: "deleted-image-ids", value: compact(t.deleted), spare: 2},
+		{name: "kept-image-ids", value: compact(t.kept), spare: 1},
+		{name: "failed-count", value: strconv.Itoa(t.Failed)},
+	}, func() string { return r.pruneSummary(o, verdict, why) })
+	r.Line("%s, in %s", verdict, short(time.Since(r.start)))
+	return delivered
+}
+
+// pruneVerdict is the run in one line.
+func (r *Report) pruneVerdict(o prune.Outcome, t PruneTally, why account) string {
+	head := t.Result
+	if head == "partial" || head == "failure" {
+		head = "FAILED"
+	}
+	if len(r.mistakes) > 0 {
+		why.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
+	}
+	would := only(o.DryRun, "would be ")
+	counts := only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
+		count(t.going, "snapshot"), would, only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb)), len(t.kept), would))
+	return head + only(o.DryRun, " (dry run)") + ": " +
+		cmp.Or(joined("; ", why.what, only(t.Failed > 0, fmt.Sprintf("%d failed", t.Failed)), counts), "no snapshot")
+}
+
+// pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
+func (r *Report) pruneSummary(o prune.Outcome, verdict string, why account) string {
+	p := r.page("Old Hetzner Cloud snapshots", verdict)
+	if len(r.mistakes) > 0 {
+		return p.b.String()
+	}
+	if why.what != "" {
+		p.add(p.item("", why, true), pageMost/2)
+	}
+	r.failures(p, o.Outcome, why.next)
+	var items []string
+	for _, u := range o.Undone {
+		items = append(items, p.item("**"+p.cell(u.Name)+"**: ", account{
+			what: fmt.Sprintf("image %d could not be deleted", u.Image), details: []string{answered(u.Err)},
+			next: "run it again; if it fails again, `" + deletion(u.Image) + "`",
+		}, true))
+	}
+	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the log\n")
+	p.print("%s", only(len(items) > 0, "\n"))
+	var rows []string
+	for _, result := range o.Results {
+		if result.Server.ID == 0 {
+			continue
+		}
+		keep := 0
+		for _, d := range result.Thinned {
+			keep += number(d.Keep)
+		}
+		rows = append(rows, row(p.cell(result.Name), strconv.Itoa(keep), strconv.Itoa(len(result.Thinned)-keep)))
+	}
+	if len(rows) > 0 {
+		p.print("| server | to keep | to delete |\n|---|---:|---:|\n")
+		p.list(rows, len(rows), pageMost, "\n… and %d more servers, see the log.\n")
+	}
+	p.thinning(o.Outcome)
+	p.gone(o)
+	return p.b.String()
+}
+
+// goneMost is how many servers a selector names.
+const goneMost = 50
+
+// gone counts the snapshots that no plan covers, since their servers do not exist any more, and says how to list them.
+func (p *page) gone(o prune.Outcome) {
+	if len(o.Gone) == 0 {
+		return
+	}
+	gb := 0.0
+	var servers []string
+	for _, image := range o.Gone {
+		gb += image.SizeGB
+		servers = append(servers, image.Labels[labels.ServerID])
+	}
+	slices.Sort(servers)
+	servers = slices.Compact(servers)
+	selector := labels.Series + "=" + o.Gone[0].Labels[labels.Series] +
+		only(len(servers) <= goneMost, fmt.Sprintf(",%s in (%s)", labels.ServerID, strings.Join(servers, ",")))
+	p.print("\n%s of this series are of servers that do not exist any more, and are not touched: %s. To list them: <code>%s</code>.\n",
+		count(len(o.Gone), "snapshot"), p.cost(o.Price, gb), p.cell("hcloud image list --type snapshot -l '"+selector+"'"))
+}
