@@ -158,7 +158,7 @@ func exitCode(o snapshot.Outcome) int {
 		return exitSignal + int(syscall.SIGTERM)
 	case o.Token != nil, o.Down != nil:
 		return exitAPI
-	case o.Selector != nil, o.Nothing:
+	case o.Selector != nil, o.Nothing, len(o.Mistakes) > 0:
 		return exitInputs
 	case report.TallyOf(o).Failed > 0:
 		return exitFailure
@@ -179,7 +179,7 @@ func settings(cfg config.Snapshot, random io.Reader) snapshot.Settings {
 		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labels.Value(cfg.Run.Repository),
 		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels),
 		Describe:    func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
-		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, random), Reuse: cfg.OnRerun == "reuse",
+		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, random), Reuse: cfg.OnRerun == "reuse", ReuseWithin: time.Duration(cfg.ReuseWithin),
 		Rand: random,
 	}
 	if cfg.Run.Platform == config.GitHub {

@@ -178,16 +178,24 @@ func faults() []fault {
 			"image.Labels[ServerID] == strconv.FormatInt(server, 10) &&", "image.Labels[ServerID] != \"\" &&",
 		},
 		{
+			"a snapshot is reused by this machine's clock", core + "run.go",
+			"if age := date.Sub(image.Created); !date.IsZero() && 0 <= age", "if age := r.fleet.Now().Sub(image.Created); 0 <= age",
+		},
+		{
+			"a snapshot from the future is reused", core + "run.go",
+			"!date.IsZero() && 0 <= age && age < r.ReuseWithin", "!date.IsZero() && age < r.ReuseWithin",
+		},
+		{
 			"the newest snapshots are deleted", "internal/retention/retention.go",
 			"		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID))\n", "		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(b.ID, a.ID))\n",
 		},
 		{
 			"snapshots younger than an hour are deleted", "internal/retention/retention.go",
-			"		if image.Created.After(ref.Add(-Young)) {\n", "		if image.Created.After(ref) {\n",
+			"		keep(image.Created.After(ref.Add(-Young)), ", "		keep(image.Created.After(ref), ",
 		},
 		{
 			"other attempts' snapshots are deleted", "internal/retention/retention.go",
-			"		if image.SameRun {\n", "		if image.SameRun && image.ID == 0 {\n",
+			"		keep(image.SameRun, ", "		keep(image.SameRun && image.ID == 0, ",
 		},
 		{
 			"a dry run deletes", core + "thinning.go",
@@ -268,7 +276,7 @@ func plant(f fault, seeds int) (string, error) {
 	}
 	// The time-out finds a run that never ends.
 	simulate := exec.CommandContext(context.Background(), binary,
-		"-test.run=TestSimulation", fmt.Sprintf("-seeds=%d", seeds), "-test.failfast", "-test.timeout=5m")
+		"-test.run=TestSimulation$|TestReuseWithin$|TestPrunedWorlds$|TestAuditedWorlds$", fmt.Sprintf("-seeds=%d", seeds), "-test.failfast", "-test.timeout=5m")
 	simulate.Dir = filepath.Join(dir, "internal", "action")
 	out, err := simulate.CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); !failed {
@@ -277,12 +285,12 @@ func plant(f fault, seeds int) (string, error) {
 	return clue(out), nil
 }
 
-var finding = regexp.MustCompile(`TestSimulation/(\d+)(?s:.*?)_test\.go:\d+: ([^\n]*)`)
+var finding = regexp.MustCompile(`--- FAIL: (Test\w+/\S+)(?s:.*?)_test\.go:\d+: ([^\n]*)`)
 
 // clue returns the judge's first finding.
 func clue(out []byte) string {
 	if m := finding.FindSubmatch(out); m != nil {
-		return fmt.Sprintf("seed %s: %.110s", m[1], m[2])
+		return fmt.Sprintf("%s: %.110s", m[1], m[2])
 	}
 	if i := bytes.Index(out, []byte("panic: ")); i >= 0 {
 		line, _, _ := bytes.Cut(out[i:], []byte("\n"))

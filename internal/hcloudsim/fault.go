@@ -84,6 +84,8 @@ const (
 	Hang
 	// NoCorrelation leaves out the correlation ID.
 	NoCorrelation
+	// NoDate leaves out the time.
+	NoDate
 	// Redirect307 redirects to the same address. The request is not processed.
 	Redirect307
 	// WrongImageID answers a create with the ID of another image, the oldest
@@ -114,6 +116,7 @@ var faultNames = [...]string{
 	Slow:            "slow",
 	Hang:            "hang",
 	NoCorrelation:   "no-correlation",
+	NoDate:          "no-date",
 	Redirect307:     "redirect-307",
 	WrongImageID:    "wrong-image-id",
 	ForgetActions:   "forget-actions",
@@ -232,6 +235,9 @@ func (p *project) process(ex *exchange) outcome {
 	p.limit.writeTo(out.header, p.now)
 	if ex.correlation != "" && f.Kind != NoCorrelation {
 		out.header.Set("X-Correlation-Id", ex.correlation)
+	}
+	if f.Kind != NoDate {
+		out.header.Set("Date", p.now.UTC().Format(http.TimeFormat))
 	}
 	if f.Kind == NoPagination {
 		if object, ok := out.content.(map[string]any); ok {

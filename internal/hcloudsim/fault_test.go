@@ -87,6 +87,7 @@ func TestDamagedAnswers(t *testing.T) {
 		{Fault{Kind: Garbled}, 201, "application/json", `{"action"`, true},
 		{Fault{Kind: RateLimited}, 429, "application/json", DefaultToken[:8], false},
 		{Fault{Kind: NoCorrelation}, 201, "application/json", `"image"`, true},
+		{Fault{Kind: NoDate}, 201, "application/json", `"image"`, true},
 		{Fault{Kind: Redirect307}, 307, "", "", false},
 	} {
 		before := len(c.Images())
@@ -104,6 +105,9 @@ func TestDamagedAnswers(t *testing.T) {
 		}
 		if res.Header.Get(FaultHeader) != tt.fault.Kind.String() || c.History()[i].Fault != tt.fault.Kind.String() {
 			t.Errorf("%v: header %q, history %+v", tt.fault.Kind, res.Header.Get(FaultHeader), c.History()[i])
+		}
+		if without := tt.fault.Kind == NoDate; (res.Header.Get("Date") == "") != without && res.StatusCode == http.StatusCreated {
+			t.Errorf("Date is %q", res.Header.Get("Date"))
 		}
 		switch tt.fault.Kind {
 		case NoCorrelation:

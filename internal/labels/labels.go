@@ -22,7 +22,14 @@ const (
 	Request    = "hsnap/request" // a random value for each server of a run
 	Power      = "hsnap/power"   // of a server that was switched off for the snapshot
 	Drill      = "hsnap/drill"   // of a server that a verification has made
+
+	Verified   = "hsnap/verified"    // when a verification of the snapshot has succeeded, as 2026-11-22T194500Z
+	VerifiedBy = "hsnap/verified-by" // how
+	Verify     = "hsnap/verify"      // [VerifyFailed] where one has failed since
 )
+
+// VerifyFailed is the value of [Verify].
+const VerifyFailed = "failed"
 
 // The values of [Power].
 const (

@@ -78,6 +78,27 @@ func (sel Selection) Choose(all []hetzner.Server) Selected {
 	return s
 }
 
+// Mistake is an entry of the inputs that can't be meant as it is written.
+type Mistake struct {
+	Word    string
+	Drill   bool   // it names a verification's copy; otherwise it is named in exclude and matches nothing
+	Nearest string // the server that may have been meant, "" for none
+}
+
+// Mistakes returns what is wrong with the selection. With spare each name and ID in exclude must exist: something is about
+// to be done to the server that it was to spare.
+func (s Selected) Mistakes(spare bool) (list []Mistake) {
+	for _, word := range s.Drills {
+		list = append(list, Mistake{Word: word, Drill: true})
+	}
+	for _, word := range s.Unused {
+		if spare && !IsGlob(word) {
+			list = append(list, Mistake{Word: word, Nearest: s.Nearest(word)})
+		}
+	}
+	return list
+}
+
 // match returns the servers that a word means: as an ID first, then as a name, then as a glob.
 func (s *Selected) match(word string) (found []hetzner.Server) {
 	id, err := strconv.ParseInt(word, 10, 64)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -20,7 +21,7 @@ func explain(r snapshot.Result, asked Asked) account {
 	case snapshot.Available:
 		a.what = fmt.Sprintf("image %d is available after %s%s", r.ImageID, short(r.Duration), size(r))
 		if r.Reused {
-			a.what = fmt.Sprintf("image %d of an earlier attempt is taken over", r.ImageID)
+			a.what = fmt.Sprintf("image %d%s is taken over%s", r.ImageID, only(r.Age > 0, ", "+short(r.Age)+" old,"), size(r))
 		}
 		a.what += only(r.Protected, ", protected") + only(r.Downtime > 0, "; downtime "+short(r.Downtime))
 	case snapshot.Creating:
@@ -128,9 +129,10 @@ func notFound(r snapshot.Result, asked Asked) account {
 			only(named, "take it out of servers") + only(!named, "there is nothing to do: the next run does not select it")}
 	case r.Pattern:
 		return account{title: "matches no server", what: "matches no server in this token's project",
-			next: "check the pattern or selector, and that the token belongs to the servers' project"}
+			next: "check the pattern or selector, and that the token belongs to the servers' project;" +
+				" if it is fine that there is none, set if-no-servers-found to warn or ignore"}
 	}
-	return account{title: "matches no server", what: "no server in this token's project has this name or ID",
+	return account{title: "matches no server", what: "no server in this token's project has this name or ID" + meant(r.Nearest),
 		next: "check the name, and that the token belongs to the server's project"}
 }
 
@@ -227,7 +229,12 @@ func whole(o snapshot.Outcome, asked Asked) (a account) {
 		a.what, a.next = "Hetzner's API at "+asked.Endpoint+" could not be used", "check api-endpoint where you have set it, "+adviceUnreached
 	case o.Selector != nil:
 		a.what, a.next = fmt.Sprintf("Hetzner refused the label-selector %q", asked.LabelSelector), "write it as in env=prod,!ephemeral"
-	case o.Nothing:
+	case len(o.Mistakes) > 0:
+		for _, m := range o.Mistakes {
+			a.what = joined("; ", a.what, mistake(m))
+		}
+		a.next = "correct it and run it again; nothing was done"
+	case o.Nothing && len(o.Results) == 0: // otherwise it was said of each pattern
 		a.what = "no server is left to snapshot"
 		a.next = "check servers, label-selector and exclude; if it is fine that there is none, set if-no-servers-found to warn or ignore"
 	}
@@ -235,6 +242,17 @@ func whole(o snapshot.Outcome, asked Asked) (a account) {
 	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it can read, so it is probably read-only")}
 	return a
 }
+
+// mistake says what is wrong with an entry of the inputs that the project has shown to be wrong.
+func mistake(m project.Mistake) string {
+	if m.Drill {
+		return fmt.Sprintf("servers: %q is a copy that a verification has made, and is never selected", m.Word)
+	}
+	return fmt.Sprintf("exclude: %q matches no server%s, and what it was to spare would be switched off", m.Word, meant(m.Nearest))
+}
+
+// meant asks whether the user has meant the nearest name, if there is one.
+func meant(nearest string) string { return only(nearest != "", " (did you mean "+nearest+"?)") }
 
 // Advice that several failures share. Commands stand in backticks.
 const (

@@ -122,8 +122,8 @@ func TestEventsNameTheRequest(t *testing.T) {
 		{snapshot.Event{Kind: snapshot.EventLost, Err: refused}, "db-1: the answer was lost (not today (conflict)); polling whether the snapshot was made"},
 		{snapshot.Event{Kind: snapshot.EventNotDeleted, ImageID: 3, Err: &hetzner.Error{Message: "reset"}}, "::warning::db-1: image 3 may be deleted or not, since the answer was lost: reset"},
 		{snapshot.Event{Kind: snapshot.EventNotThinned}, "::warning::db-1: no more old snapshots are deleted, since no complete list that shows the new one came"},
-		{snapshot.Event{Kind: snapshot.EventWarning}, "::warning::db-1: named in exclude, and matches no server"},
-		{snapshot.Event{Kind: snapshot.EventWarning, Reason: snapshot.NotFound}, "::warning::db-1: matches no server"},
+		{snapshot.Event{Kind: snapshot.EventUnused}, "::warning::db-1: named in exclude, and matches no server"},
+		{snapshot.Event{Kind: snapshot.EventNoMatch}, "::warning::db-1: matches no server"},
 	} {
 		var log strings.Builder
 		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})

@@ -19,6 +19,7 @@ import (
 	"github.com/org/hsnap-action/internal/retention"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // github is the environment of a runner with files in dir.
@@ -156,7 +157,7 @@ func TestSummaryOfEndlessTexts(t *testing.T) {
 			}
 			if i%2 == 0 {
 				result.Status, result.Reason = snapshot.Available, ""
-				result.Thinned = []snapshot.Thinned{{Decision: retention.Decision{ID: 3, Reason: long}}}
+				result.Thinned = []thinning.Snapshot{{Decision: retention.Decision{ID: 3, Reason: long}}}
 			}
 			o.Results = append(o.Results, result)
 			for j := range 120 {
@@ -318,11 +319,11 @@ func FuzzLog(f *testing.F) {
 		result := snapshot.Result{Name: text, Server: server, Status: snapshot.Failed, Reason: snapshot.ActionFailed, Err: failure, Action: &hetzner.Action{ErrorCode: text, ErrorMessage: text}}
 		for _, e := range []snapshot.Event{
 			{Kind: snapshot.EventSelected, Servers: []hetzner.Server{server}}, {Kind: snapshot.EventHolder, Name: text, Holder: &holder},
-			{Kind: snapshot.EventLocked, Name: text, Err: failure}, {Kind: snapshot.EventWarning, Name: text},
+			{Kind: snapshot.EventLocked, Name: text, Err: failure}, {Kind: snapshot.EventUnused, Name: text},
 			{Kind: snapshot.EventProgress, Progress: snapshot.Progress{Servers: []snapshot.Standing{{Name: text, Phase: snapshot.PhaseLocked, Holder: &holder}}}}, {Kind: snapshot.EventFinished, Name: text, Result: &result},
 			{Kind: snapshot.EventEnded, Name: text, Result: &result}, {Kind: snapshot.EventLeftBefore, Name: text},
 			{Kind: snapshot.EventPowerRefused, Name: text, Err: failure}, {Kind: snapshot.EventFull, Name: text, Err: failure},
-			{Kind: snapshot.EventThinning, Name: text, Thinned: []snapshot.Thinned{{}}},
+			{Kind: snapshot.EventThinning, Name: text, Thinned: []thinning.Snapshot{{}}},
 			{Kind: snapshot.EventNotDeleted, Name: text, Err: failure}, {Kind: snapshot.EventNotThinned, Name: text, Err: failure},
 		} {
 			r.Event(e)
@@ -365,7 +366,7 @@ func FuzzFiles(f *testing.F) {
 				Name: fmt.Sprint(text, i), Server: hetzner.Server{ID: int64(i + 1), Name: text, Volumes: []int64{1}}, Status: status, Err: failure,
 				Description: text, Request: text, MaySlip: true, SizeGB: 1, ImageID: 7, Holder: &hetzner.Action{Command: text},
 				LeftOff: status == snapshot.Cancelled,
-				Thinned: []snapshot.Thinned{{Decision: retention.Decision{ID: 3, Reason: text}}},
+				Thinned: []thinning.Snapshot{{Decision: retention.Decision{ID: 3, Reason: text}}},
 			}
 			o.Results = append(o.Results, result)
 			r.Event(snapshot.Event{Kind: snapshot.EventHolder, Name: result.Name, Holder: result.Holder, At: time.Unix(1, 0)})

@@ -79,7 +79,7 @@ func TallyOf(o snapshot.Outcome) Tally {
 	}
 	t.Failed, t.Skipped = len(t.failed), t.statuses[snapshot.Skipped]
 	good := t.Usable+t.statuses[snapshot.Planned] > 0 // a dry run's result is what the real one's would be
-	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing
+	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing || len(o.Mistakes) > 0
 	switch {
 	case o.Signal != nil:
 		t.Result = "cancelled"

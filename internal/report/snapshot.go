@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/snapshot"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // Asked is what the run was asked to do, as far as messages depend on it.
@@ -36,7 +37,9 @@ type words struct {
 var wording = map[snapshot.EventKind]words{
 	snapshot.EventUnreached:       {text: "Hetzner's API can't be reached: {error}; retrying for up to {took}"},
 	snapshot.EventCancelled:       {text: "cancelled: no new snapshot is asked for; those in flight go on at Hetzner and are not deleted"},
-	snapshot.EventWarning:         {text: "named in exclude, and matches no server", warn: true},
+	snapshot.EventNoMatch:         {text: "matches no server", warn: true},
+	snapshot.EventUnused:          {text: "named in exclude, and matches no server", warn: true},
+	snapshot.EventAmbiguous:       {text: "is one server's ID and another server's name; the server with this ID is taken", warn: true},
 	snapshot.EventNothingLeft:     {text: "every server that was selected is excluded again", warn: true},
 	snapshot.EventVolumes:         {text: "{volumes} attached, not part of the snapshot: {ids}", warn: true},
 	snapshot.EventLocked:          {text: "locked, waiting up to {limit}", phase: "locked", style: waits},
@@ -68,8 +71,6 @@ var wording = map[snapshot.EventKind]words{
 func (r *Report) wordsOf(e snapshot.Event) words {
 	w := wording[e.Kind]
 	switch {
-	case e.Kind == snapshot.EventWarning && e.Reason == snapshot.NotFound:
-		w.text = "matches no server"
 	case e.Kind == snapshot.EventLocked && e.Err != nil && e.Holder == nil:
 		w.text = "not accepted: {error}; retrying for up to {limit}"
 		if !isLocked(e.Err) {
@@ -162,7 +163,7 @@ func (r *Report) thinning(e snapshot.Event) {
 }
 
 // decision words what becomes of a snapshot.
-func decision(d snapshot.Thinned) string {
+func decision(d thinning.Snapshot) string {
 	return only(d.Keep, "kept: ") + only(!d.Keep && !d.Deleted, "to be ") + only(!d.Keep, "deleted: ") + d.Reason
 }
 

@@ -71,7 +71,7 @@ func (r *Report) servers(p *page, o snapshot.Outcome) {
 	var rows []string
 	for _, result := range o.Results {
 		told, reason := result.Told()
-		status := only(result.LeftOff, "🔴 OFF<br>") + string(told) + only(result.Reused, ", of an earlier attempt") +
+		status := only(result.LeftOff, "🔴 OFF<br>") + string(told) + only(result.Reused, ", taken over"+only(result.Age > 0, " ("+short(result.Age)+" old)")) +
 			only(reason != "", "<br>`"+string(reason)+"`") + only(result.Downtime > 0, "<br>downtime "+short(result.Downtime))
 		if o.DryRun && reason == "" {
 			status = p.cell(explain(result, r.asked).what)

@@ -15,6 +15,7 @@ import (
 	"github.com/org/hsnap-action/internal/retention"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // has fails where a text lacks one of others.
@@ -141,8 +142,8 @@ func TestReadOnlyToken(t *testing.T) {
 }
 
 // thinned is what became of an old snapshot.
-func thinned(id int64, keep, deleted bool) snapshot.Thinned {
-	return snapshot.Thinned{Decision: retention.Decision{ID: id, Keep: keep, Reason: "a rule"}, SizeGB: 10, Deleted: deleted}
+func thinned(id int64, keep, deleted bool) thinning.Snapshot {
+	return thinning.Snapshot{Decision: retention.Decision{ID: id, Keep: keep, Reason: "a rule"}, SizeGB: 10, Deleted: deleted}
 }
 
 // Under the table stands what a month of the new snapshots costs, and of all that are kept: to the cent, or to what a
@@ -168,8 +169,8 @@ func TestCosts(t *testing.T) {
 	o := results(3)
 	o.Price = hetzner.Price{Currency: "EUR", Net: 0.01, Gross: 0.02}
 	o.Results[0].SizeGB, o.Results[1].SizeGB, o.Results[2].SizeGB = 10, 10, 10
-	o.Results[0].Thinned = []snapshot.Thinned{thinned(o.Results[0].ImageID, true, false), thinned(1, true, false), thinned(2, false, true)}
-	o.Results[1].Thinned = []snapshot.Thinned{thinned(3, false, false)} // could not be deleted
+	o.Results[0].Thinned = []thinning.Snapshot{thinned(o.Results[0].ImageID, true, false), thinned(1, true, false), thinned(2, false, true)}
+	o.Results[1].Thinned = []thinning.Snapshot{thinned(3, false, false)} // could not be deleted
 	o.Results[2].Reused = true
 	summary, _ := summaryOf(t, secret.Mask{}, nil, o)
 	has(t, summary, "\n2 new snapshots: 20.00 GB, 0.20 net / 0.40 gross EUR a month.\n",
@@ -179,7 +180,7 @@ func TestCosts(t *testing.T) {
 // A dry run's summary says for each server what would be done.
 func TestSummaryOfADryRun(t *testing.T) {
 	o := snapshot.Outcome{DryRun: true, Price: hetzner.Price{Currency: "EUR", Net: 0.01, Gross: 0.02}, Results: []snapshot.Result{
-		{Name: "db-1", Status: snapshot.Planned, Description: "nightly", Stops: true, Thinned: []snapshot.Thinned{thinned(1, true, false), thinned(2, false, false)}},
+		{Name: "db-1", Status: snapshot.Planned, Description: "nightly", Stops: true, Thinned: []thinning.Snapshot{thinned(1, true, false), thinned(2, false, false)}},
 		{Name: "nope", Status: snapshot.Failed, Reason: snapshot.NotFound},
 		{Name: "web-1", Status: snapshot.Available, Reused: true, ImageID: 9},
 		{Name: "web-2", Status: snapshot.Planned, Server: hetzner.Server{Locked: true}, Description: "nightly"},
@@ -188,7 +189,7 @@ func TestSummaryOfADryRun(t *testing.T) {
 	has(t, summary, "| server | what would be done |\n|---|---|\n"+
 		"| db-1 | would be snapshotted as \"nightly\", switched off meanwhile |\n"+
 		"| nope | failed<br>`not_found` |\n"+
-		"| web-1 | image 9 of an earlier attempt is taken over |\n"+
+		"| web-1 | image 9 is taken over |\n"+
 		"| web-2 | would be snapshotted as \"nightly\" once its lock is gone |\n",
 		"1 snapshot kept in this series", "Old snapshots: 1 of 2 would be deleted, which would free 10.00 GB")
 }

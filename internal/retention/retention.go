@@ -16,7 +16,7 @@ import (
 // Policy says what to keep. A count of zero is no rule; the zero Policy keeps everything.
 type Policy struct {
 	Last, Hourly, Daily, Weekly, Monthly, Yearly int
-	Within                                       time.Duration // before the new snapshot
+	Within                                       time.Duration // before ref, see [Policy.Decide]
 }
 
 // Empty reports whether the policy has no rule.
@@ -30,6 +30,9 @@ type Image struct {
 	ID      int64
 	Created time.Time // by Hetzner's clock
 	SameRun bool      // made by another attempt of the same workflow run
+
+	Verified     bool // a verification has succeeded
+	VerifyFailed bool // one has failed since: the image counts neither for nor against a rule
 }
 
 // Decision says whether to keep one image, and why.
@@ -72,46 +75,52 @@ func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 	})
 	images = slices.CompactFunc(images, func(a, b Image) bool { return a.ID == b.ID })
 
-	rules := p.rules()
 	decisions := make([]Decision, len(images))
+	counted, total := 0, len(images) // those that rules are about
+	for _, image := range images {
+		if image.VerifyFailed {
+			total--
+		}
+	}
+	verified, rules := false, p.rules()
 	for i, image := range images {
 		var reasons []string
-		keep := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
-		if i == 0 {
-			keep("newest")
-		}
-		if i < p.Last {
-			keep("last %d of %d", i+1, p.Last)
-		}
-		for _, r := range rules {
-			if r.left == 0 {
-				continue
-			}
-			switch bucket := r.bucket(image.Created.UTC()); {
-			case bucket != r.last:
-				keep("%s %s", r.name, bucket)
-				r.last = bucket
-				r.left--
-			case i == len(images)-1:
-				keep("%s, the oldest", r.name)
+		keep := func(condition bool, format string, args ...any) {
+			if condition {
+				reasons = append(reasons, fmt.Sprintf(format, args...))
 			}
 		}
-		if image.Created.After(ref.Add(-p.Within)) && p.Within > 0 {
-			keep("within %s", span(p.Within))
+		keep(i == 0, "newest")
+		if !image.VerifyFailed {
+			keep(counted == 0 && i > 0, "newest that did not fail its verification")
+			keep(counted < p.Last, "last %d of %d", counted+1, p.Last)
+			counted++
+			for _, r := range rules {
+				if r.left == 0 {
+					continue
+				}
+				bucket := r.bucket(image.Created.UTC())
+				keep(bucket != r.last, "%s %s", r.name, bucket)
+				keep(bucket == r.last && counted == total, "%s, the oldest", r.name)
+				if bucket != r.last {
+					r.last, r.left = bucket, r.left-1
+				}
+			}
+			keep(p.Within > 0 && image.Created.After(ref.Add(-p.Within)), "within %s", span(p.Within))
+			keep(image.Verified && !verified, "newest verified")
+			verified = verified || image.Verified
 		}
-		if image.Created.After(ref.Add(-Young)) {
-			keep("younger than %s", span(Young))
+		keep(image.Created.After(ref.Add(-Young)), "younger than %s", span(Young))
+		keep(image.SameRun, "made by another attempt of this run")
+		keep(p.Empty(), "no rule is given")
+		d := Decision{ID: image.ID, Created: image.Created, Keep: len(reasons) > 0, Reason: strings.Join(reasons, ", ")}
+		if !d.Keep {
+			d.Reason = "no rule keeps it"
+			if image.VerifyFailed {
+				d.Reason = "its verification failed"
+			}
 		}
-		if image.SameRun {
-			keep("made by another attempt of this run")
-		}
-		if p.Empty() {
-			keep("no rule is given")
-		}
-		decisions[i] = Decision{ID: image.ID, Created: image.Created, Keep: len(reasons) > 0, Reason: strings.Join(reasons, ", ")}
-		if !decisions[i].Keep {
-			decisions[i].Reason = "no rule keeps it"
-		}
+		decisions[i] = d
 	}
 	return decisions
 }

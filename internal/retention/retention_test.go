@@ -118,6 +118,48 @@ func TestWhatNoRuleMayDelete(t *testing.T) {
 }
 
 // FuzzDecide draws a project and a policy from a seed, and holds the decisions against what is promised of each.
+// A verification's result counts whatever the rules say.
+func TestVerified(t *testing.T) {
+	list := func(mark ...string) []retention.Image {
+		images := images("2026-11-20 02:00", "2026-11-19 02:00", "2026-11-18 02:00", "2026-11-17 02:00")
+		for i := range images {
+			images[i].Verified, images[i].VerifyFailed = mark[i] == "verified", mark[i] == "failed"
+		}
+		return images
+	}
+	for name, test := range map[string]struct {
+		images []retention.Image
+		policy retention.Policy
+		want   []string
+	}{
+		"the newest verified one stays": {
+			list("", "", "verified", "verified"), retention.Policy{Last: 1},
+			[]string{"1: newest, last 1 of 1, younger than 1h", "3: newest verified"},
+		},
+		"a failed one takes no place of a rule": {
+			list("", "failed", "", ""), retention.Policy{Last: 2},
+			[]string{"1: newest, last 1 of 2, younger than 1h", "3: last 2 of 2"},
+		},
+		"a failed one stays while it is the newest, and so does the newest that did not fail": {
+			list("failed", "failed", "", ""), retention.Policy{Within: time.Hour},
+			[]string{"1: newest, younger than 1h", "3: newest that did not fail its verification"},
+		},
+		"the oldest is the oldest that did not fail": {
+			list("", "", "", "failed"), retention.Policy{Monthly: 2},
+			[]string{"1: newest, monthly 2026-11, younger than 1h", "3: monthly, the oldest"},
+		},
+		"no rule saves a failed one": {list("", "failed", "failed", "failed"), retention.Policy{Last: 4, Daily: 9, Within: 9000 * time.Hour}, []string{
+			"1: newest, last 1 of 4, daily 2026-11-20, within 375d, younger than 1h",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, kept(test.policy.Decide(test.images, at("2026-11-20 02:00")))); diff != "" {
+				t.Errorf("kept (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func FuzzDecide(f *testing.F) {
 	for seed := range uint64(50) {
 		f.Add(seed, uint8(seed%12))
@@ -129,7 +171,8 @@ func FuzzDecide(f *testing.F) {
 		for i := range int(n % 40) {
 			list = append(list, retention.Image{
 				ID: int64(i + 2), SameRun: dice.IntN(10) == 0,
-				Created: ref.Add(-time.Duration(dice.IntN(1<<dice.IntN(20))) * time.Minute),
+				Created:  ref.Add(-time.Duration(dice.IntN(1<<dice.IntN(20))) * time.Minute),
+				Verified: dice.IntN(6) == 0, VerifyFailed: dice.IntN(6) == 0,
 			})
 		}
 		policy := draw(dice)
@@ -144,6 +187,18 @@ func FuzzDecide(f *testing.F) {
 		gone := deleted(decisions)
 		for _, image := range list {
 			if gone[image.ID] && (image.SameRun || image.Created.After(ref.Add(-time.Hour))) {
+				t.Errorf("%+v goes", image)
+			}
+		}
+		newest := func(has func(retention.Image) bool) retention.Image {
+			with := slices.DeleteFunc(slices.Clone(list), func(i retention.Image) bool { return !has(i) })
+			return slices.MaxFunc(append(with, retention.Image{}), func(a, b retention.Image) int { return a.Created.Compare(b.Created) })
+		}
+		for _, image := range []retention.Image{
+			newest(func(i retention.Image) bool { return i.Verified && !i.VerifyFailed }),
+			newest(func(i retention.Image) bool { return !i.VerifyFailed }),
+		} {
+			if alike := func(i retention.Image) bool { return i.Created.Equal(image.Created) && !gone[i.ID] }; image.ID != 0 && !slices.ContainsFunc(list, alike) {
 				t.Errorf("%+v goes", image)
 			}
 		}

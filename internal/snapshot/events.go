@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // EventKind says what an [Event] tells.
@@ -12,7 +13,9 @@ type EventKind int
 // What events tell, in the order of a server's life.
 const (
 	EventSelected        EventKind = iota + 1 // the servers are known: Servers
-	EventWarning                              // something asked for is not there, by Name; the user called it no error: Reason
+	EventNoMatch                              // a glob or selector matches nothing, by Name, which the user called no error
+	EventUnused                               // what is named in exclude matches nothing, by Name
+	EventAmbiguous                            // a number is one server's ID and another's name, by Name; the ID was taken
 	EventNothingLeft                          // all that was selected is excluded again, which the user called no error
 	EventVolumes                              // volumes are attached, which the snapshot will not include
 	EventLocked                               // Hetzner shows a lock; with Err it refused the create for now
@@ -56,8 +59,7 @@ type Event struct {
 	Err      *hetzner.Error
 	ImageID  int64
 	ActionID int64
-	Reason   Reason
-	Thinned  []Thinned
+	Thinned  []thinning.Snapshot
 	Result   *Result
 	Took     time.Duration
 	Progress Progress

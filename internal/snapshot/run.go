@@ -13,6 +13,7 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/project"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // progressEvery is how long nothing new may happen before the progress of the run is reported.
@@ -33,7 +34,7 @@ type run struct {
 
 	inFlight    *fleet.Slots // for snapshots
 	unavailable *fleet.Slots // for servers that are off
-	deleting    *fleet.Slots // for deletions
+	deleter     *thinning.Deleter
 	holders     *fleet.Slots // for the question who holds a lock
 	halted      *halt        // why no further server is switched off; nil while they are
 	recorded    []Recorded
@@ -74,7 +75,7 @@ func newRun(api *hetzner.Client, settings Settings, signals <-chan os.Signal, em
 	r := &run{
 		Settings: settings, api: api, emit: emit, powerOnFor: powerOnLimit, outcome: Outcome{DryRun: settings.DryRun},
 		inFlight: fleet.NewSlots(settings.MaxParallel), unavailable: fleet.NewSlots(settings.MaxUnavailable),
-		deleting: fleet.NewSlots(deletesMost), holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
+		deleter: thinning.NewDeleter(api), holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
 	}
 	r.fleet = fleet.New(fleet.Options{
 		API: api, Signals: signals, Late: settings.Late, Cancelled: func() { r.tell(Event{Kind: EventCancelled}) },
@@ -111,23 +112,22 @@ func (r *run) begin(s *fleet.Script) {
 		return
 	}
 	chosen := r.Choose(all)
+	if r.outcome.Mistakes = chosen.Mistakes(r.Shutdown != Never); len(r.outcome.Mistakes) > 0 {
+		return
+	}
 	if r.Shutdown != Never {
 		_ = s.Send(func(ctx context.Context) (hetzner.Quota, error) { // answered within a second
 			r.self = r.api.Self(ctx)
 			return hetzner.Quota{}, nil
 		})
 	}
+	earlier, err := r.reusable(read)
 	isOff := func(host hetzner.Server) bool { return host.Status == hetzner.StatusOff }
-	var earlier, marked map[int64]hetzner.Image // the newest snapshots of earlier attempts; and of runs with a shutdown
-	if earlierRuns := r.WorkflowRun.Earlier(); r.Reuse && len(earlierRuns) > 0 {
-		selector := fmt.Sprintf("%s=%s,%s in (%s)", labels.Series, r.Series, labels.RunID, strings.Join(earlierRuns, ","))
-		earlier, err = newest(read, selector, func(image hetzner.Image) bool {
-			return image.Available() && image.Labels[labels.Series] == r.Series && image.Labels[labels.Repository] == r.Repository &&
-				slices.Contains(earlierRuns, image.Labels[labels.RunID])
-		})
-	}
+	var marked map[int64]hetzner.Image // the newest snapshots of runs with a shutdown
 	if err == nil && r.Shutdown != Never && slices.ContainsFunc(chosen.Servers, isOff) {
-		marked, err = newest(read, labels.Power, func(hetzner.Image) bool { return true })
+		var images []hetzner.Image
+		images, _, err = read.Images(labels.Power)
+		marked = newest(images, func(hetzner.Image) bool { return true })
 	}
 	if err != nil {
 		r.blame(err, false)
@@ -155,9 +155,46 @@ func (r *run) blame(err error, selecting bool) {
 	}
 }
 
-// newest returns the newest snapshot that this action made of each server, among those that match a selector and fit.
-func newest(read project.Reader, selector string, fits func(hetzner.Image) bool) (map[int64]hetzner.Image, error) {
-	images, _, err := read.Images(selector)
+// reusable is a snapshot that is taken over instead of a new one.
+type reusable struct {
+	hetzner.Image
+	age   time.Duration // 0 where Hetzner did not tell the time
+	older bool          // no attempt of this workflow run has made it
+}
+
+// reusable returns for each server the snapshot that is taken over: one of an earlier attempt or else, where that is wanted,
+// one of any run that is young enough. Hetzner's clock tells the age; without it, or with a snapshot from the future,
+// nothing of another run is taken over.
+func (r *run) reusable(read project.Reader) (map[int64]reusable, error) {
+	attempts := r.WorkflowRun.Earlier()
+	selector := labels.Series + "=" + r.Series
+	switch {
+	case !r.Reuse && r.ReuseWithin == 0, len(attempts) == 0 && r.ReuseWithin == 0:
+		return nil, nil
+	case r.ReuseWithin == 0:
+		selector += fmt.Sprintf(",%s in (%s)", labels.RunID, strings.Join(attempts, ","))
+	}
+	images, date, err := read.Images(selector)
+	usable := func(image hetzner.Image) bool {
+		return image.Available() && image.Labels[labels.Series] == r.Series && image.Labels[labels.Verify] != labels.VerifyFailed
+	}
+	found := map[int64]reusable{}
+	for server, image := range newest(images, usable) {
+		if age := date.Sub(image.Created); !date.IsZero() && 0 <= age && age < r.ReuseWithin {
+			found[server] = reusable{image, age, true}
+		}
+	}
+	attempt := func(image hetzner.Image) bool {
+		return usable(image) && r.Reuse && image.Labels[labels.Repository] == r.Repository && slices.Contains(attempts, image.Labels[labels.RunID])
+	}
+	for server, image := range newest(images, attempt) {
+		found[server] = reusable{image, max(0, date.Sub(image.Created)), false}
+	}
+	return found, err
+}
+
+// newest returns the newest snapshot that this action made of each server, among those that fit.
+func newest(images []hetzner.Image, fits func(hetzner.Image) bool) map[int64]hetzner.Image {
 	newest := map[int64]hetzner.Image{}
 	for _, image := range images {
 		own := labels.Made(image, image.CreatedFrom, image.Labels[labels.Series])
@@ -165,31 +202,35 @@ func newest(read project.Reader, selector string, fits func(hetzner.Image) bool)
 			newest[image.CreatedFrom] = image
 		}
 	}
-	return newest, err
+	return newest
 }
 
 // notFound adds a failed entry for everything that was asked for and is not there, unless the user calls that a warning or
 // nothing at all.
 func (r *run) notFound(chosen project.Selected) {
-	fail := func(name string, pattern bool) {
-		result := Result{Name: name, Status: Failed, Reason: NotFound, Pattern: pattern}
+	fail := func(name, nearest string, pattern bool) {
+		result := Result{Name: name, Status: Failed, Reason: NotFound, Pattern: pattern, Nearest: nearest}
 		r.tell(Event{Kind: EventFinished, Name: name, Result: &result})
 		r.outcome.Results = append(r.outcome.Results, result)
 	}
-	for _, name := range chosen.Missing {
-		fail(name, false)
-	}
-	for _, name := range chosen.Empty {
-		switch r.IfNone { //nolint:exhaustive // Ignore says nothing
-		case Error:
-			fail(name, true)
-		case Warn:
-			r.tell(Event{Kind: EventWarning, Name: name, Reason: NotFound})
+	warn := func(kind EventKind, names []string) {
+		for _, name := range names {
+			r.tell(Event{Kind: kind, Name: name})
 		}
 	}
-	for _, name := range chosen.Unused { // excludes
-		r.tell(Event{Kind: EventWarning, Name: name})
+	for _, name := range chosen.Missing {
+		fail(name, chosen.Nearest(name), false)
 	}
+	if r.IfNone == Error {
+		for _, name := range chosen.Empty {
+			fail(name, "", true)
+		}
+	}
+	if r.IfNone == Warn {
+		warn(EventNoMatch, chosen.Empty)
+	}
+	warn(EventUnused, chosen.Unused)
+	warn(EventAmbiguous, chosen.Ambiguous)
 	if r.IfNone == Warn && len(chosen.Servers)+len(chosen.Missing)+len(chosen.Empty) == 0 {
 		r.tell(Event{Kind: EventNothingLeft})
 	}

@@ -47,8 +47,9 @@ type server struct {
 	copied   bool      // its action has succeeded
 	ended    time.Time // when its result was final but for the power
 
-	thinning bool
-	hasRoom  bool // a deletion has made room for its next create
+	older      bool // its snapshot was made by another workflow run and is taken over
+	isThinning bool
+	hasRoom    bool // a deletion has made room for its next create
 	// how many snapshots the run had deleted when it was asked for the last time
 	deletionsSeen int
 	madeRoom      bool // what can be deleted before the new snapshot exists is deleted
@@ -68,7 +69,7 @@ func failed(reason Reason) error { return &end{Failed, reason} }
 var errAgain = errors.New("again")
 
 // start starts the script of a server.
-func (r *run) start(host hetzner.Server, earlier hetzner.Image, leftOff bool) {
+func (r *run) start(host hetzner.Server, earlier reusable, leftOff bool) {
 	var request [8]byte
 	_, _ = io.ReadFull(r.Rand, request[:]) // Settings.Rand promises not to fail
 	s := &server{run: r, host: host, rank: fleet.First, result: Result{
@@ -84,7 +85,7 @@ func (r *run) start(host hetzner.Server, earlier hetzner.Image, leftOff bool) {
 }
 
 // begin decides what needs no snapshot, or can't have one, before anything is done to a server.
-func (s *server) begin(earlier hetzner.Image) error {
+func (s *server) begin(earlier reusable) error {
 	volumes := len(s.host.Volumes) > 0
 	if s.result.LeftBefore {
 		s.tellOf(Event{Kind: EventLeftBefore})
@@ -114,8 +115,9 @@ func (s *server) begin(earlier hetzner.Image) error {
 	return s.way()
 }
 
-// reuse takes over the snapshot of an earlier attempt.
-func (s *server) reuse(earlier hetzner.Image) error {
+// reuse takes over a snapshot instead of making one.
+func (s *server) reuse(earlier reusable) error {
+	s.older, s.result.Age = earlier.older, earlier.age
 	s.result.Reused, s.result.ImageID, s.result.Request = true, earlier.ID, earlier.Labels[labels.Request]
 	s.result.Description, s.result.SizeGB, s.result.Protected = earlier.Description, earlier.SizeGB, earlier.Protected
 	if s.Protect && !earlier.Protected && !s.DryRun {

@@ -19,6 +19,7 @@ import (
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/retention"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // Policy says what to do about a circumstance that the user has an opinion on.
@@ -65,8 +66,9 @@ type Settings struct {
 	Series           string
 	Retention        retention.Policy
 	WorkflowRun      labels.Run
-	Reuse            bool   // take over snapshots of earlier attempts of the run
-	Repository       string // as a label value, "" where there is none
+	Reuse            bool          // take over snapshots of earlier attempts of the run
+	ReuseWithin      time.Duration // take over those of any run that are younger; 0 for none
+	Repository       string        // as a label value, "" where there is none
 	Labels           map[string]string
 	CopyServerLabels bool
 	Describe         func(hetzner.Server, time.Time) string
@@ -138,8 +140,9 @@ type Result struct {
 	Status Status
 	Reason Reason // "" where there is nothing to say
 
-	Pattern  bool // for NotFound: Name is a glob or a label selector
-	Accepted bool // a create was accepted, whatever came of it
+	Pattern  bool   // for NotFound: Name is a glob or a label selector
+	Nearest  string // for NotFound: the server that may have been meant, "" for none
+	Accepted bool   // a create was accepted, whatever came of it
 
 	Err      *hetzner.Error  // what Hetzner answered last, where that is the reason
 	Action   *hetzner.Action // the action that failed, where that is the reason
@@ -157,9 +160,10 @@ type Result struct {
 	Downtime          time.Duration // from the shutdown until it was seen running again; 0 without
 	PowerState        string        // "running", "off" or "" at the create
 	Reused, Protected bool
-	Stops             bool // planned: the server would be switched off
+	Age               time.Duration // of the snapshot that is taken over; 0 where unknown
+	Stops             bool          // planned: the server would be switched off
 
-	Thinned []Thinned // what became of the server's snapshots in this series, the newest first
+	Thinned []thinning.Snapshot // what became of the server's snapshots in this series, the newest first
 
 	LeftOff     bool           // this action has switched the server off, and could not see it running again
 	LeftBefore  bool           // it was an earlier run that did
@@ -188,8 +192,9 @@ func (r Result) Usable() bool { return r.Status == Available || r.Status == Crea
 
 // Outcome is what became of a run.
 type Outcome struct {
-	Results  []Result       // ordered by name
-	Nothing  bool           // nothing was selected, and the user calls that an error
+	Results  []Result // ordered by name
+	Nothing  bool     // nothing was selected, and the user calls that an error
+	Mistakes []project.Mistake
 	Token    *hetzner.Error // Hetzner's refusal of the token, which ended the run
 	Selector *hetzner.Error // Hetzner's refusal of the label selector
 	Down     *hetzner.Error // the last answer when the servers could not be listed at all

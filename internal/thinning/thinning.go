@@ -1,0 +1,102 @@
+// Package thinning deletes the old snapshots of a server that a policy does not keep.
+//
+// Nobody gets a deleted snapshot back. What may be deleted at all is decided here, once for every command: only what a
+// complete listing shows to be this program's own, of the same server and the same series, available and unprotected. When
+// that may be done is decided by the command.
+package thinning
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/retention"
+)
+
+const (
+	// deletesMost is how many deletions may be under way at once.
+	deletesMost = 5
+	// deleteLimit is how long a deletion is tried while Hetzner refuses it for now or its answer is lost: to delete twice
+	// is as to delete once.
+	deleteLimit = 30 * time.Second
+)
+
+// Snapshot is what becomes of one snapshot of a server.
+type Snapshot struct {
+	retention.Decision
+	SizeGB  float64
+	Deleted bool
+}
+
+// Candidates returns the snapshots that this program has made of a server in a series, that can be used and are not
+// protected.
+func Candidates(images []hetzner.Image, server int64, series string) (list []hetzner.Image) {
+	for _, image := range images {
+		if image.Type == "snapshot" && image.Available() && !image.Protected && labels.Made(image, server, series) {
+			list = append(list, image)
+		}
+	}
+	return list
+}
+
+// Decide has a policy decide about candidates, the newest first. Its rules count back from ref. Of the run's attempts only
+// the others' snapshots are spared; own is this one's. An image without an ID is planned: it counts, and is left out.
+func Decide(policy retention.Policy, candidates []hetzner.Image, ref time.Time, run labels.Run, own int64) (plan []Snapshot) {
+	images := make([]retention.Image, len(candidates))
+	sizes := map[int64]float64{}
+	for i, image := range candidates {
+		failed := image.Labels[labels.Verify] == labels.VerifyFailed
+		images[i] = retention.Image{
+			ID: image.ID, Created: image.Created, SameRun: image.ID != own && run.Made(image),
+			Verified: image.Labels[labels.Verified] != "" && !failed, VerifyFailed: failed,
+		}
+		sizes[image.ID] = image.SizeGB
+	}
+	for _, decision := range policy.Decide(images, ref) {
+		if decision.ID != 0 {
+			plan = append(plan, Snapshot{Decision: decision, SizeGB: sizes[decision.ID]})
+		}
+	}
+	return plan
+}
+
+// Deleter deletes snapshots for all scripts of a run.
+type Deleter struct {
+	API   *hetzner.Client
+	slots *fleet.Slots
+}
+
+// NewDeleter returns a Deleter.
+func NewDeleter(api *hetzner.Client) *Deleter { return &Deleter{api, fleet.NewSlots(deletesMost)} }
+
+// Delete deletes a snapshot. One that does not exist any more is deleted. Without an error and not deleted it was not
+// tried to the end, since the run is ending. An error whose verdict is [hetzner.Lost] says that the snapshot may be deleted
+// or not.
+func (d *Deleter) Delete(s *fleet.Script, image int64) (deleted bool, failure *hetzner.Error) {
+	if s.Take(d.slots, nil) != nil {
+		return false, nil
+	}
+	defer d.slots.Give()
+	var lost *hetzner.Error // an answer: the snapshot may be deleted, whatever is answered after that
+	again := func(failure *hetzner.Error) bool {
+		if failure.Verdict == hetzner.Lost {
+			lost = failure
+		}
+		return failure.Later() || failure.Verdict == hetzner.Lost
+	}
+	err := s.Persist(s.Now().Add(deleteLimit), again, func(ctx context.Context) (hetzner.Quota, error) {
+		return d.API.DeleteImage(ctx, image)
+	})
+	failure, _ = errors.AsType[*hetzner.Error](err)
+	switch {
+	case err == nil, failure != nil && failure.Code == hetzner.CodeNotFound:
+		return true, nil
+	case failure != nil && failure.Verdict == hetzner.TokenRefused:
+		return false, lost
+	}
+	return false, cmp.Or(lost, failure)
+}
