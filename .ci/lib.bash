@@ -15,6 +15,21 @@ clean_up() {
   rm -rf "$work"
 }
 
+# manifests prints the path of each action.yml in the checkout here: the repository's own, and that of each other command.
+manifests() { printf '%s\n' action.yml */action.yml; }
+
+# name_image has each action.yml in the checkout here name an image, in place of the Dockerfile that builds it.
+name_image() {
+  local file
+  for file in $(manifests); do
+    sed -i -E "s|^  image: (\.\./)?Dockerfile\$|  image: docker://$1|" "$file"
+    [ "$(image_of "$file")" = "$1" ] || die "$file does not name the image $1"
+  done
+}
+
+# image_of prints the image that an action.yml names.
+image_of() { sed -n 's|^  image: docker://||p' "$1"; }
+
 # serve starts the simulated API on loopback with the flags given, and sets endpoint and token.
 serve() {
   go build -o "$work/demo" ./internal/demo

@@ -51,6 +51,8 @@ func TestDocs(t *testing.T) {
 		hold(t, filepath.Join("help", command.Name+".txt"), help(command.Name, inputs, outputs))
 	}
 
+	hold(t, readme, block(t, readme, "<!-- commands -->", "<!-- /commands -->", readmeCommands()))
+
 	inputs := readInputs(t, config.Commands()[0])
 	component := filepath.Join(root, "templates", "snapshot.yml")
 	hold(t, component, block(t, component, "# inputs", "# /inputs", componentInputs(inputs)))
@@ -310,6 +312,19 @@ func manifestDefaults(t *testing.T, file string) map[string]string {
 		}
 	}
 	return defaults
+}
+
+func readmeCommands() string {
+	var b strings.Builder
+	b.WriteString("| Command | On GitHub | What it does |\n|---|---|---|\n")
+	for i, command := range config.Commands() {
+		action := "org/hsnap-action"
+		if i > 0 {
+			action += "/" + command.Name
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s@v1` | %s |\n", command.Name, action, command.Purpose)
+	}
+	return b.String()
 }
 
 func readmeInputs(inputs []inputDoc) string {
