@@ -117,10 +117,12 @@ func (s *server) awaitRoom(full *hetzner.Error) error {
 		return nil // one has made room while the answer was under way
 	}
 	s.result.Err, s.phase = full, PhaseStuck
+	s.room.Drain() // whatever room there was is taken
 	for _, other := range s.servers {
-		other.hasRoom = false // whatever room there was is taken
+		other.hasRoom = false
 	}
 	s.lock.stop(s.Now()) // room is nothing that Hetzner keeps back
+	s.refusals, s.rank = 0, fleet.First
 	s.power.release()
 	s.leavePlace()
 	if !s.Retention.Empty() {
