@@ -22,12 +22,13 @@ func judgePower(t reporter, w *world, p plan, r ran) {
 	decode(t, r.outputs["servers-left-off"], &left)
 	warned := map[string]bool{}
 	for _, s := range r.snapshots(t) {
-		if s.Reason == "shutdown_timeout" && s.ServerID != nil {
-			// The guest may go down after the minute in which it is watched: the message says so.
-			late := p.guest[*s.ServerID] - p.stopTimeout
-			lost := len(r.sentTo(*s.ServerID, "shutdown", lostAnswer)) > 0
-			warned[s.Name] = late > 50*time.Second || r.code == 130 || r.code == 3 || lost
+		if s.ServerID == nil {
+			continue
 		}
+		// The guest may go down after the minute in which it is watched: the message says so.
+		lost := len(r.sentTo(*s.ServerID, "shutdown", lostAnswer)) > 0
+		inTime := s.Reason != "shutdown_timeout" || r.code != 130 && r.code != 3 && !lost
+		warned[s.Name] = !inTime || p.guest[*s.ServerID]-p.stopTimeout > linger-10*time.Second
 	}
 	for _, s := range w.cloud.Servers() {
 		off := s.Status != "running" && s.Status != "starting"
@@ -192,19 +193,20 @@ func judgeMarks(t reporter, w *world, p plan, r ran) {
 		}
 		changes := r.relabelled(image.ID)
 		judgeRelabelling(t, r, image, changes)
-		if power == "pending" && running[image.ServerID] && r.code != 130 && !r.refusedToken() && len(changes) < 4 && !r.listsNothing(image.ServerID, changes) {
+		if power == "pending" && running[image.ServerID] && r.code != 130 && !r.refusedToken() && len(changes) < 4 && !r.listsNothing(image, changes) {
 			t.Errorf("server %d is running, its image %d says hsnap/power=pending, and that was tried to be corrected %d times", image.ServerID, image.ID, len(changes))
 		}
 	}
 }
 
-// listsNothing reports whether images were asked for, more than once, and no listing was answered, since the last of some
-// changes or else since a server was asked to switch on: then there are no labels to correct.
-func (r ran) listsNothing(server int64, changes []*exchange) bool {
-	since, asked := append(r.sentTo(server, "poweron"), changes...), 0
+// listsNothing reports whether an image was asked for by its request label, more than once, and no listing was answered,
+// since the last of some changes or else since its server was asked to switch on: then there are no labels to correct.
+func (r ran) listsNothing(image hcloudsim.Image, changes []*exchange) bool {
+	since, asked := append(r.sentTo(image.ServerID, "poweron"), changes...), 0
 	for _, x := range r.trace {
 		late := len(changes) > 0 && x.sent.Before(changes[len(changes)-1].sent)
-		if x.method != http.MethodGet || x.path != "/images" || len(since) > 0 && x.sent.Before(since[0].sent) || late {
+		other := x.path != "/images" || !strings.Contains(x.query, image.Labels["hsnap/request"])
+		if x.method != http.MethodGet || other || len(since) > 0 && x.sent.Before(since[0].sent) || late {
 			continue
 		}
 		if asked++; x.status == http.StatusOK {

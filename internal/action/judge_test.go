@@ -152,6 +152,8 @@ func judgeUsable(t reporter, p plan, r ran, s server, made map[int64][]hcloudsim
 		if !strings.HasPrefix(p.old[*s.ImageID].Labels["hsnap/run"], "8123456789-") {
 			t.Errorf("%s reuses %v, which no attempt of this run has made", s.Name, *s.ImageID)
 		}
+	case s.Reason == "action_failed" && !slices.ContainsFunc(made[*s.ServerID], func(i hcloudsim.Image) bool { return i.ID == *s.ImageID }):
+		// its create's answer has named another server's image, and no listing has shown which is its own
 	case s.ServerID == nil, s.Status != "available" && s.Status != "creating" && s.Reason != "power_on_failed":
 		t.Errorf("%s (%v) is %s (%s), and its image is told as usable", s.Name, s.ServerID, s.Status, s.Reason)
 	case s.Status == "creating" && (p.failing[*s.ServerID] && len(made[*s.ServerID]) == 0 || r.misnamed(s, made)):

@@ -45,7 +45,7 @@ type waits struct {
 
 // waits returns how long a server can have waited.
 func (r ran) waits(p plan, server int64) (w waits) {
-	var since, lost time.Time
+	var since, last, lost time.Time
 	visible, made := false, false // the clock runs for a lock that a poll has shown; the snapshot is being made
 	start := func(at time.Time, shown bool) {
 		visible = visible && shown // after a refusal no poll shows when the lock is gone
@@ -68,9 +68,10 @@ func (r ran) waits(p plan, server int64) (w waits) {
 		case shown != nil && (made || !lost.IsZero()): // its own snapshot may lock it
 		case shown != nil && (shown.Locked || shown.Status != "running" && shown.Status != "off"):
 			start(x.done, true)
+			last = x.done
 		case p.shutdown != "never" && !made && strings.HasPrefix(x.path, "/servers") && action == "" && x.status != http.StatusOK:
 			start(x.done, true) // a server is switched off only by a poll that shows it running, which Hetzner keeps back
-		case shown != nil && visible:
+		case shown != nil && visible && !x.sent.Before(last): // one that was under way before says nothing
 			stop(x.done)
 		case id == server && (action == "create_image" || action == "shutdown"):
 			switch x.verdict() {

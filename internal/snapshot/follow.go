@@ -82,8 +82,11 @@ func (s *server) actionEnded(action hetzner.Action) error {
 		return nil
 	}
 	s.result.Action = &action
-	if !hetzner.IsLocked(action.ErrorCode, action.ErrorMessage) {
+	switch {
+	case !hetzner.IsLocked(action.ErrorCode, action.ErrorMessage):
 		return failed(ActionFailed)
+	case s.IfLocked != Wait:
+		return s.leaveLocked()
 	}
 	return s.awaitImageGone(action)
 }

@@ -183,7 +183,7 @@ func (p *power) seenOff(limit time.Time) error {
 			p.asked = false
 			return p.gone()
 		case seen.Server.Status == hetzner.StatusOff:
-			p.host.Locked, p.rank = seen.Server.Locked, fleet.Unlocked
+			p.host.Locked, p.rank, p.refusals = seen.Server.Locked, fleet.Unlocked, 0
 			p.seenDown()
 			return nil
 		}
@@ -337,12 +337,14 @@ func (p *power) askOn(n int) (accepted bool, again time.Time, gone bool) {
 
 // seenRunning records that a poll has shown the server running.
 func (p *power) seenRunning() {
+	if p.down || p.mayRun { // it may have been off between two polls
+		p.unavailable.Close(p.Now().Add(p.SettleTime))
+	}
 	if !p.down {
 		return
 	}
 	p.down, p.host.Status = false, hetzner.StatusRunning
 	p.outage.stop(p.Now())
-	p.unavailable.Close(p.Now().Add(p.SettleTime))
 	switch {
 	case p.mayRun:
 		p.tellOf(Event{Kind: EventRunning, Took: p.outage.total})
