@@ -315,7 +315,7 @@ func (p *audited) judgeInventory(t *testing.T, r ran, start time.Time) (stale, u
 		}
 		known := truth.newest != 0 && !p.noDate
 		if age := int64(start.Sub(truth.created) / time.Second); (row.AgeSeconds != nil) != known || known && (*row.AgeSeconds < age || *row.AgeSeconds > age+600) {
-			t.Errorf("%s is not told to be about %[3]d seconds old: %s", row.ServerName, r.outputs["inventory"], age)
+			t.Errorf("%s is not told to be about %d seconds old: %s", row.ServerName, age, r.outputs["inventory"])
 		}
 	}
 	for output, want := range map[string][]string{"stale-servers": stale, "unverified-servers": unverified} {
