@@ -146,8 +146,12 @@ func judgeDowntime(t reporter, w *world, p plan, r ran) {
 				shown := poll.shows(down.server)
 				return shown != nil && shown.Status == "running" && !poll.done.Before(down.to)
 			})
-			// By the poll before it, its turn had come.
-			if settled := asked.Sub(back.done); !back.done.IsZero() && settled > 0 && settled < p.settle { // at 0 it had its turn before
+			// What was seen after the poll before it, or with it, was seen too late.
+			settled := x.sent.Sub(back.done)
+			waits := slices.ContainsFunc(r.sentTo(down.server, "poweron"), func(on *exchange) bool { // for an answer, before it polls
+				return !on.sent.After(back.done) && on.done.After(back.done)
+			})
+			if !back.done.IsZero() && asked.After(back.done) && settled < p.settle && !waits {
 				t.Errorf("server %d was asked to shut down %s after server %d was seen running again; settle-time is %s", id, settled, down.server, p.settle)
 			}
 		}
@@ -188,18 +192,19 @@ func judgeMarks(t reporter, w *world, p plan, r ran) {
 		}
 		changes := r.relabelled(image.ID)
 		judgeRelabelling(t, r, image, changes)
-		if power == "pending" && running[image.ServerID] && r.code != 130 && !r.refusedToken() && len(changes) < 4 && !r.listsNothing(image.ServerID) {
+		if power == "pending" && running[image.ServerID] && r.code != 130 && !r.refusedToken() && len(changes) < 4 && !r.listsNothing(image.ServerID, changes) {
 			t.Errorf("server %d is running, its image %d says hsnap/power=pending, and that was tried to be corrected %d times", image.ServerID, image.ID, len(changes))
 		}
 	}
 }
 
-// listsNothing reports whether since a server was asked to switch on images were asked for, more than once, and no listing was
-// answered: then there are no labels to correct.
-func (r ran) listsNothing(server int64) bool {
-	on, asked := r.sentTo(server, "poweron"), 0
+// listsNothing reports whether images were asked for, more than once, and no listing was answered, since the last of some
+// changes or else since a server was asked to switch on: then there are no labels to correct.
+func (r ran) listsNothing(server int64, changes []*exchange) bool {
+	since, asked := append(r.sentTo(server, "poweron"), changes...), 0
 	for _, x := range r.trace {
-		if x.method != http.MethodGet || x.path != "/images" || len(on) > 0 && x.sent.Before(on[0].sent) {
+		late := len(changes) > 0 && x.sent.Before(changes[len(changes)-1].sent)
+		if x.method != http.MethodGet || x.path != "/images" || len(since) > 0 && x.sent.Before(since[0].sent) || late {
 			continue
 		}
 		if asked++; x.status == http.StatusOK {

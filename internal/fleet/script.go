@@ -259,6 +259,9 @@ func (slots *Slots) Open(now time.Time) bool { return !slots.opens.After(now) }
 // Give gives a place back, or a new one.
 func (slots *Slots) Give() { slots.free++ }
 
+// Drain takes all places that are free.
+func (slots *Slots) Drain() { slots.free = 0 }
+
 // Free returns how many places there are to take.
 func (slots *Slots) Free() int { return slots.free }
 

@@ -2,10 +2,13 @@ package project
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
 )
 
 // Reader reads a project for the script that it belongs to, and goes on until the limit while Hetzner gives no usable
@@ -30,6 +33,19 @@ func (r Reader) Servers(selector string) ([]hetzner.Server, error) {
 func (r Reader) Images(selector string) (images []hetzner.Image, date time.Time, err error) {
 	return read(r, func(ctx context.Context, page int) (hetzner.Page[hetzner.Image], hetzner.Quota, error) {
 		return r.API.ImagePage(ctx, selector, page)
+	})
+}
+
+// Gone returns those of the images that this program has made of servers that do not exist any more. Servers are all of the
+// project.
+func Gone(images []hetzner.Image, servers []hetzner.Server) []hetzner.Image {
+	exists := map[string]bool{}
+	for _, server := range servers {
+		exists[strconv.FormatInt(server.ID, 10)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(images), func(image hetzner.Image) bool {
+		server := image.Labels[labels.ServerID]
+		return server == "" || exists[server]
 	})
 }
 

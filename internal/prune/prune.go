@@ -9,7 +9,6 @@ import (
 	"context"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/org/hsnap-action/internal/fleet"
@@ -41,12 +40,11 @@ type Settings struct {
 // does not exist, the failure.
 type Outcome struct {
 	snapshot.Outcome
-	Planned  int             // deletions that the policy asks for
-	TooMany  bool            // these are more than the user allows, and nothing was deleted
-	NoDate   bool            // Hetzner did not tell the time, and nothing was deleted
-	Undone   []Undone        // deletions that failed
-	Gone     []hetzner.Image // of this series, made of servers that do not exist any more
-	Selected int             // servers
+	Planned  int      // deletions that the policy asks for
+	TooMany  bool     // these are more than the user allows, and nothing was deleted
+	NoDate   bool     // Hetzner did not tell the time, and nothing was deleted
+	Undone   []Undone // deletions that failed
+	Selected int      // servers
 }
 
 // Undone is a deletion that failed. An error whose verdict is [hetzner.Lost] says that the snapshot may be deleted or not.
@@ -118,10 +116,7 @@ func (r *run) begin(s *fleet.Script) {
 	r.outcome.AddMissing(chosen, snapshot.Error, r.tell)
 	r.outcome.Selected = len(chosen.Servers)
 	r.outcome.Nothing = len(chosen.Servers)+len(chosen.Missing) == 0
-	r.outcome.Gone = slices.DeleteFunc(slices.Clone(images), func(image hetzner.Image) bool {
-		id, err := strconv.ParseInt(image.Labels[labels.ServerID], 10, 64)
-		return err != nil || slices.ContainsFunc(everyone, func(server hetzner.Server) bool { return server.ID == id })
-	})
+	r.outcome.Gone = project.Gone(images, everyone)
 	if r.outcome.NoDate = date.IsZero(); !r.outcome.NoDate {
 		r.plan(chosen.Servers, images, date)
 	}

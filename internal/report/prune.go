@@ -3,12 +3,9 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/prune"
 )
 
@@ -137,28 +134,6 @@ func (r *Report) pruneSummary(o prune.Outcome, verdict string, why account) stri
 		p.list(rows, len(rows), pageMost, "\n… and %d more servers, see the log.\n")
 	}
 	p.thinning(o.Outcome)
-	p.gone(o)
+	p.gone(o.Outcome)
 	return p.b.String()
-}
-
-// goneMost is how many servers a selector names.
-const goneMost = 50
-
-// gone counts the snapshots that no plan covers, since their servers do not exist any more, and says how to list them.
-func (p *page) gone(o prune.Outcome) {
-	if len(o.Gone) == 0 {
-		return
-	}
-	gb := 0.0
-	var servers []string
-	for _, image := range o.Gone {
-		gb += image.SizeGB
-		servers = append(servers, image.Labels[labels.ServerID])
-	}
-	slices.Sort(servers)
-	servers = slices.Compact(servers)
-	selector := labels.Series + "=" + o.Gone[0].Labels[labels.Series] +
-		only(len(servers) <= goneMost, fmt.Sprintf(",%s in (%s)", labels.ServerID, strings.Join(servers, ",")))
-	p.print("\n%s of this series are of servers that do not exist any more, and are not touched: %s. To list them: <code>%s</code>.\n",
-		count(len(o.Gone), "snapshot"), p.cost(o.Price, gb), p.cell("hcloud image list --type snapshot -l '"+selector+"'"))
 }

@@ -125,6 +125,9 @@ func (r *Report) Event(e snapshot.Event) {
 		r.ended(*e.Result)
 	case e.Kind == snapshot.EventFinished:
 		r.finished(*e.Result)
+	case e.Kind == snapshot.EventGone:
+		what, command := gone(e.Images)
+		r.Line("%s; to list them: %s", what, command)
 	case e.Kind == snapshot.EventProgress:
 		r.Line("%s", progress(e.Progress))
 	case w.warn:
@@ -159,7 +162,7 @@ func (r *Report) thinning(e snapshot.Event) {
 		kept += number(d.Keep)
 		list = append(list, fmt.Sprintf("image %d of %s: %s", d.ID, minute(d.Created), decision(d)))
 	}
-	all := count(len(e.Thinned), "snapshot")
+	all := count(len(e.Thinned), "unprotected snapshot")
 	r.group(fmt.Sprintf("%s: of %s in this series %d kept, %d to delete", e.Name, all, kept, len(e.Thinned)-kept), true, list)
 }
 

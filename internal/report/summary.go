@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -38,6 +39,7 @@ func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 	p.restore(o)
 	p.volumes(o)
 	p.thinning(o)
+	p.gone(o)
 	r.drawTimeline(p, o)
 	return p.b.String()
 }
@@ -205,4 +207,34 @@ func (r *Report) drawTimeline(p *page, o snapshot.Outcome) {
 	if chart := r.timeline.mermaid(names, r.text); chart != "" {
 		p.print("\n<details%s><summary>Timeline (UTC)</summary>\n\n%s\n</details>\n", only(open, " open"), chart)
 	}
+}
+
+// goneMost is how many servers a selector names.
+const goneMost = 50
+
+// gone words that snapshots are of servers that do not exist any more, and returns the command that lists them.
+func gone(images []hetzner.Image) (text, command string) {
+	var servers []string
+	for _, image := range images {
+		servers = append(servers, image.Labels[labels.ServerID])
+	}
+	slices.Sort(servers)
+	servers = slices.Compact(servers)
+	selector := labels.Series + "=" + images[0].Labels[labels.Series] +
+		only(len(servers) <= goneMost, fmt.Sprintf(",%s in (%s)", labels.ServerID, strings.Join(servers, ",")))
+	return count(len(images), "snapshot") + " of this series, of servers that do not exist any more: no run thins them out",
+		"hcloud image list --type snapshot -l '" + selector + "'"
+}
+
+// gone counts the snapshots whose servers do not exist any more, and says how to list them.
+func (p *page) gone(o snapshot.Outcome) {
+	if len(o.Gone) == 0 {
+		return
+	}
+	gb := 0.0
+	for _, image := range o.Gone {
+		gb += image.SizeGB
+	}
+	text, command := gone(o.Gone)
+	p.print("\n%s (%s). To list them: <code>%s</code>.\n", text, p.cost(o.Price, gb), p.cell(command))
 }

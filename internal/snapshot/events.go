@@ -37,6 +37,7 @@ const (
 	EventRunning                              // it is running again, after Took
 	EventLeftBefore                           // an earlier run has left it off
 	EventFull                                 // the project has no room for the snapshot: Err
+	EventGone                                 // snapshots of servers that do not exist any more take up room: Images
 	EventThinning                             // what becomes of the server's snapshots is decided: Thinned
 	EventDeleted                              // a snapshot was deleted: ImageID
 	EventNotDeleted                           // a snapshot could not be deleted: ImageID, Err
@@ -55,6 +56,7 @@ type Event struct {
 	Name     string
 	Server   hetzner.Server
 	Servers  []hetzner.Server
+	Images   []hetzner.Image
 	Holder   *hetzner.Action
 	Err      *hetzner.Error
 	ImageID  int64

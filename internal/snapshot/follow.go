@@ -32,16 +32,16 @@ func (s *server) follow() error {
 		return &end{Creating, ""}
 	}
 	limit := s.accepted.Add(s.SnapshotTimeout)
-	err := s.actionDone(limit)
-	if err != nil && !errors.Is(err, fleet.ErrCancelled) {
-		return err
+	unfinished := s.actionDone(limit)
+	if unfinished != nil && !errors.Is(unfinished, fleet.ErrCancelled) && !errors.Is(unfinished, fleet.ErrTimeout) {
+		return unfinished
 	}
-	image, err := s.awaitAvailable(limit) // a cancelled run makes one last poll
+	image, err := s.awaitAvailable(limit) // in any case one last poll shows which image it is
 	if err != nil {
 		return err
 	}
-	if !s.copied && s.Ending() { // it is not known whether its action has succeeded
-		return fleet.ErrCancelled
+	if unfinished != nil { // it is not known whether its action has succeeded
+		return s.snapshotTimeout(unfinished)
 	}
 	if s.Protect && !image.Protected {
 		if err := s.protect(); err != nil {
@@ -59,7 +59,7 @@ func (s *server) actionDone(limit time.Time) error {
 		seen, err := watch.Next(pause, limit)
 		switch {
 		case err != nil:
-			return s.snapshotTimeout(err)
+			return err
 		case seen.Missing:
 			if unseen++; unseen == vanishedAfter {
 				return nil // Hetzner denies an action that it has named

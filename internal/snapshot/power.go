@@ -145,7 +145,7 @@ func (p *power) shutDown() (late bool, err error) {
 		return false, err
 	}
 	deadline := p.outage.since.Add(p.ShutdownTimeout)
-	safeAt := deadline.Add(lingerFor)
+	safeAt := p.Now().Add(p.ShutdownTimeout + lingerFor) // the guest may have been asked just now
 	if lost {
 		safeAt = fleet.Latest(safeAt, p.Now().Add(effectLimit+lingerFor))
 	}

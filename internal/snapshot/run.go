@@ -28,7 +28,8 @@ type run struct {
 	lastNews time.Time
 	outcome  Outcome
 	servers  []*server
-	active   int // servers whose end was not reported yet
+	all      []hetzner.Server // of the project or, with a label selector, those that match it
+	active   int              // servers whose end was not reported yet
 
 	self int64 // the server that this program runs on, 0 for none
 
@@ -42,6 +43,7 @@ type run struct {
 	room        *fleet.Slots  // that deletions have made for servers that wait for it
 	full        int           // how many servers wait for it
 	deletions   int           // of old snapshots, so far
+	countsGone  bool          // those of servers that do not exist any more are counted, or were
 }
 
 // Run takes the snapshots that the settings ask for and returns what became of each server. It calls emit for every
@@ -134,6 +136,7 @@ func (r *run) begin(s *fleet.Script) {
 		return
 	}
 	r.outcome.Nothing = len(chosen.Servers) == 0 && len(chosen.Missing) == 0 && r.IfNone == Error
+	r.all = all
 	r.fleet.Pages(r.LabelSelector, all)
 	r.tell(Event{Kind: EventSelected, Servers: chosen.Servers})
 	r.outcome.AddMissing(chosen, r.IfNone, r.tell)

@@ -202,6 +202,9 @@ func (s *server) awaitUnlock() error {
 	}
 	s.phase = PhaseLocked
 	s.lock.start(s.Now())
+	if s.lock.elapsed(s.Now()) >= s.LockTimeout { // the poll that has shown the lock was the last
+		return s.lockTimeout()
+	}
 	watched := true
 	s.Go(func(script *fleet.Script) { s.watchHolder(script, func() bool { return !watched }) })
 	defer func() { watched = false }()
