@@ -396,7 +396,7 @@ func TestAuditElsewhere(t *testing.T) {
 		w.env["GITHUB_ACTIONS"] = "false"
 		w.env["HSNAP_HCLOUD_TOKEN"], w.env["HSNAP_API_ENDPOINT"], w.env["HSNAP_STALE_AFTER"] = hcloudsim.DefaultToken, "http://127.0.0.1/v1", "1d"
 		r := w.run(t)
-		for _, part := range []string{"\nstale-servers=[\"db-1\"]\n", "\nresult=failure\n", "db-1: found: stale: no snapshot that can be used\n", "FAILED: 1 stale (db-1 none); 1 server, 0 snapshots"} {
+		for _, part := range []string{"\nstale-servers=[\"db-1\"]\n", "\nresult=failure\n", "db-1: failed (stale): it has no snapshot that can be used\n", "FAILED: 1 stale (db-1 none); 1 server, 0 snapshots"} {
 			if r.code != 1 || !strings.Contains(r.log, part) {
 				t.Errorf("exit %d, and the log lacks %q:\n%s", r.code, part, r.log)
 			}

@@ -58,7 +58,7 @@ func (r *Report) found(o audit.Outcome) {
 		list = append(list, s.Name+": "+joined("; ", newest(o, s), only(s.Count > 0, joined(", ", count(s.Count, "snapshot"), gigabytes(s.SizeGB))), only(s.Count > 0, verified(s))))
 	}
 	if len(list) > 0 {
-		r.group("the newest snapshot of each", len(list) > foldAbove, list)
+		r.group("inventory", len(list) > foldAbove, list)
 	}
 	for _, part := range parts(o) {
 		if len(part.images) > 0 {
@@ -69,48 +69,47 @@ func (r *Report) found(o audit.Outcome) {
 		r.Warn("Hetzner's answer did not tell the time, so nobody knows how old the snapshots are; with stale-after all of them count as stale")
 	}
 	for _, s := range o.Servers {
-		if a := complaint(o, s); a.what != "" {
-			r.failure(s.Name, "found", a, false)
-		}
+		r.complain(o, s)
 	}
 	if o.Fails(audit.Orphans) {
-		r.failure("", "found", account{
-			what: fmt.Sprintf("%s whose server is gone: %s", count(len(o.Orphans), "snapshot"), severalImages(o.Orphans)),
+		r.failure("", "failed (orphans)", account{
+			what: fmt.Sprintf("%s of servers that are gone: %s", count(len(o.Orphans), "snapshot"), severalImages(o.Orphans)),
 			next: "delete those that nobody needs; the job summary has the commands",
 		}, false)
 	}
 	for _, s := range o.Leftovers {
 		a := account{title: "is left over", what: "a verification has left this copy behind, and it is paid for", next: "`" + serverDeletion(s.ID) + "`"}
 		if o.Fails(audit.Leftovers) {
-			r.failure(s.Name, "found", a, false)
+			r.failure(s.Name, "failed (leftovers)", a, false)
 			continue
 		}
 		r.Warn(s.Name + ": " + strings.Join(a.lines(), "; "))
 	}
 }
 
-// complaint says what makes the run fail about a server, if anything does.
-func complaint(o audit.Outcome, s audit.Server) (a account) {
-	if s.Stale && o.Fails(audit.Stale) {
-		a = account{title: "has no recent snapshot", what: "stale: " + newest(o, s), next: "see why the run that should have snapshotted it did not, and run that again"}
-		if o.AgesUnknown {
-			a.next = "run it again; if a proxy stands between, have it pass the header Date on"
-		}
+// complain reports what makes the run fail about a server, if anything does.
+func (r *Report) complain(o audit.Outcome, s audit.Server) {
+	stale, unverified := s.Stale && o.Fails(audit.Stale), s.VerifiedAt.IsZero() && o.Fails(audit.Unverified)
+	a := account{title: "has no recent snapshot", next: "see why the run that should have snapshotted it did not, and run that again"}
+	switch {
+	case !stale && !unverified:
+		return
+	case !stale:
+		a.title, a.next = "has no verified snapshot", "verify its newest snapshot"
+	case s.Newest.ID != 0 && o.AgesUnknown:
+		a.next = "run it again; if a proxy stands between, have it pass the header Date on"
 	}
-	if s.VerifiedAt.IsZero() && o.Fails(audit.Unverified) {
-		a.title = cmp.Or(a.title, "has no verified snapshot")
-		a.what = joined("; ", a.what, "unverified: none of its snapshots has proved to boot")
-		a.next = cmp.Or(a.next, "verify its newest snapshot")
-	}
-	return a
+	a.what = joined("; ", only(stale, newest(o, s)), only(unverified, "none of its snapshots has proved to boot"))
+	r.failure(s.Name, "failed ("+joined(", ", only(stale, "stale"), only(unverified, "unverified"))+")", a, false)
 }
 
 // newest says which snapshot of a server is the newest that can be used, and how old it is.
 func newest(o audit.Outcome, s audit.Server) string {
 	if s.Newest.ID == 0 {
-		return "no snapshot that can be used"
+		return "it has no snapshot that can be used"
 	}
-	return fmt.Sprintf("image %d of %s, age %s", s.Newest.ID, minute(s.Newest.Created), age(o, s))
+	return fmt.Sprintf("its newest snapshot is image %d of %s, ", s.Newest.ID, minute(s.Newest.Created)) +
+		only(o.AgesUnknown, "of unknown age") + only(!o.AgesUnknown, age(o, s)+" old")
 }
 
 // age is how old a server's newest snapshot is.
