@@ -10,6 +10,7 @@
 //   - config: from the environment to validated settings
 //   - fleet: a loop that runs one script per server, and polls for all of them within one budget
 //   - snapshot: the script that brings one server to exactly one usable snapshot
+//   - audit: what a project holds; the shortest command
 //   - hetzner: one request to the API, and what its answer means
 //   - retention: which old snapshots to keep
 //   - report: the words of the log, the outputs and the job summary

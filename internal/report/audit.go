@@ -22,9 +22,8 @@ func (r *Report) DeliverAudit(o audit.Outcome) (delivered bool) {
 	if why.what != "" && len(r.mistakes) == 0 {
 		r.failure("", "error", why, true)
 	}
-	verdict := r.auditVerdict(o, why)
-	delivered = r.deliver(r.auditOutputs(o), func() string { return r.auditSummary(o, verdict, why) })
-	r.Line("%s, in %s", verdict, short(time.Since(r.start)))
+	delivered = r.deliver(r.auditOutputs(o), func() string { return r.auditSummary(o, r.auditVerdict(o, why, true), why) })
+	r.Line("%s, in %s", r.auditVerdict(o, why, delivered), short(time.Since(r.start)))
 	return delivered
 }
 
@@ -55,7 +54,8 @@ func auditResult(o audit.Outcome) string {
 func (r *Report) found(o audit.Outcome) {
 	var list []string
 	for _, s := range o.Servers {
-		list = append(list, s.Name+": "+joined("; ", newest(o, s), only(s.Count > 0, joined(", ", count(s.Count, "snapshot"), gigabytes(s.SizeGB))), only(s.Count > 0, verified(s))))
+		all := joined(", ", count(s.Count, "snapshot"), gigabytes(s.SizeGB)) + "; " + verified(s)
+		list = append(list, s.Name+": "+joined("; ", newest(o, s), only(s.Count > 0, all)))
 	}
 	if len(list) > 0 {
 		r.group("inventory", len(list) > foldAbove, list)
@@ -77,13 +77,25 @@ func (r *Report) found(o audit.Outcome) {
 			next: "delete those that nobody needs; the job summary has the commands",
 		}, false)
 	}
+	if len(o.Leftovers) > 0 {
+		r.leftovers(o)
+	}
+}
+
+// leftovers reports the copies that verifications have left behind: they cost money whether the run is to fail on them or not.
+func (r *Report) leftovers(o audit.Outcome) {
+	var names []string
 	for _, s := range o.Leftovers {
-		a := account{title: "is left over", what: "a verification has left this copy behind, and it is paid for", next: "`" + serverDeletion(s.ID) + "`"}
-		if o.Fails(audit.Leftovers) {
-			r.failure(s.Name, "failed (leftovers)", a, false)
-			continue
-		}
-		r.Warn(s.Name + ": " + strings.Join(a.lines(), "; "))
+		names = append(names, s.Name)
+	}
+	a := account{
+		what: fmt.Sprintf("%s left behind by verifications, and paid for: %s", count(len(names), "server"), several(names)),
+		next: "`" + serverDeletion(o.Leftovers) + "`",
+	}
+	if o.Fails(audit.Leftovers) {
+		r.failure("", "failed (leftovers)", a, false)
+	} else {
+		r.Warn(strings.Join(a.lines(), "; "))
 	}
 }
 
@@ -153,19 +165,27 @@ func severalImages(images []hetzner.Image) string {
 	return several(names)
 }
 
-func serverDeletion(servers ...int64) string { return "hcloud server delete " + ids(servers, " ") }
+// serverDeletion is the command that deletes servers: by their IDs, since a shell could give something in a name a meaning.
+func serverDeletion(servers []hetzner.Server) string {
+	command := "hcloud server delete"
+	for _, s := range servers {
+		command += fmt.Sprintf(" %d", s.ID)
+	}
+	return command
+}
 
 // auditVerdict is the audit in one line: what makes it fail, and what there is in all.
-func (r *Report) auditVerdict(o audit.Outcome, why account) string {
+func (r *Report) auditVerdict(o audit.Outcome, why account, delivered bool) string {
 	head := auditResult(o)
-	if head == "failure" {
+	if head == "failure" || !delivered && o.Signal == nil {
 		head = "FAILED"
 	}
 	if len(r.mistakes) > 0 {
 		why.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
 	}
+	lost := only(!delivered, "the outputs could not be handed on")
 	if o.Inventory == nil {
-		return head + ": " + cmp.Or(why.what, "the project was not read to its end")
+		return head + ": " + joined("; ", cmp.Or(why.what, "the project was not read to its end"), lost)
 	}
 	var missing, bad []string
 	for _, result := range o.Results {
@@ -177,7 +197,8 @@ func (r *Report) auditVerdict(o audit.Outcome, why account) string {
 	net, gross := monthly(o.Price, o.SizeGB)
 	all := joined(", ", count(len(o.Servers), "server"), count(o.Count, "snapshot"), only(o.SizeGB > 0, fmt.Sprintf("%.1f GB", o.SizeGB)),
 		only(o.SizeGB > 0 && net != "", fmt.Sprintf("%s %s net / %s gross a month", net, o.Price.Currency, gross)))
-	return head + ": " + joined("; ", why.what, only(len(missing) > 0, fmt.Sprintf("%d not found (%s)", len(missing), several(missing))), joined(", ", bad...), all)
+	return head + ": " + joined("; ", why.what, lost, only(len(missing) > 0, fmt.Sprintf("%d not found (%s)", len(missing), several(missing))),
+		joined(", ", bad...), all)
 }
 
 // findings counts a finding, and names what it is about.

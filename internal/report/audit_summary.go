@@ -111,13 +111,11 @@ func (p *page) leftovers(servers []hetzner.Server) {
 		return
 	}
 	var rows []string
-	var all []int64
 	for _, s := range servers {
 		rows = append(rows, row(p.cell(s.Name), strconv.FormatInt(s.ID, 10), p.cell(s.Type)))
-		all = append(all, s.ID)
 	}
 	p.print("\n<details open><summary>%s left behind by verifications, and paid for</summary>\n\n", count(len(servers), "server"))
 	p.print("| server | ID | type |\n|---|---:|---|\n")
 	p.list(rows, imagesMost, pageMost, "\n… and %d more.\n")
-	p.deletions([]string{serverDeletion(all...)})
+	p.deletions([]string{serverDeletion(servers)})
 }
