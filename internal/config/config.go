@@ -204,7 +204,7 @@ type Keep struct {
 	KeepYearly Count `env:"KEEP_YEARLY"`
 
 	// Keeps every snapshot that was made within this span, in hours, days and weeks, as `48h` or `2w`. `snapshot`
-	// counts it back from the new snapshot, `prune` from the start of the run.
+	// counts it back from the new snapshot, `prune` from the time of Hetzner's answer.
 	KeepWithin Span `env:"KEEP_WITHIN"`
 }
 
