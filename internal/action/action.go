@@ -10,6 +10,7 @@
 //   - config: from the environment to validated settings
 //   - fleet: a loop that runs one script per server, and polls for all of them within one budget
 //   - snapshot: the script that brings one server to exactly one usable snapshot
+//   - audit: what a project holds; the shortest command
 //   - hetzner: one request to the API, and what its answer means
 //   - retention: which old snapshots to keep
 //   - report: the words of the log, the outputs and the job summary
@@ -26,6 +27,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/org/hsnap-action/internal/audit"
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
@@ -127,8 +129,11 @@ func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.
 // refuse delivers the outputs of a command whose inputs are wrong: nothing was done.
 func refuse(r *report.Report, cfg config.Settings) int {
 	nothing := snapshot.Outcome{Nothing: true}
-	if _, ok := cfg.(*config.Prune); ok {
+	switch cfg.(type) {
+	case *config.Prune:
 		return deliverPrune(r, prune.Outcome{Outcome: nothing}, exitInputs)
+	case *config.Audit:
+		return deliverAudit(r, audit.Outcome{Outcome: nothing}, exitInputs)
 	}
 	return deliver(r, nothing, exitInputs)
 }
@@ -153,7 +158,7 @@ func asked(cfg config.Snapshot) report.Asked {
 	live := snapshot.Policy(cfg.Shutdown) == snapshot.Never
 	return report.Asked{
 		LockTimeout: time.Duration(cfg.LockTimeout), Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers,
-		Live: live, Post: !live && cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep, Keeps: !cfg.Retention().Empty(),
+		IfNone: true, Live: live, Post: !live && cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep, Keeps: !cfg.Retention().Empty(),
 	}
 }
 

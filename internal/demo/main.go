@@ -2,11 +2,13 @@
 // network.
 //
 // The simulated project has a database server with an attached volume, a server that is locked for some seconds while its
-// type is changed, and a web server whose create loses its answer. With -serve ADDR the command only serves the simulated
-// API, so that other clients can be tried against it; -servers N adds N servers.
+// type is changed, and a web server whose create loses its answer. With prune or audit as its argument it runs that command
+// instead, on a project that has snapshots already. With -serve ADDR the demo only serves the simulated API, so that other
+// clients can be tried against it; -servers N adds N servers.
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,6 +19,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,7 +35,7 @@ func main() {
 	flag.Parse()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	code, err := run(*serve, *more, signals)
+	code, err := run(*serve, *more, cmp.Or(flag.Arg(0), "snapshot"), signals)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		code = 1
@@ -39,7 +43,10 @@ func main() {
 	os.Exit(code)
 }
 
-func run(serve string, more int, signals <-chan os.Signal) (int, error) {
+func run(serve string, more int, command string, signals <-chan os.Signal) (int, error) {
+	if steps[command] == nil {
+		return 1, fmt.Errorf("%q is none of the commands snapshot, prune and audit", command)
+	}
 	address := "127.0.0.1:0"
 	if serve != "" {
 		address = serve
@@ -48,7 +55,10 @@ func run(serve string, more int, signals <-chan os.Signal) (int, error) {
 	if err != nil {
 		return 1, fmt.Errorf("serve the simulated API: %w", err)
 	}
-	cloud := project(serve == "")
+	cloud := project(serve == "" && command == "snapshot")
+	if command != "snapshot" {
+		addHistory(cloud)
+	}
 	for i := range more {
 		cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("fleet-%03d", i), Snapshot: hcloudsim.SnapshotBehaviour{Duration: 10 * time.Second}})
 	}
@@ -59,7 +69,7 @@ func run(serve string, more int, signals <-chan os.Signal) (int, error) {
 
 	endpoint := fmt.Sprintf("http://%s/v1", listener.Addr())
 	if serve == "" {
-		return act(endpoint, signals)
+		return act(endpoint, command, signals)
 	}
 	fmt.Printf("A simulated Hetzner Cloud project is served until Ctrl-C. For another client:\n\n"+
 		"  export HCLOUD_ENDPOINT=%s\n  export HCLOUD_TOKEN=%s\n", endpoint, hcloudsim.DefaultToken)
@@ -94,8 +104,37 @@ func project(trouble bool) *hcloudsim.Cloud {
 	return cloud
 }
 
+// addHistory gives the project snapshots of the last days: of its servers, of one that is gone, and one made by hand.
+func addHistory(cloud *hcloudsim.Cloud) {
+	servers := cloud.Servers()
+	gone := cloud.AddServer(hcloudsim.Server{Name: "old-1"})
+	add := func(server int64, age time.Duration, labels map[string]string) {
+		if labels["hsnap/series"] != "" {
+			labels["hsnap/server-id"] = strconv.FormatInt(server, 10)
+		}
+		cloud.AddImage(hcloudsim.Image{ServerID: server, SizeGB: 3.25, Created: time.Now().Add(-age), Labels: labels, Description: "of the demo"})
+	}
+	const day = 24 * time.Hour
+	for i := range 7 {
+		add(servers[0].ID, 3*time.Hour+time.Duration(i)*day, map[string]string{"hsnap/series": "nightly"})
+	}
+	add(servers[0].ID, 9*day, map[string]string{"hsnap/series": "nightly", "hsnap/verified": time.Now().Add(-8 * day).UTC().Format("2006-01-02T150405Z")})
+	add(servers[1].ID, 31*time.Hour, map[string]string{"hsnap/series": "nightly"})
+	add(servers[2].ID, 4*time.Hour, map[string]string{"hsnap/series": "nightly"})
+	add(servers[2].ID, 40*day, nil)
+	add(gone, 90*day, map[string]string{"hsnap/series": "nightly"})
+	cloud.DeleteServer(gone)
+}
+
+// steps are the inputs that each command is shown with, beside the token and the endpoint.
+var steps = map[string][][2]string{
+	"snapshot": {{"servers", "db-1, sg5, web-*"}, {"lock-timeout", "10m"}},
+	"prune":    {{"servers", "db-1, sg5, web-*"}, {"series", "nightly"}, {"keep-daily", "3"}},
+	"audit":    {{"series", "nightly"}, {"stale-after", "26h"}},
+}
+
 // act runs the action as a workflow would, and prints its log, outputs and job summary.
-func act(endpoint string, signals <-chan os.Signal) (int, error) {
+func act(endpoint, command string, signals <-chan os.Signal) (int, error) {
 	dir, err := os.MkdirTemp("", "hsnap-demo-")
 	if err != nil {
 		return 1, fmt.Errorf("make a folder for the outputs: %w", err)
@@ -103,17 +142,23 @@ func act(endpoint string, signals <-chan os.Signal) (int, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	outputs, summary := filepath.Join(dir, "outputs.env"), filepath.Join(dir, "summary.md")
 
-	fmt.Print("The step of a workflow, against a simulated Hetzner Cloud project:\n\n" +
-		"  - uses: org/hsnap-action@v1\n    id: snap\n    with:\n      hcloud-token: ${{ secrets.HCLOUD_TOKEN }}\n" +
-		"      servers: db-1, sg5, web-*\n      lock-timeout: 10m\n\n--- its log\n\n")
+	uses := "org/hsnap-action@v1"
+	if command != "snapshot" {
+		uses = "org/hsnap-action/" + command + "@v1"
+	}
+	env := []string{
+		"HSNAP_HCLOUD_TOKEN=" + hcloudsim.DefaultToken, "HSNAP_API_ENDPOINT=" + endpoint, "HSNAP_OUTPUT_FILE=" + outputs, "GITHUB_STEP_SUMMARY=" + summary,
+	}
+	fmt.Printf("The step of a workflow, against a simulated Hetzner Cloud project:\n\n"+
+		"  - uses: %s\n    id: snap\n    with:\n      hcloud-token: ${{ secrets.HCLOUD_TOKEN }}\n", uses)
+	for _, input := range steps[command] {
+		fmt.Printf("      %s: %s\n", input[0], input[1])
+		env = append(env, "HSNAP_"+strings.ToUpper(strings.ReplaceAll(input[0], "-", "_"))+"="+input[1])
+	}
+	fmt.Print("\n--- its log\n\n")
 	code := action.Process{
-		Args: []string{"hsnap-action"}, Version: "demo", Out: os.Stdout, Signals: signals,
-		Transport: hetzner.NewTransport(), Rand: rand.Reader,
-		Env: []string{
-			"HSNAP_HCLOUD_TOKEN=" + hcloudsim.DefaultToken, "HSNAP_API_ENDPOINT=" + endpoint,
-			"HSNAP_SERVERS=db-1, sg5, web-*", "HSNAP_LOCK_TIMEOUT=10m", "HSNAP_OUTPUT_FILE=" + outputs,
-			"GITHUB_STEP_SUMMARY=" + summary,
-		},
+		Args: []string{"hsnap-action", command}, Version: "demo", Out: os.Stdout, Signals: signals,
+		Transport: hetzner.NewTransport(), Rand: rand.Reader, Env: env,
 	}.Main(context.Background())
 
 	fmt.Printf("\n--- exit code\n\n%d\n", code)

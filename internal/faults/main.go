@@ -218,6 +218,31 @@ func faults() []fault {
 			"the newest verified snapshot is deleted", "internal/retention/retention.go",
 			"			keep(image.Verified && !verified, ", "			keep(image.Verified && verified && i < 0, ",
 		},
+		// Audit.
+		{
+			"audit takes servers that nobody asked about for gone", "internal/audit/audit.go",
+			"Servers: append(all, selected...),", "Servers: selected,",
+		},
+		{
+			"audit counts back from this machine's clock", "internal/audit/audit.go",
+			"	var all []hetzner.Server\n", "	date = read.Script.Now()\n	var all []hetzner.Server\n",
+		},
+		{
+			"audit counts a snapshot that is still being created as the newest", "internal/audit/inventory.go",
+			"	if image.Available() && ", "	if ",
+		},
+		{
+			"audit counts what somebody else has labelled", "internal/audit/inventory.go",
+			"labels.Made(image, id, series) ||", "id != 0 ||",
+		},
+		{
+			"audit counts a failed verification", "internal/labels/labels.go",
+			"err == nil && image.Labels[Verify] != VerifyFailed\n", "err == nil\n",
+		},
+		{
+			"audit passes over what it was to fail on", "internal/action/audit.go",
+			"len(o.Failures) == 0 {", "len(o.Failures) < 2 {",
+		},
 		// What is told.
 		{
 			"a failure exits with success", "internal/action/action.go",

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 )
@@ -19,9 +20,10 @@ const (
 	ServerID   = "hsnap/server-id"
 	Repository = "hsnap/repository"
 	RunID      = "hsnap/run"
-	Request    = "hsnap/request" // a random value for each server of a run
-	Power      = "hsnap/power"   // of a server that was switched off for the snapshot
-	Drill      = "hsnap/drill"   // of a server that a verification has made
+	Request    = "hsnap/request"     // a random value for each server of a run
+	Power      = "hsnap/power"       // of a server that was switched off for the snapshot
+	Drill      = "hsnap/drill"       // of a server that a verification has made
+	DrillUntil = "hsnap/drill-until" // UNIX second after which nobody needs that server
 
 	Verified   = "hsnap/verified"    // when a verification of the snapshot has succeeded, as 2026-11-22T194500Z
 	VerifiedBy = "hsnap/verified-by" // how
@@ -50,7 +52,14 @@ func Made(image hetzner.Image, server int64, series string) bool {
 		image.Labels[Series] == series
 }
 
+// VerifiedAt returns when a snapshot was verified, and false where it was not or the last verification failed.
+func VerifiedAt(image hetzner.Image) (time.Time, bool) {
+	at, err := time.Parse(stamp, image.Labels[Verified])
+	return at, err == nil && image.Labels[Verify] != VerifyFailed
+}
+
 const (
+	stamp       = "2006-01-02T150405Z"
 	valueMost   = 63  // characters of a value, by Hetzner's rules
 	attemptMost = 100 // of one run; GitHub allows fewer
 )

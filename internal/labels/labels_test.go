@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 )
@@ -15,6 +16,24 @@ func TestReserved(t *testing.T) {
 	} {
 		if got := Reserved(key); got != want {
 			t.Errorf("Reserved(%q) = %v", key, got)
+		}
+	}
+}
+
+func TestVerifiedAt(t *testing.T) {
+	for name, test := range map[string]struct {
+		labels map[string]string
+		want   string
+	}{
+		"verified":         {map[string]string{"hsnap/verified": "2026-11-22T194500Z"}, "2026-11-22T19:45:00Z"},
+		"failed since":     {map[string]string{"hsnap/verified": "2026-11-22T194500Z", "hsnap/verify": "failed"}, ""},
+		"failed":           {map[string]string{"hsnap/verify": "failed"}, ""},
+		"never":            {nil, ""},
+		"by somebody else": {map[string]string{"hsnap/verified": "yes"}, ""},
+	} {
+		at, verified := VerifiedAt(hetzner.Image{Labels: test.labels})
+		if got := at.Format(time.RFC3339); verified != (test.want != "") || verified && got != test.want {
+			t.Errorf("%s: %t at %s, want %q", name, verified, got, test.want)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func read[T hetzner.Resource](r Reader, ask func(context.Context, int) (hetzner.
 		if failure.Final() || r.Script.Ending() {
 			return false
 		}
-		if r.Unreached != nil {
+		if r.Unreached != nil && r.Script.Now().Before(r.Limit) {
 			r.Unreached(failure)
 		}
 		return true

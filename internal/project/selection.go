@@ -50,7 +50,7 @@ func (sel Selection) Choose(all []hetzner.Server) Selected {
 		found := s.match(word)
 		for _, server := range found {
 			chosen[server.ID] = true
-			if isDrill(server) && !IsGlob(word) {
+			if IsDrill(server) && !IsGlob(word) {
 				s.Drills = append(s.Drills, word)
 			}
 		}
@@ -71,7 +71,7 @@ func (sel Selection) Choose(all []hetzner.Server) Selected {
 			s.Unused = append(s.Unused, word)
 		}
 	}
-	s.Servers = slices.DeleteFunc(slices.Clone(all), func(server hetzner.Server) bool { return !chosen[server.ID] || isDrill(server) })
+	s.Servers = slices.DeleteFunc(slices.Clone(all), func(server hetzner.Server) bool { return !chosen[server.ID] || IsDrill(server) })
 	slices.SortFunc(s.Servers, func(a, b hetzner.Server) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
@@ -125,7 +125,7 @@ func (s *Selected) match(word string) (found []hetzner.Server) {
 func (s Selected) Nearest(word string) (name string) {
 	best := 1 + min(2, len(word)/3) // so few typing mistakes that the name may have been meant
 	for _, server := range s.all {
-		if d := distance(strings.ToLower(word), strings.ToLower(server.Name)); d < best && !isDrill(server) {
+		if d := distance(strings.ToLower(word), strings.ToLower(server.Name)); d < best && !IsDrill(server) {
 			best, name = d, server.Name
 		}
 	}
@@ -156,4 +156,5 @@ func distance(a, b string) int {
 // IsGlob reports whether a word is a pattern rather than a name or an ID.
 func IsGlob(word string) bool { return strings.ContainsAny(word, `*?[\`) }
 
-func isDrill(server hetzner.Server) bool { return server.Labels[labels.Drill] != "" }
+// IsDrill reports whether a server is a copy that a verification has made.
+func IsDrill(server hetzner.Server) bool { return server.Labels[labels.Drill] != "" }

@@ -129,8 +129,8 @@ func notFound(r snapshot.Result, asked Asked) account {
 			only(named, "take it out of servers") + only(!named, "there is nothing to do: the next run does not select it")}
 	case r.Pattern:
 		return account{title: "matches no server", what: "matches no server in this token's project",
-			next: "check the pattern or selector, and that the token belongs to the servers' project;" +
-				" if it is fine that there is none, set if-no-servers-found to warn or ignore"}
+			next: "check the pattern or selector, and that the token belongs to the servers' project" +
+				only(asked.IfNone, adviceNone)}
 	}
 	return account{title: "matches no server", what: "no server in this token's project has this name or ID" + meant(r.Nearest),
 		next: "check the name, and that the token belongs to the server's project"}
@@ -236,7 +236,7 @@ func whole(o snapshot.Outcome, asked Asked) (a account) {
 		a.next = "correct it and run it again; nothing was done"
 	case o.Nothing && len(o.Results) == 0: // otherwise it was said of each pattern
 		a.what = "no server is left to snapshot"
-		a.next = "check servers, label-selector and exclude; if it is fine that there is none, set if-no-servers-found to warn or ignore"
+		a.next = "check servers, label-selector and exclude" + only(asked.IfNone, adviceNone)
 	}
 	readOnly := o.Token != nil && o.Token.Code != "unauthorized" && len(o.Results) > 0
 	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it can read, so it is probably read-only")}
@@ -257,6 +257,7 @@ func meant(nearest string) string { return only(nearest != "", " (did you mean "
 // Advice that several failures share. Commands stand in backticks.
 const (
 	adviceRateLimit = "stop what else uses this project's API, such as Terraform, monitoring or scripts, then run it again"
+	adviceNone      = "; if it is fine that there is none, set if-no-servers-found to warn or ignore"
 	adviceUnreached = "see https://status.hetzner.com and the runner's network, then run it again"
 	adviceToken     = "make a token with Read & Write in the Hetzner Console (Security, API tokens) and put it into the secret"
 )

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -90,7 +91,7 @@ func (p *page) cell(s string) string {
 		}
 		host := c == '.' && (strings.HasSuffix(b.String(), "w") || strings.HasSuffix(b.String(), "W")) // GitHub links what begins in www.
 		if host || strings.ContainsRune("\\`*_[]<>#|~&@:$", c) {
-			fmt.Fprintf(&b, "&#%d;", c)
+			b.WriteString("&#" + strconv.Itoa(int(c)) + ";")
 		} else {
 			b.WriteRune(c)
 		}

@@ -3,8 +3,9 @@
 //
 // A command hands over its events and its outcome. What there is to say about them is in the files named after the
 // command: snapshot.go words the log, explain.go says what became of a server and what to try, summary.go writes the
-// job summary, result.go the outputs and the verdict. All other files are building blocks that know no command: the
-// writer of the log, annotations, a page of Markdown, a timeline, and the delivery of outputs.
+// job summary, result.go the outputs and the verdict; prune.go, audit.go and audit_summary.go do so for other commands. All
+// other files are building blocks that know no command: the writer of the log, annotations, a page of Markdown, a timeline,
+// and the delivery of outputs.
 //
 // Everything that the program shows leaves through this package. Text goes to one writer, which hides the API token,
 // defuses whatever a CI system could take for a command, and makes nobody wait. Values go to the files that the CI

@@ -20,6 +20,7 @@ type Asked struct {
 	Live                    bool     // servers are snapshotted while they run
 	Post                    bool     // a post step follows, which switches on what was left off
 	Keeps                   bool     // rules say which old snapshots are kept
+	IfNone                  bool     // an input says what to do when nothing is found
 }
 
 // Ask says what the run is asked to do.

@@ -127,15 +127,23 @@ func (p *page) costs(o snapshot.Outcome) {
 	}
 }
 
-// cost estimates by Hetzner's price list what a month of snapshots costs: to the cent, or to what a cent would hide.
+// cost estimates what a month of snapshots costs.
 func (p *page) cost(price hetzner.Price, gb float64) string {
-	net, gross := gb*price.Net, gb*price.Gross
-	digits := 2
-	if net > 0 {
-		digits = max(2, min(6, 1-int(math.Floor(math.Log10(net)))))
+	net, gross := monthly(price, gb)
+	return fmt.Sprintf("%.2f GB", gb) + only(net != "", fmt.Sprintf(", %s net / %s gross %s a month", net, gross, p.cell(price.Currency)))
+}
+
+// monthly is what a month of snapshots costs by Hetzner's price list: to the cent, or to what a cent would hide. Both are
+// empty where the price is not known.
+func monthly(price hetzner.Price, gb float64) (net, gross string) {
+	if price.Currency == "" {
+		return "", ""
 	}
-	return fmt.Sprintf("%.2f GB", gb) +
-		only(price.Currency != "", fmt.Sprintf(", %.*f net / %.*f gross %s a month", digits, net, digits, gross, p.cell(price.Currency)))
+	digits := 2
+	if n := gb * price.Net; n > 0 {
+		digits = max(2, min(6, 1-int(math.Floor(math.Log10(n)))))
+	}
+	return fmt.Sprintf("%.*f", digits, gb*price.Net), fmt.Sprintf("%.*f", digits, gb*price.Gross)
 }
 
 // restore says how a server is put back.

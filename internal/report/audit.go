@@ -1,0 +1,288 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/audit"
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// DeliverAudit is to an audit what [Report.Deliver] is to a run of snapshot. It also reports what was found, and why the
+// audit as a whole came to nothing.
+func (r *Report) DeliverAudit(o audit.Outcome) (delivered bool) {
+	why := auditWhole(o, r.asked)
+	if o.Inventory != nil {
+		r.found(o)
+	}
+	if why.what != "" && len(r.mistakes) == 0 {
+		r.failure("", "error", why, true)
+	}
+	delivered = r.deliver(r.auditOutputs(o), func() string { return r.auditSummary(o, r.auditVerdict(o, why, true), why) })
+	r.Line("%s, in %s", r.auditVerdict(o, why, delivered), short(time.Since(r.start)))
+	return delivered
+}
+
+// auditWhole explains why an audit as a whole came to nothing; it explains nothing of any other one.
+func auditWhole(o audit.Outcome, asked Asked) account {
+	if o.Nothing && o.Inventory != nil && len(o.Results) == 0 {
+		return account{what: "there is no server to look at", next: "check servers, label-selector and exclude, and that the token belongs to the servers' project"}
+	}
+	a := whole(o.Outcome, asked)
+	if o.Token != nil {
+		a.next = "make a token with Read in the Hetzner Console (Security, API tokens) and put it into the secret"
+	}
+	return a
+}
+
+// auditResult is the result of an audit in one word.
+func auditResult(o audit.Outcome) string {
+	switch {
+	case o.Signal != nil:
+		return "cancelled"
+	case o.Inventory == nil, o.Nothing, len(o.Results) > 0, len(o.Failures) > 0:
+		return "failure"
+	}
+	return "success"
+}
+
+// found logs the inventory, and reports what makes the run fail.
+func (r *Report) found(o audit.Outcome) {
+	var list []string
+	for _, s := range o.Servers {
+		all := joined(", ", count(s.Count, "snapshot"), gigabytes(s.SizeGB)) + "; " + verified(s)
+		list = append(list, s.Name+": "+joined("; ", newest(o, s), only(s.Count > 0, all)))
+	}
+	if len(list) > 0 {
+		r.group("inventory", len(list) > foldAbove, list)
+	}
+	for _, part := range parts(o) {
+		if len(part.images) > 0 {
+			r.Line("%s %s: %s", count(len(part.images), "snapshot"), part.what, severalImages(part.images))
+		}
+	}
+	if o.AgesUnknown {
+		r.Warn("Hetzner's answer did not tell the time, so nobody knows how old the snapshots are; with stale-after all of them count as stale")
+	}
+	for _, s := range o.Servers {
+		r.complain(o, s)
+	}
+	if o.Fails(audit.Orphans) {
+		r.failure("", "failed (orphans)", account{
+			what: fmt.Sprintf("%s of servers that are gone: %s", count(len(o.Orphans), "snapshot"), severalImages(o.Orphans)),
+			next: "delete those that nobody needs; the job summary has the commands",
+		}, false)
+	}
+	if len(o.Leftovers) > 0 {
+		r.leftovers(o)
+	}
+}
+
+// leftovers reports the copies that verifications have left behind: they cost money whether the run is to fail on them or not.
+func (r *Report) leftovers(o audit.Outcome) {
+	var names []string
+	for _, s := range o.Leftovers {
+		names = append(names, s.Name)
+	}
+	a := account{
+		what: fmt.Sprintf("%s left behind by verifications, and paid for: %s", count(len(names), "server"), several(names)),
+		next: "`" + serverDeletion(o.Leftovers) + "`",
+	}
+	if o.Fails(audit.Leftovers) {
+		r.failure("", "failed (leftovers)", a, false)
+	} else {
+		r.Warn(strings.Join(a.lines(), "; "))
+	}
+}
+
+// complain reports what makes the run fail about a server, if anything does.
+func (r *Report) complain(o audit.Outcome, s audit.Server) {
+	stale, unverified := s.Stale && o.Fails(audit.Stale), s.VerifiedAt.IsZero() && o.Fails(audit.Unverified)
+	a := account{title: "has no recent snapshot", next: "see why the run that should have snapshotted it did not, and run that again"}
+	switch {
+	case !stale && !unverified:
+		return
+	case !stale:
+		a.title, a.next = "has no verified snapshot", "verify its newest snapshot"
+	case s.Newest.ID != 0 && o.AgesUnknown:
+		a.next = "run it again; if a proxy stands between, have it pass the header Date on"
+	}
+	a.what = joined("; ", only(stale, newest(o, s)), only(unverified, "none of its snapshots has proved to boot"))
+	r.failure(s.Name, "failed ("+joined(", ", only(stale, "stale"), only(unverified, "unverified"))+")", a, false)
+}
+
+// newest says which snapshot of a server is the newest that can be used, and how old it is.
+func newest(o audit.Outcome, s audit.Server) string {
+	if s.Newest.ID == 0 {
+		return "it has no snapshot that can be used"
+	}
+	return fmt.Sprintf("its newest snapshot is image %d of %s, ", s.Newest.ID, minute(s.Newest.Created)) +
+		only(o.AgesUnknown, "of unknown age") + only(!o.AgesUnknown, age(o, s)+" old")
+}
+
+// age is how old a server's newest snapshot is.
+func age(o audit.Outcome, s audit.Server) string {
+	switch {
+	case s.Newest.ID == 0:
+		return "none"
+	case o.AgesUnknown:
+		return "unknown"
+	case s.Age < 3*time.Hour:
+		return fmt.Sprintf("%dm", s.Age/time.Minute)
+	case s.Age < 72*time.Hour:
+		return fmt.Sprintf("%dh", s.Age/time.Hour)
+	}
+	return fmt.Sprintf("%dd", s.Age/(24*time.Hour))
+}
+
+func verified(s audit.Server) string {
+	if s.VerifiedAt.IsZero() {
+		return "never verified"
+	}
+	return "verified " + minute(s.VerifiedAt)
+}
+
+// part is what an audit found beside the servers' own snapshots.
+type part struct {
+	what   string
+	images []hetzner.Image
+}
+
+func parts(o audit.Outcome) []part {
+	return []part{{"of servers that are gone", o.Orphans}, {"that this action did not make", o.Foreign}, {"with delete protection", o.Protected}}
+}
+
+// severalImages lists images, as far as a line has room.
+func severalImages(images []hetzner.Image) string {
+	var names []string
+	for _, image := range images {
+		names = append(names, strconv.FormatInt(image.ID, 10))
+	}
+	return several(names)
+}
+
+// serverDeletion is the command that deletes servers: by their IDs, since a shell could give something in a name a meaning.
+func serverDeletion(servers []hetzner.Server) string {
+	command := "hcloud server delete"
+	for _, s := range servers {
+		command += fmt.Sprintf(" %d", s.ID)
+	}
+	return command
+}
+
+// auditVerdict is the audit in one line: what makes it fail, and what there is in all.
+func (r *Report) auditVerdict(o audit.Outcome, why account, delivered bool) string {
+	head := auditResult(o)
+	if head == "failure" || !delivered && o.Signal == nil {
+		head = "FAILED"
+	}
+	if len(r.mistakes) > 0 {
+		why.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
+	}
+	lost := only(!delivered, "the outputs could not be handed on")
+	if o.Inventory == nil {
+		return head + ": " + joined("; ", cmp.Or(why.what, "the project was not read to its end"), lost)
+	}
+	var missing, bad []string
+	for _, result := range o.Results {
+		missing = append(missing, result.Name)
+	}
+	for _, finding := range o.Failures {
+		bad = append(bad, findings(o, finding))
+	}
+	net, gross := monthly(o.Price, o.SizeGB)
+	all := joined(", ", count(len(o.Servers), "server"), count(o.Count, "snapshot"), only(o.SizeGB > 0, fmt.Sprintf("%.1f GB", o.SizeGB)),
+		only(o.SizeGB > 0 && net != "", fmt.Sprintf("%s %s net / %s gross a month", net, o.Price.Currency, gross)))
+	return head + ": " + joined("; ", why.what, lost, only(len(missing) > 0, fmt.Sprintf("%d not found (%s)", len(missing), several(missing))),
+		joined(", ", bad...), all)
+}
+
+// findings counts a finding, and names what it is about.
+func findings(o audit.Outcome, finding audit.Finding) string {
+	var names []string
+	for _, s := range o.Servers {
+		switch {
+		case finding == audit.Stale && s.Stale:
+			names = append(names, s.Name+" "+age(o, s))
+		case finding == audit.Unverified && s.VerifiedAt.IsZero():
+			names = append(names, s.Name)
+		}
+	}
+	n, what := o.Found(finding), string(finding)
+	if finding == audit.Orphans || finding == audit.Leftovers {
+		what = strings.TrimSuffix(what, "s") + only(n != 1, "s")
+	}
+	return fmt.Sprintf("%d %s", n, what) + only(len(names) > 0, " ("+several(names)+")")
+}
+
+// audited is one server in the output "inventory".
+type audited struct {
+	ServerID      int64   `json:"server_id"`
+	ServerName    string  `json:"server_name"`
+	NewestImageID *int64  `json:"newest_image_id"`
+	NewestCreated *string `json:"newest_created"`
+	AgeSeconds    *int64  `json:"age_seconds"`
+	Count         int     `json:"count"`
+	SizeGB        float64 `json:"size_gb"`
+	Stale         bool    `json:"stale"`
+	Verified      bool    `json:"verified"`
+	VerifiedAt    *string `json:"verified_at"`
+}
+
+// auditOutputs returns every output. A number that nobody knows, since the project was not read, is empty.
+func (r *Report) auditOutputs(o audit.Outcome) []output {
+	all, found := audit.Inventory{}, o.Inventory != nil
+	if found {
+		all = *o.Inventory
+	}
+	inventory, stale, unverified := []audited{}, []string{}, []string{}
+	for _, s := range all.Servers {
+		e := audited{
+			ServerID: s.ID, ServerName: r.text(s.Name), NewestImageID: known(s.Newest.ID), NewestCreated: stamp(s.Newest.Created),
+			Count: s.Count, SizeGB: rounded(s.SizeGB), Stale: s.Stale, Verified: !s.VerifiedAt.IsZero(), VerifiedAt: stamp(s.VerifiedAt),
+		}
+		if s.Newest.ID != 0 && !all.AgesUnknown {
+			seconds := int64(s.Age / time.Second)
+			e.AgeSeconds = &seconds
+		}
+		if s.Stale {
+			stale = append(stale, e.ServerName)
+		}
+		if !e.Verified {
+			unverified = append(unverified, e.ServerName)
+		}
+		inventory = append(inventory, e)
+	}
+	net, gross := monthly(o.Price, all.SizeGB)
+	return []output{
+		{name: "result", value: auditResult(o)},
+		{name: "inventory", value: compact(inventory), spare: 1},
+		{name: "stale-servers", value: compact(stale), spare: 5},
+		{name: "unverified-servers", value: compact(unverified), spare: 4},
+		{name: "orphan-image-ids", value: compact(imageIDs(all.Orphans)), spare: 3},
+		{name: "foreign-image-ids", value: compact(imageIDs(all.Foreign)), spare: 2},
+		{name: "snapshot-count", value: only(found, strconv.Itoa(all.Count))},
+		{name: "size-gb", value: only(found, strconv.FormatFloat(rounded(all.SizeGB), 'f', -1, 64))},
+		{name: "monthly-price-net", value: only(found, net)},
+		{name: "monthly-price-gross", value: only(found, gross)},
+		{name: "currency", value: only(found, r.text(o.Price.Currency))},
+	}
+}
+
+// rounded drops the digits that only adding has made.
+func rounded(gb float64) float64 { return math.Round(gb*1000) / 1000 }
+
+// stamp is a time for programs, and nothing where there is none.
+func stamp(t time.Time) *string { return known(only(!t.IsZero(), t.UTC().Format(time.RFC3339))) }
+
+func imageIDs(images []hetzner.Image) []int64 {
+	list := make([]int64, len(images))
+	for i, image := range images {
+		list[i] = image.ID
+	}
+	return list
+}

@@ -1,0 +1,121 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/org/hsnap-action/internal/audit"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+)
+
+const (
+	imagesMost   = 300 // rows of a table of images
+	commandsMost = 50  // lines of commands under it
+	commandIDs   = 100 // in one command
+)
+
+// auditSummary is the job summary: who has no recent snapshot first, then what nobody counts on any more.
+func (r *Report) auditSummary(o audit.Outcome, verdict string, why account) string {
+	p := r.page("Audit of Hetzner Cloud snapshots", verdict)
+	if len(r.mistakes) > 0 {
+		return p.b.String()
+	}
+	if why.what != "" {
+		p.add(p.item("", why, true), pageMost/2)
+	}
+	r.failures(p, o.Outcome, why.next)
+	if o.Inventory == nil {
+		return p.b.String()
+	}
+	if o.AgesUnknown {
+		p.print("Hetzner's answer did not tell the time, so nobody knows how old the snapshots are.\n\n")
+	}
+	p.audited(o)
+	for _, part := range parts(o) {
+		p.images(part, o.Price)
+	}
+	p.leftovers(o.Leftovers)
+	return p.b.String()
+}
+
+// audited is a table of the servers: those without a usable snapshot, those whose newest one is stale, and the others.
+func (p *page) audited(o audit.Outcome) {
+	if len(o.Servers) == 0 {
+		return
+	}
+	servers := slices.Clone(o.Servers)
+	slices.SortStableFunc(servers, func(a, b audit.Server) int {
+		first := cmp.Or(cmp.Compare(number(b.Stale), number(a.Stale)), cmp.Compare(number(a.Newest.ID != 0), number(b.Newest.ID != 0)))
+		if first == 0 && a.Stale {
+			return cmp.Compare(b.Age, a.Age)
+		}
+		return first
+	})
+	p.print("| server | newest snapshot | age | snapshots | size | %s | last verified |\n|---|---:|---:|---:|---:|---:|---|\n",
+		cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month, net / gross"), "a month"))
+	var rows []string
+	for _, s := range servers {
+		failed := s.Newest.Labels[labels.Verify] == labels.VerifyFailed
+		net, gross := monthly(o.Price, s.SizeGB)
+		rows = append(rows, row(p.cell(s.Name), only(s.Newest.ID != 0, strconv.FormatInt(s.Newest.ID, 10))+only(failed, "<br>verification failed"),
+			only(s.Stale, "🔴 ")+age(o, s), strconv.Itoa(s.Count), gigabytes(s.SizeGB), only(s.SizeGB > 0 && net != "", net+" / "+gross),
+			only(s.VerifiedAt.IsZero(), only(o.Fails(audit.Unverified), "🔴 ")+"never")+only(!s.VerifiedAt.IsZero(), minute(s.VerifiedAt))))
+	}
+	p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `inventory` holds them all.\n")
+	p.print("\n%s%s: %s.\n", count(o.Count, "snapshot"), only(len(o.Orphans) > 0, ", those of servers that are gone included"), p.cost(o.Price, o.SizeGB))
+}
+
+// images lists snapshots, and the commands that delete them. Those with delete protection take one more.
+func (p *page) images(part part, price hetzner.Price) {
+	if len(part.images) == 0 {
+		return
+	}
+	gb := 0.0
+	var rows, commands, guarded []string
+	var free []int64
+	for _, image := range part.images {
+		gb += image.SizeGB
+		rows = append(rows, row(strconv.FormatInt(image.ID, 10), p.cell(cmp.Or(image.Labels[labels.ServerID], only(image.CreatedFrom != 0, strconv.FormatInt(image.CreatedFrom, 10)))),
+			p.cell(image.Labels[labels.Series]), minute(image.Created), gigabytes(image.SizeGB), p.cell(image.Description)))
+		if image.Protected {
+			guarded = append(guarded, fmt.Sprintf("hcloud image disable-protection %d delete && %s", image.ID, deletion(image.ID)))
+			continue
+		}
+		free = append(free, image.ID)
+	}
+	for chunk := range slices.Chunk(free, commandIDs) {
+		commands = append(commands, deletion(chunk...))
+	}
+	p.print("\n<details><summary>%s %s: %s</summary>\n\n", count(len(part.images), "snapshot"), part.what, p.cost(price, gb))
+	p.print("| image | of server | series | made | size | description |\n|---:|---:|---|---|---:|---|\n")
+	p.list(rows, imagesMost, pageMost, "\n… and %d more.\n")
+	p.deletions(append(commands, guarded...))
+}
+
+// deletions lists commands that delete what nobody needs, and ends the part of the page that they are about.
+func (p *page) deletions(commands []string) {
+	p.print("\nTo delete what nobody needs:\n\n```sh\n")
+	for i := range commands {
+		commands[i] += "\n"
+	}
+	p.list(commands, commandsMost, pageMost, "# … and %d more commands of this kind\n")
+	p.print("```\n\n</details>\n")
+}
+
+// leftovers lists the copies that verifications have left behind.
+func (p *page) leftovers(servers []hetzner.Server) {
+	if len(servers) == 0 {
+		return
+	}
+	var rows []string
+	for _, s := range servers {
+		rows = append(rows, row(p.cell(s.Name), strconv.FormatInt(s.ID, 10), p.cell(s.Type)))
+	}
+	p.print("\n<details open><summary>%s left behind by verifications, and paid for</summary>\n\n", count(len(servers), "server"))
+	p.print("| server | ID | type |\n|---|---:|---|\n")
+	p.list(rows, imagesMost, pageMost, "\n… and %d more.\n")
+	p.deletions([]string{serverDeletion(servers)})
+}

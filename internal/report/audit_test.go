@@ -1,0 +1,124 @@
+package report_test
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/hsnap-action/internal/audit"
+	"github.com/org/hsnap-action/internal/config"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/report"
+	"github.com/org/hsnap-action/internal/secret"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// auditOf delivers an audit on GitHub.
+func auditOf(t *testing.T, mask secret.Mask, o audit.Outcome) (log, outputs, summary string) {
+	t.Helper()
+	dir := t.TempDir()
+	var b bytes.Buffer
+	r := report.New(report.Options{Out: &b, Getenv: github(dir), Mask: mask})
+	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
+		t.Fatal(err)
+	}
+	if !r.DeliverAudit(o) {
+		t.Fatal("the outputs are not handed on")
+	}
+	r.Flush(time.Minute)
+	return b.String(), fileOf(t, dir, "output"), fileOf(t, dir, "summary")
+}
+
+// inventory is a project with servers, and ten times as many images of each kind, all with one text in every place that
+// somebody else fills.
+func inventory(servers int, text string) audit.Outcome {
+	o := audit.Outcome{Inventory: &audit.Inventory{}, Failures: []audit.Finding{audit.Stale, audit.Unverified, audit.Orphans, audit.Leftovers}}
+	o.Price = hetzner.Price{Currency: "EUR", Net: 0.0143, Gross: 0.017017}
+	for i := range servers {
+		server := hetzner.Server{ID: int64(i + 1), Name: fmt.Sprint(text, i), Type: text}
+		o.Servers = append(o.Servers, audit.Server{Server: server, Stale: true, Count: 9, SizeGB: 12.5})
+		o.Leftovers = append(o.Leftovers, server)
+		for j := range 10 {
+			image := hetzner.Image{ID: int64(200_000_000 + 10*i + j), Description: text, Labels: map[string]string{"hsnap/series": text, "hsnap/server-id": text}, Protected: j%2 == 0}
+			o.Orphans, o.Foreign, o.Protected = append(o.Orphans, image), append(o.Foreign, image), append(o.Protected, image)
+		}
+	}
+	return o
+}
+
+// GitHub drops a summary above 1 MiB whole, and the runner shows ten annotations of a step.
+func TestLimitsOfALargeAudit(t *testing.T) {
+	for text, servers := range map[string]int{"srv-": 500, strings.Repeat("&|", 120): 500} {
+		log, _, summary := auditOf(t, secret.Mask{}, inventory(servers, text))
+		if len(summary) > 1<<20 {
+			t.Errorf("the summary has %d bytes", len(summary))
+		}
+		if n := strings.Count(log, "::error"); n > 10 || n < 9 {
+			t.Errorf("%d annotations", n)
+		}
+		if strings.Count(summary, "<details") != strings.Count(summary, "</details>") || strings.Count(summary, "\n```")%2 != 0 {
+			t.Error("a part of the summary is left open")
+		}
+		if servers == 500 && text == "srv-" && (strings.Count(summary, "\n| srv-") != 1000-200 || !regexp.MustCompile(`\n… and 4700 more\.\n`).MatchString(summary)) {
+			t.Errorf("%d rows of servers:\n%.3000s", strings.Count(summary, "\n| srv-"), summary)
+		}
+	}
+}
+
+// No text of somebody else's is more than text, wherever it stands.
+func TestHostileAudit(t *testing.T) {
+	const token = "u8jzPde0IgxLd6Gnc"
+	text := "x\n::error::forged ##[error]forged @org <img src=x> [a](http://b) `c` | " + token
+	o := inventory(2, text)
+	o.Price.Currency = text
+	o.Results = []snapshot.Result{{Name: text, Status: snapshot.Failed, Reason: snapshot.NotFound, Nearest: text}}
+	log, outputs, summary := auditOf(t, secret.New(token), o)
+	for name, got := range map[string]string{"log": log, "outputs": outputs, "summary": summary} {
+		if strings.Contains(got, token[:6]) {
+			t.Errorf("the %s shows the token:\n%s", name, got)
+		}
+	}
+	if strings.Contains(log, "\n::error::forged") || strings.Contains(log, "##[") || strings.Contains(outputs, "\n::") {
+		t.Errorf("a command was forged:\n%s\n%s", log, outputs)
+	}
+	for line := range strings.Lines(summary) {
+		if strings.Contains(line, "<img") || strings.Contains(line, "](http") || strings.Contains(line, "@org") {
+			t.Errorf("the summary holds %q", line)
+		}
+	}
+	rows := map[int]int{} // of tables, by their number of cells
+	for line := range strings.Lines(summary) {
+		if strings.HasPrefix(line, "| ") {
+			rows[strings.Count(line, "|")-1]++
+		}
+	}
+	if diff := cmp.Diff(map[int]int{7: 1 + 2, 6: 3 * (1 + 20), 3: 1 + 2}, rows); diff != "" {
+		t.Errorf("rows by their cells (-want +got):\n%s\n%s", diff, summary)
+	}
+}
+
+// The outputs that are written are those that users read about, in their order, also when nothing is known.
+func TestAuditOutputsAreThoseDocumented(t *testing.T) {
+	var want []string
+	for _, output := range new(config.Audit).Outputs() {
+		want = append(want, output.Name)
+	}
+	for name, o := range map[string]audit.Outcome{
+		"everything": inventory(3, "srv-"), "a wrong input": {Outcome: snapshot.Outcome{Nothing: true}},
+		"the API is down": {Outcome: snapshot.Outcome{Down: &hetzner.Error{Message: "reset"}}},
+	} {
+		_, outputs, _ := auditOf(t, secret.Mask{}, o)
+		var got []string
+		for _, match := range regexp.MustCompile(`(?m)^([a-z-]+)(?:<<|=)`).FindAllStringSubmatch(outputs, -1) {
+			got = append(got, match[1])
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s\n%s", name, diff, outputs)
+		}
+	}
+}
