@@ -74,39 +74,20 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 }
 
 // take is the script that reads the project, chooses the servers and takes the inventory.
-//
-// The servers are listed after the images: a server that is made, and snapshotted, between the two lists must not pass for
-// one that is gone. Which servers there are, only the list of all tells; which of them a label selector means, Hetzner alone
-// does, and so that takes one more list.
 func (o *Outcome) take(read project.Reader, settings Settings, tell func(snapshot.Event)) {
-	var selected []hetzner.Server
-	var err error
-	if settings.LabelSelector != "" {
-		if selected, err = read.Servers(settings.LabelSelector); err != nil {
-			o.Blame(read.Script.Fleet, err, true)
-			return
-		}
-	}
-	images, date, err := read.Images("")
-	var all []hetzner.Server
-	if err == nil {
-		all, err = read.Servers("")
-	}
+	listed, selecting, err := read.All(settings.LabelSelector, "")
 	if err != nil {
-		o.Blame(read.Script.Fleet, err, false)
+		o.Blame(read.Script.Fleet, err, selecting)
 		return
 	}
-	if settings.LabelSelector == "" {
-		selected = all
-	}
-	chosen := settings.choose(selected)
+	chosen := settings.choose(listed.Selected)
 	if o.Mistakes = chosen.Mistakes(false); len(o.Mistakes) > 0 {
 		return
 	}
 	tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
 	o.AddMissing(chosen, snapshot.Error, tell)
 	o.Nothing = len(chosen.Servers)+len(chosen.Missing) == 0
-	o.Inventory = Take(settings, Project{Chosen: chosen.Servers, Servers: append(all, selected...), Images: images, Date: date})
+	o.Inventory = Take(settings, chosen.Servers, listed)
 	for _, finding := range []Finding{Stale, Unverified, Orphans, Leftovers} {
 		if slices.Contains(settings.FailOn, finding) && o.Found(finding) > 0 {
 			o.Failures = append(o.Failures, finding)

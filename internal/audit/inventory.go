@@ -10,14 +10,6 @@ import (
 	"github.com/org/hsnap-action/internal/project"
 )
 
-// Project is what Hetzner lists.
-type Project struct {
-	Chosen  []hetzner.Server // those that the audit is about, by name
-	Servers []hetzner.Server // all, in any order
-	Images  []hetzner.Image  // all snapshots
-	Date    time.Time        // of the images' list, by Hetzner's clock; zero where it did not say
-}
-
 // Inventory is what there is. Snapshots of another series than the one asked for are no part of it.
 type Inventory struct {
 	Servers   []Server        // ordered as they were chosen
@@ -60,9 +52,9 @@ func (i *Inventory) Found(finding Finding) (n int) {
 	return n
 }
 
-// Take takes the inventory of a project. Where Hetzner did not tell the time, a snapshot may be of any age, and so counts as
+// Take takes the inventory of a project, and of the servers in it that the audit is about. Where Hetzner did not tell the time, a snapshot may be of any age, and so counts as
 // stale where the age matters.
-func Take(settings Settings, p Project) *Inventory {
+func Take(settings Settings, chosen []hetzner.Server, p project.Listing) *Inventory {
 	inventory := &Inventory{AgesUnknown: p.Date.IsZero()}
 	exists, rows := map[int64]bool{}, map[int64]*Server{}
 	for _, server := range p.Servers {
@@ -74,14 +66,14 @@ func Take(settings Settings, p Project) *Inventory {
 			inventory.Leftovers = append(inventory.Leftovers, server)
 		}
 	}
-	for _, server := range p.Chosen {
+	for _, server := range chosen {
 		inventory.Servers = append(inventory.Servers, Server{Server: server})
 	}
 	for i := range inventory.Servers {
 		rows[inventory.Servers[i].ID] = &inventory.Servers[i]
 	}
 	for _, image := range p.Images {
-		id, ours := owner(image, exists)
+		id, ours := project.Owner(image, exists)
 		row := rows[id]
 		switch {
 		case !ours:
@@ -106,17 +98,6 @@ func Take(settings Settings, p Project) *Inventory {
 		row.judge(settings.StaleAfter, p.Date)
 	}
 	return inventory
-}
-
-// owner returns the server that this program has made a snapshot of, and false for what it has not made. Of a server that is
-// gone, Hetzner may not say any more what was made of it; of one that exists, it must agree with the labels.
-func owner(image hetzner.Image, exists map[int64]bool) (id int64, ours bool) {
-	id, err := strconv.ParseInt(image.Labels[labels.ServerID], 10, 64)
-	series := image.Labels[labels.Series]
-	if err != nil || series == "" {
-		return 0, false
-	}
-	return id, labels.Made(image, id, series) || image.CreatedFrom == 0 && id != 0 && !exists[id]
 }
 
 // isOver reports whether the time that a verification's copy may exist is over, by Hetzner's clock. Where nobody can tell,

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/project"
 )
 
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -125,11 +126,11 @@ func TestTake(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := Project{Chosen: one, Servers: slices.Concat(one, test.others), Images: test.images, Date: now}
+			p := project.Listing{Servers: slices.Concat(one, test.others), Images: test.images, Date: now}
 			if test.noDate {
 				p.Date = time.Time{}
 			}
-			got := Take(test.settings, p)
+			got := Take(test.settings, one, p)
 			if diff := cmp.Diff(test.want, tell(got)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -167,7 +168,7 @@ func TestLeftovers(t *testing.T) {
 	servers = append(servers, hetzner.Server{ID: 9}, servers[0])
 	for date, want := range map[time.Time][]int64{now: {1, 2, 3}, {}: {1, 2, 3, 4}} {
 		var got []int64
-		for _, server := range Take(Settings{}, Project{Servers: servers, Date: date}).Leftovers {
+		for _, server := range Take(Settings{}, nil, project.Listing{Servers: servers, Date: date}).Leftovers {
 			got = append(got, server.ID)
 		}
 		if !slices.Equal(got, want) {
@@ -177,8 +178,7 @@ func TestLeftovers(t *testing.T) {
 }
 
 func TestFound(t *testing.T) {
-	i := Take(Settings{}, Project{
-		Chosen:  []hetzner.Server{{ID: 1}, {ID: 2}},
+	i := Take(Settings{}, []hetzner.Server{{ID: 1}, {ID: 2}}, project.Listing{
 		Servers: []hetzner.Server{{ID: 1}, {ID: 2}, {ID: 3, Labels: map[string]string{"hsnap/drill": "f00d"}}},
 		Images:  []hetzner.Image{made(10, 1, time.Hour), made(11, 7, time.Hour), made(12, 7, time.Hour), made(13, 7, time.Hour)}, Date: now,
 	})

@@ -120,6 +120,7 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("{ref}{ref}{ref}", "", strings.Repeat("{sha}\n", 50))
 	f.Add("{{server}}", "a", "b")
 	f.Add("\xff{server}", "\xff", "\x00")
+	f.Add("server}", "a", "")
 	f.Fuzz(func(t *testing.T, s, server, ref string) {
 		var template config.Template
 		if template.EnvDecode(s) != nil {

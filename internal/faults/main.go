@@ -208,11 +208,11 @@ func faults() []fault {
 		},
 		{
 			"prune counts back from this machine's clock", "internal/prune/prune.go",
-			"	if r.outcome.NoDate = date.IsZero(); ", "	if date = r.fleet.Now(); ",
+			"	if r.outcome.NoDate = listed.Date.IsZero(); ", "	if listed.Date = r.fleet.Now(); ",
 		},
 		{
 			"prune thins out what is excluded", "internal/prune/prune.go",
-			"		r.plan(chosen.Servers, images, date)\n", "		r.plan(all, images, date)\n",
+			"		r.plan(chosen.Servers, listed.Images, listed.Date)\n", "		r.plan(listed.Selected, listed.Images, listed.Date)\n",
 		},
 		{
 			"the newest verified snapshot is deleted", "internal/retention/retention.go",
@@ -220,19 +220,19 @@ func faults() []fault {
 		},
 		// Audit.
 		{
-			"audit takes servers that nobody asked about for gone", "internal/audit/audit.go",
-			"Servers: append(all, selected...),", "Servers: selected,",
+			"audit takes servers that nobody asked about for gone", "internal/project/read.go",
+			"	if servers == \"\" {\n		l.Selected = l.Servers\n	}\n", "	if servers == \"\" {\n		l.Selected = l.Servers\n	} else {\n		l.Servers = l.Selected\n	}\n",
 		},
 		{
 			"audit counts back from this machine's clock", "internal/audit/audit.go",
-			"	var all []hetzner.Server\n", "	date = read.Script.Now()\n	var all []hetzner.Server\n",
+			"	chosen := settings.choose(listed.Selected)\n", "	listed.Date = read.Script.Now()\n	chosen := settings.choose(listed.Selected)\n",
 		},
 		{
 			"audit counts a snapshot that is still being created as the newest", "internal/audit/inventory.go",
 			"	if image.Available() && ", "	if ",
 		},
 		{
-			"audit counts what somebody else has labelled", "internal/audit/inventory.go",
+			"audit counts what somebody else has labelled", "internal/project/read.go",
 			"labels.Made(image, id, series) ||", "id != 0 ||",
 		},
 		{

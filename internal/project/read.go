@@ -2,7 +2,6 @@ package project
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -36,17 +35,60 @@ func (r Reader) Images(selector string) (images []hetzner.Image, date time.Time,
 	})
 }
 
+// Listing is what a command lists that is about the snapshots of a project.
+type Listing struct {
+	Selected []hetzner.Server // those that a label selector means, or all
+	Servers  []hetzner.Server // all
+	Images   []hetzner.Image
+	Date     time.Time // of the images' list, by Hetzner's clock; zero where it did not say
+}
+
+// All reads the snapshots that match a label selector ("" for all), and the servers, of which one may mean some. Selecting
+// reports that Hetzner was asked what the latter means.
+//
+// The servers are listed after the images: one that is made, and snapshotted, between the two lists must not pass for one
+// that is gone. Which servers there are, only the list of all tells; which of them a label selector means, Hetzner alone
+// does, and so that takes one more list.
+func (r Reader) All(servers, images string) (l Listing, selecting bool, err error) {
+	if servers != "" {
+		if l.Selected, err = r.Servers(servers); err != nil {
+			return l, true, err
+		}
+	}
+	if l.Images, l.Date, err = r.Images(images); err != nil {
+		return l, false, err
+	}
+	l.Servers, err = r.Servers("")
+	if servers == "" {
+		l.Selected = l.Servers
+	}
+	return l, false, err
+}
+
+// Owner returns the server that this program has made a snapshot of, and false for what it has not made. Of a server that is
+// gone, Hetzner may not say any more what was made of it; of one that exists, it must agree with the labels.
+func Owner(image hetzner.Image, exists map[int64]bool) (id int64, ours bool) {
+	id, err := strconv.ParseInt(image.Labels[labels.ServerID], 10, 64)
+	series := image.Labels[labels.Series]
+	if err != nil || series == "" {
+		return 0, false
+	}
+	return id, labels.Made(image, id, series) || image.CreatedFrom == 0 && id != 0 && !exists[id]
+}
+
 // Gone returns those of the images that this program has made of servers that do not exist any more. Servers are all of the
 // project.
-func Gone(images []hetzner.Image, servers []hetzner.Server) []hetzner.Image {
-	exists := map[string]bool{}
+func Gone(images []hetzner.Image, servers []hetzner.Server) (gone []hetzner.Image) {
+	exists := map[int64]bool{}
 	for _, server := range servers {
-		exists[strconv.FormatInt(server.ID, 10)] = true
+		exists[server.ID] = true
 	}
-	return slices.DeleteFunc(slices.Clone(images), func(image hetzner.Image) bool {
-		server := image.Labels[labels.ServerID]
-		return server == "" || exists[server]
-	})
+	for _, image := range images {
+		if id, ours := Owner(image, exists); ours && !exists[id] {
+			gone = append(gone, image)
+		}
+	}
+	return gone
 }
 
 // Price reads what snapshots cost, once. It is zero where that can't be learnt.

@@ -90,25 +90,12 @@ func (r *run) tell(e snapshot.Event) {
 // begin is the script that reads the project, makes the plan, and starts the deletions.
 func (r *run) begin(s *fleet.Script) {
 	r.read.Script = s
-	all, err := r.read.Servers(r.LabelSelector)
+	listed, selecting, err := r.read.All(r.LabelSelector, labels.Series+"="+r.Series)
 	if err != nil {
-		r.outcome.Blame(r.fleet, err, r.LabelSelector != "")
+		r.outcome.Blame(r.fleet, err, selecting)
 		return
 	}
-	everyone := all
-	var images []hetzner.Image
-	var date time.Time
-	if r.LabelSelector != "" { // which servers do not exist any more, the whole project tells
-		everyone, err = r.read.Servers("")
-	}
-	if err == nil {
-		images, date, err = r.read.Images(labels.Series + "=" + r.Series)
-	}
-	if err != nil {
-		r.outcome.Blame(r.fleet, err, false)
-		return
-	}
-	chosen := r.Choose(all)
+	chosen := r.Choose(listed.Selected)
 	if r.outcome.Mistakes = chosen.Mistakes(!r.DryRun); len(r.outcome.Mistakes) > 0 {
 		return
 	}
@@ -116,9 +103,9 @@ func (r *run) begin(s *fleet.Script) {
 	r.outcome.AddMissing(chosen, snapshot.Error, r.tell)
 	r.outcome.Selected = len(chosen.Servers)
 	r.outcome.Nothing = len(chosen.Servers)+len(chosen.Missing) == 0
-	r.outcome.Gone = project.Gone(images, everyone)
-	if r.outcome.NoDate = date.IsZero(); !r.outcome.NoDate {
-		r.plan(chosen.Servers, images, date)
+	r.outcome.Gone = project.Gone(listed.Images, listed.Servers)
+	if r.outcome.NoDate = listed.Date.IsZero(); !r.outcome.NoDate {
+		r.plan(chosen.Servers, listed.Images, listed.Date)
 	}
 }
 
