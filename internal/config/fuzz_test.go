@@ -131,7 +131,7 @@ func FuzzTemplate(f *testing.F) {
 		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > 200 || strings.ContainsFunc(got, unicode.IsControl) {
 			t.Errorf("%q of %q and %q is %q", s, server, ref, got)
 		}
-		if plain := c.Describe("x", 42, time.Unix(0, 0)); ref == "" && strings.ContainsAny(plain, "{}") {
+		if plain := c.Describe("x", 42, time.Unix(0, 0)); ref == "" && strings.Contains(plain, "{") {
 			t.Errorf("%q leaves %q", s, plain)
 		}
 	})

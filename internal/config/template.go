@@ -24,7 +24,7 @@ func (t *Template) EnvDecode(value string) error {
 		known = append(known, pair[0])
 	}
 	var wrong mistakes
-	for _, name := range regexp.MustCompile(`\{[^{}]*\}?|\}`).FindAllString(value, -1) {
+	for _, name := range regexp.MustCompile(`\{[^{}]*\}?`).FindAllString(value, -1) {
 		if !slices.Contains(known, name) {
 			wrong.add(name, "is no placeholder: use "+strings.Join(known, " "))
 		}
