@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 )
 
 var serverStatuses = []string{
@@ -113,51 +112,4 @@ func (c *call) power(command func(*server) *action) reply {
 		return *refusal
 	}
 	return answer(http.StatusCreated, map[string]any{"action": command(s).show(c.p.now)})
-}
-
-// maxUserData is how many bytes of user data the API accepts.
-const maxUserData = 32 << 10
-
-func (c *call) rebuild() reply {
-	if c.p.servers[c.id] == nil {
-		return notFound("server", c.id)
-	}
-	b, refusal := c.payload("image", "user_data")
-	if refusal != nil {
-		return *refusal
-	}
-	if data := b.text("user_data"); data != nil && len(*data) > maxUserData {
-		b.errs.add("user_data", "is too long")
-	}
-	idOrName := b.idOrName("image")
-	if b.errs != nil {
-		return invalid(b.errs)
-	}
-	if !c.p.canRebuildFrom(idOrName) {
-		return refuse(http.StatusNotFound, "not_found", "image not found")
-	}
-	if c.p.servers[c.id].Protected {
-		return refuse(http.StatusLocked, "protected", "server rebuild is protected")
-	}
-	s, refusal := c.unlockedServer()
-	if refusal != nil {
-		return *refusal
-	}
-	content := map[string]any{"action": c.p.rebuild(s).show(c.p.now), "root_password": nil}
-	if s.RootPassword != "" {
-		content["root_password"] = s.RootPassword
-	}
-	return answer(http.StatusCreated, content)
-}
-
-// canRebuildFrom reports whether there is an available image of that ID or,
-// among the system images, of that name.
-func (p *project) canRebuildFrom(idOrName string) bool {
-	for _, img := range p.images {
-		named := img.Type == "system" && idOrName == img.Name
-		if img.Status == "available" && !img.withdrawn(p.now) && (named || idOrName == strconv.FormatInt(img.ID, 10)) {
-			return true
-		}
-	}
-	return idOrName == systemImageName
 }

@@ -11,7 +11,6 @@ import (
 // image is an image of the project.
 type image struct {
 	Image
-	diskGB float32
 }
 
 func (p *project) addImage(spec Image) *image {
@@ -27,14 +26,14 @@ func (p *project) addImage(spec Image) *image {
 	if !spec.Deprecated.IsZero() {
 		spec.Deprecated = wall(spec.Deprecated).Truncate(time.Second)
 	}
-	img := &image{Image: spec, diskGB: 40}
+	img := &image{spec}
 	if s := p.servers[spec.ServerID]; s != nil {
-		kind := serverType(s.Type, s.Location)
 		img.ServerName = cmp.Or(img.ServerName, s.Name)
-		img.Architecture = cmp.Or(img.Architecture, kind.Architecture)
-		img.diskGB = float32(kind.Disk)
+		img.Architecture = cmp.Or(img.Architecture, s.architecture())
+		img.DiskGB = cmp.Or(img.DiskGB, s.PrimaryDiskGB)
 	}
 	img.Architecture = cmp.Or(img.Architecture, "x86")
+	img.DiskGB = cmp.Or(img.DiskGB, 40)
 	p.images[img.ID] = img
 	return img
 }
@@ -89,7 +88,7 @@ func (img *image) show() imageJSON {
 		Status:       img.Status,
 		Type:         img.Type,
 		Description:  img.Description,
-		DiskSize:     img.diskGB,
+		DiskSize:     float32(img.DiskGB),
 		Created:      new(img.Created),
 		OSFlavor:     "ubuntu",
 		OSVersion:    new("24.04"),
@@ -120,20 +119,17 @@ const systemImageName = "ubuntu-24.04"
 
 // systemImage is the image that servers were made from. It is part of every
 // server and, to keep the listings of a test its own, of no listing.
-func systemImage(architecture string) imageJSON {
-	return imageJSON{Image: schema.Image{
+func systemImage(architecture string) *image {
+	return &image{Image{
 		ID:           161547269,
-		Status:       "available",
 		Type:         "system",
-		Name:         new(systemImageName),
+		Status:       "available",
+		Name:         systemImageName,
 		Description:  "Ubuntu 24.04",
-		DiskSize:     5,
-		Created:      new(time.Date(1999, 4, 25, 13, 26, 27, 0, time.UTC)),
-		OSFlavor:     "ubuntu",
-		OSVersion:    new("24.04"),
-		Architecture: architecture,
-		RapidDeploy:  true,
 		Labels:       map[string]string{},
+		Architecture: architecture,
+		Created:      time.Date(1999, 4, 25, 13, 26, 27, 0, time.UTC),
+		DiskGB:       5,
 	}}
 }
 

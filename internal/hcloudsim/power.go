@@ -24,10 +24,12 @@ func (p *project) setOff(s *server) {
 
 // switchTo changes the power at once; what was under way comes to nothing.
 func (p *project) switchTo(id int64, status string) {
-	if s := p.servers[id]; s != nil {
-		s.Status = status
-		s.power++
+	s := p.servers[id]
+	if s == nil {
+		return
 	}
+	s.power++
+	s.Status = status
 }
 
 func (p *project) powerOff(s *server) *action {
@@ -44,13 +46,6 @@ func (p *project) powerOn(s *server) *action {
 			s.Status = "off"
 			return "server_error", "server could not be started"
 		}
-		s.Status = "running"
-		return "", ""
-	})
-}
-
-func (p *project) rebuild(s *server) *action {
-	return p.operate(s, "rebuild_server", "", "rebuilding", 20*time.Second, func() (code, message string) {
 		s.Status = "running"
 		return "", ""
 	})

@@ -23,6 +23,10 @@ type server struct {
 	power          int
 	snapshotsTried int
 	powerOnsTried  int
+
+	image     *image // that the API shows, also once it is deleted
+	diskImage int64  // the ID of the one on the disk; zero: half written
+	rebuilds  []int64
 }
 
 func (p *project) addServer(spec Server) *server {
@@ -48,7 +52,17 @@ func (p *project) addServer(spec Server) *server {
 	spec.Power.ShutdownAfter = cmp.Or(spec.Power.ShutdownAfter, 8*time.Second)
 	spec.Power.PowerOffAfter = cmp.Or(spec.Power.PowerOffAfter, 3*time.Second)
 	spec.Power.PowerOnAfter = cmp.Or(spec.Power.PowerOnAfter, 5*time.Second)
+	spec.Rebuild.Duration = cmp.Or(spec.Rebuild.Duration, 20*time.Second)
+	spec.PrimaryDiskGB = cmp.Or(spec.PrimaryDiskGB, serverType(spec.Type, spec.Location).Disk)
 	s := &server{Server: spec}
+	s.image = systemImage(s.architecture())
+	if spec.ImageID != 0 {
+		s.image = p.images[spec.ImageID]
+		if s.image == nil {
+			panic(fmt.Sprintf("hcloudsim: no image %d", spec.ImageID))
+		}
+	}
+	s.diskImage = s.image.ID
 	p.servers[s.ID] = s
 	return s
 }
@@ -113,6 +127,8 @@ func (p *project) snapshot(s *server, description string, labels map[string]stri
 	return img, a
 }
 
+func (s *server) architecture() string { return serverType(s.Type, s.Location).Architecture }
+
 // serverJSON is a server as the API shows it. Unlike schema.Server it can be
 // without an address.
 type serverJSON struct {
@@ -154,11 +170,11 @@ func (s *server) show() serverJSON {
 			Labels:          orEmpty(s.Labels),
 			Volumes:         append([]int64{}, s.Volumes...),
 			LoadBalancers:   []int64{},
-			PrimaryDiskSize: kind.Disk,
+			PrimaryDiskSize: s.PrimaryDiskGB,
 		},
 		PublicNet:  net,
 		ServerType: kind,
-		Image:      systemImage(kind.Architecture),
+		Image:      s.image.show(),
 	}
 }
 

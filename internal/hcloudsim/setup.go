@@ -19,6 +19,13 @@ type Server struct {
 	Volumes  []int64
 	Created  time.Time // zero: 30 days ago
 
+	// PrimaryDiskGB is the size of its disk, smaller than its type's where the
+	// type was changed and the disk kept. Zero: that of the type.
+	PrimaryDiskGB int
+	// ImageID is the image of the project that the server was made from. Zero:
+	// a system image that is in no listing.
+	ImageID int64
+
 	RescueEnabled bool   // the next boot is into the rescue system
 	ISO           string // the name of the attached ISO; empty: none
 	Protected     bool   // against deletion and rebuild
@@ -26,6 +33,7 @@ type Server struct {
 
 	Snapshot SnapshotBehaviour
 	Power    PowerBehaviour
+	Rebuild  RebuildBehaviour
 }
 
 // SnapshotBehaviour is how a server's snapshots are created.
@@ -72,6 +80,30 @@ type PowerBehaviour struct {
 	PowerOnFails int
 }
 
+// RebuildBehaviour is how a server is rebuilt.
+type RebuildBehaviour struct {
+	// Duration is the time from acceptance to the action's success. Zero: 20 s.
+	Duration time.Duration
+	// LockFor is how long a rebuild locks the server: zero for as long as its
+	// action runs, negative not at all.
+	LockFor time.Duration
+	// Progress is how the action's percentage moves.
+	Progress ProgressShape
+
+	// With a FailCode the action ends in that error, FailAfter after
+	// acceptance (zero: Duration). The server is then off, its disk half
+	// written.
+	FailAfter   time.Duration
+	FailCode    string
+	FailMessage string
+	// FailTimes is how many rebuilds fail before one succeeds. Zero: all.
+	FailTimes int
+
+	// OffFor is how long the server is off, from the action's success until it
+	// runs. Negative: until somebody switches it on.
+	OffFor time.Duration
+}
+
 // ProgressShape is how the percentage of a running action moves.
 type ProgressShape int
 
@@ -83,7 +115,7 @@ const (
 )
 
 // AddServer adds a server and returns its ID. It panics when the ID or the
-// name is taken.
+// name is taken, or the image isn't there.
 func (c *Cloud) AddServer(spec Server) (id int64) {
 	c.update(func(p *project) { id = p.addServer(spec).ID })
 	return id
@@ -121,6 +153,12 @@ type ServerState struct {
 	Locked bool // truly locked, whether or not the API shows it
 	// Commands are the power commands and rebuilds that were accepted, in order.
 	Commands []string
+	// Rebuilds are the images of the rebuilds that took effect, those that
+	// failed later included, in order.
+	Rebuilds []int64
+	// DiskImage is the image that the disk was made from. Zero: it is half
+	// written, by a rebuild that is still running or has failed.
+	DiskImage int64
 }
 
 // Servers returns the servers, sorted by ID.
@@ -130,7 +168,7 @@ func (c *Cloud) Servers() []ServerState {
 		for _, s := range p.sortedServers() {
 			all = append(all, ServerState{
 				ID: s.ID, Name: s.Name, Status: s.Status,
-				Locked: s.locked(), Commands: slices.Clone(s.commands),
+				Locked: s.locked(), Commands: slices.Clone(s.commands), Rebuilds: slices.Clone(s.rebuilds), DiskImage: s.diskImage,
 			})
 		}
 	})
@@ -150,6 +188,7 @@ type Image struct {
 	ServerName   string    // empty: the server's name, where there is such a server
 	Created      time.Time // zero: now; whole seconds, as in the API
 	SizeGB       float32   // zero: null in the API, as while creating
+	DiskGB       int       // zero: the size of the server's disk, where there is such a server, else 40
 	Protected    bool
 
 	// Deprecated is when the image's deprecation was announced; 90 days later
