@@ -1,6 +1,7 @@
 // Package hcloudsim simulates the part of the Hetzner Cloud API that this
 // project uses: servers with power and locks, images, actions, prices and the
-// rate limit. It also simulates what goes wrong on the way, see [Fault].
+// rate limit. It also simulates what goes wrong on the way, see [Fault], and
+// what a server's own address answers, see [Cloud.Dial].
 //
 // It serves tests and the demo. A test adds servers and images to a [Cloud],
 // sends requests through [Cloud.Transport] or, over a network, to the Cloud as
@@ -12,7 +13,8 @@
 // proves nothing. An operation that it doesn't implement is an unknown path
 // (404) or method (405).
 //
-// A [Cloud] owns no goroutine and no timer. What becomes due later, such as the
+// A [Cloud] owns no timer, and no goroutine but those behind the open
+// connections of [Cloud.Dial]. What becomes due later, such as the
 // end of an action or the release of a lock, is a pending effect. Effects are
 // applied in the order of their due times when the next request is processed or
 // the truth is asked for. Time comes from [time.Now], so inside a

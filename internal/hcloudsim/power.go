@@ -29,7 +29,20 @@ func (p *project) switchTo(id int64, status string) {
 		return
 	}
 	s.power++
-	s.Status = status
+	if status == "running" {
+		p.setRunning(s)
+	} else {
+		s.Status = status
+	}
+}
+
+// setRunning records that a server now runs. Its guest begins to boot, where
+// it didn't run before.
+func (p *project) setRunning(s *server) {
+	if s.Status != "running" {
+		s.booted = p.now
+	}
+	s.Status = "running"
 }
 
 func (p *project) powerOff(s *server) *action {
@@ -46,7 +59,7 @@ func (p *project) powerOn(s *server) *action {
 			s.Status = "off"
 			return "server_error", "server could not be started"
 		}
-		s.Status = "running"
+		p.setRunning(s)
 		return "", ""
 	})
 }

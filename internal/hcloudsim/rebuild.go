@@ -91,9 +91,9 @@ func (p *project) rebuild(s *server, img *image) *action {
 		p.end(a, "", "")
 		switch {
 		case b.OffFor == 0:
-			s.Status = "running"
+			p.setRunning(s)
 		case b.OffFor > 0:
-			p.unlessPowered(s, b.OffFor, func() { s.Status = "running" })
+			p.unlessPowered(s, b.OffFor, func() { p.setRunning(s) })
 		}
 	})
 	return a

@@ -27,6 +27,7 @@ type server struct {
 	image     *image // that the API shows, also once it is deleted
 	diskImage int64  // the ID of the one on the disk; zero: half written
 	rebuilds  []int64
+	booted    time.Time // when it was last switched on; zero: before it was added
 }
 
 func (p *project) addServer(spec Server) *server {
@@ -54,6 +55,7 @@ func (p *project) addServer(spec Server) *server {
 	spec.Power.PowerOnAfter = cmp.Or(spec.Power.PowerOnAfter, 5*time.Second)
 	spec.Rebuild.Duration = cmp.Or(spec.Rebuild.Duration, 20*time.Second)
 	spec.PrimaryDiskGB = cmp.Or(spec.PrimaryDiskGB, serverType(spec.Type, spec.Location).Disk)
+	spec.Guest.Ports = maps.Clone(spec.Guest.Ports)
 	s := &server{Server: spec}
 	s.image = systemImage(s.architecture())
 	if spec.ImageID != 0 {

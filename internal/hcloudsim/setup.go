@@ -34,6 +34,7 @@ type Server struct {
 	Snapshot SnapshotBehaviour
 	Power    PowerBehaviour
 	Rebuild  RebuildBehaviour
+	Guest    Guest
 }
 
 // SnapshotBehaviour is how a server's snapshots are created.
