@@ -82,7 +82,7 @@ func (p *project) listens(to netip.AddrPort) (state listening, banner string) {
 		switch {
 		case s.Status != "running" || s.diskImage == 0:
 			return nobody, ""
-		case found && (s.booted.IsZero() || p.now.Sub(s.booted) >= s.Guest.BootAfter):
+		case found && p.now.Sub(s.booted) >= s.Guest.BootAfter:
 			return open, banner
 		case s.Guest.Drops:
 			return nobody, ""

@@ -140,8 +140,10 @@ func TestRebuildAndPower(t *testing.T) {
 		}
 		p.do("shutdown")
 		first := rebuild()
+		time.Sleep(9 * time.Second) // the guest would be off by now
+		p.expect("rebuilding", true)
 		c.SwitchOff(p.id)
-		time.Sleep(21 * time.Second)
+		time.Sleep(12 * time.Second)
 		p.expectAction(first, "success")
 		p.expect("off", false)
 		p.do("poweron")
@@ -220,16 +222,16 @@ func TestRebuildImages(t *testing.T) {
 func TestRebuildFields(t *testing.T) {
 	c := New(Options{})
 	image := c.AddImage(Image{DiskGB: 20, ServerID: 99, ServerName: "gone"})
-	id := c.AddServer(Server{Type: "cx43", PrimaryDiskGB: 40, ImageID: image})
+	id := c.AddServer(Server{Type: "cx43", PrimaryDiskGB: 60, ImageID: image})
 	h := newClient(t, c)
 	s := h.get(fmt.Sprint("/servers/", id)).Server
-	if s.PrimaryDiskSize != 40 || s.ServerType.Disk != 160 || s.ServerType.Architecture != "x86" || s.Image.ID != image || s.Image.DiskSize != 20 ||
+	if s.PrimaryDiskSize != 60 || s.ServerType.Disk != 160 || s.ServerType.Architecture != "x86" || s.Image.ID != image || s.Image.DiskSize != 20 ||
 		s.Image.CreatedFrom.ID != 99 || s.Image.Architecture != "x86" {
 		t.Errorf("server: %+v", s)
 	}
 	made := h.must("POST", fmt.Sprintf("/servers/%d/actions/create_image", id), createSnapshot).Image
-	if made.DiskSize != 40 {
-		t.Errorf("the snapshot of a disk of 40 GB has a disk of %v GB", made.DiskSize)
+	if made.DiskSize != 60 {
+		t.Errorf("the snapshot of a disk of 60 GB has a disk of %v GB", made.DiskSize)
 	}
 }
 
