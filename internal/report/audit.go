@@ -176,16 +176,10 @@ func serverDeletion(servers []hetzner.Server) string {
 
 // auditVerdict is the audit in one line: what makes it fail, and what there is in all.
 func (r *Report) auditVerdict(o audit.Outcome, why account, delivered bool) string {
-	head := auditResult(o)
-	if head == "failure" || !delivered && o.Signal == nil {
-		head = "FAILED"
-	}
-	if len(r.mistakes) > 0 {
-		why.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
-	}
+	head, because := head(auditResult(o), delivered), r.because(why.what)
 	lost := only(!delivered, "the outputs could not be handed on")
 	if o.Inventory == nil {
-		return head + ": " + joined("; ", cmp.Or(why.what, "the project was not read to its end"), lost)
+		return head + ": " + joined("; ", cmp.Or(because, "the project was not read to its end"), lost)
 	}
 	var missing, bad []string
 	for _, result := range o.Results {
@@ -197,7 +191,7 @@ func (r *Report) auditVerdict(o audit.Outcome, why account, delivered bool) stri
 	net, gross := monthly(o.Price, o.SizeGB)
 	all := joined(", ", count(len(o.Servers), "server"), count(o.Count, "snapshot"), only(o.SizeGB > 0, fmt.Sprintf("%.1f GB", o.SizeGB)),
 		only(o.SizeGB > 0 && net != "", fmt.Sprintf("%s %s net / %s gross a month", net, o.Price.Currency, gross)))
-	return head + ": " + joined("; ", why.what, lost, only(len(missing) > 0, fmt.Sprintf("%d not found (%s)", len(missing), several(missing))),
+	return head + ": " + joined("; ", because, lost, only(len(missing) > 0, fmt.Sprintf("%d not found (%s)", len(missing), several(missing))),
 		joined(", ", bad...), all)
 }
 

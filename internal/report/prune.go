@@ -72,31 +72,23 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	if why.what != "" && len(r.mistakes) == 0 {
 		r.failure("", "error", why, true)
 	}
-	verdict := r.pruneVerdict(o, t, why)
 	delivered = r.deliver([]output{
 		{name: "result", value: t.Result},
 		{name: "deleted-image-ids", value: compact(t.deleted), spare: 2},
 		{name: "kept-image-ids", value: compact(t.kept), spare: 1},
 		{name: "failed-count", value: strconv.Itoa(t.Failed)},
-	}, func() string { return r.pruneSummary(o, verdict, why) })
-	r.Line("%s, in %s", verdict, short(time.Since(r.start)))
+	}, func() string { return r.pruneSummary(o, r.pruneVerdict(o, t, why, true), why) })
+	r.Line("%s, in %s", r.pruneVerdict(o, t, why, delivered), short(time.Since(r.start)))
 	return delivered
 }
 
 // pruneVerdict is the run in one line.
-func (r *Report) pruneVerdict(o prune.Outcome, t PruneTally, why account) string {
-	head := t.Result
-	if head == "partial" || head == "failure" {
-		head = "FAILED"
-	}
-	if len(r.mistakes) > 0 {
-		why.what = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
-	}
+func (r *Report) pruneVerdict(o prune.Outcome, t PruneTally, why account, delivered bool) string {
 	would := only(o.DryRun, "would be ")
 	counts := only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
 		count(t.going, "snapshot"), would, only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb)), len(t.kept), would))
-	return head + only(o.DryRun, " (dry run)") + ": " +
-		cmp.Or(joined("; ", why.what, only(t.Failed > 0, fmt.Sprintf("%d failed", t.Failed)), counts), "no snapshot")
+	return head(t.Result, delivered) + only(o.DryRun, " (dry run)") + ": " +
+		cmp.Or(joined("; ", r.because(why.what), only(!delivered, "the outputs could not be handed on"), only(t.Failed > 0, fmt.Sprintf("%d failed", t.Failed)), counts), "no snapshot")
 }
 
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.

@@ -147,25 +147,33 @@ func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 
 // verdict is the run in one line: what went wrong, and how many other servers there are of each status.
 func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
-	head := t.Result
-	if head == "partial" || head == "failure" || !delivered && o.Signal == nil {
-		head = "FAILED"
-	}
 	available := t.statuses[snapshot.Available]
 	counts := []string{some(available, "available"), only(t.gb > 0, fmt.Sprintf("%.1f GB", t.gb))}
-	if head == "success" && available > 0 {
+	if head(t.Result, delivered) == "success" && available > 0 {
 		counts[0] = count(available, "snapshot")
 	}
 	for _, status := range []snapshot.Status{snapshot.Creating, snapshot.Planned, snapshot.Skipped, snapshot.Cancelled} {
 		counts = append(counts, some(t.statuses[status], string(status)))
 	}
-	why := whole(o, r.asked).what
-	if len(r.mistakes) > 0 {
-		why = count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
-	}
-	parts := joined("; ", why, only(!delivered, "the outputs could not be handed on"),
+	parts := joined("; ", r.because(whole(o, r.asked).what), only(!delivered, "the outputs could not be handed on"),
 		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(t.failed))),
 		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), joined(", ", counts...),
 		joined(", ", some(t.inFlight, "still being made"), some(t.unknown, "may still appear")))
-	return head + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "no snapshot")
+	return head(t.Result, delivered) + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "no snapshot")
+}
+
+// head begins a verdict: with the result, but for one that needs somebody to look.
+func head(result string, delivered bool) string {
+	if result == "partial" || result == "failure" || !delivered && result != "cancelled" {
+		return "FAILED"
+	}
+	return result
+}
+
+// because says in a verdict why the run came to nothing, where it did.
+func (r *Report) because(why string) string {
+	if len(r.mistakes) > 0 {
+		return count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
+	}
+	return why
 }
