@@ -13,6 +13,9 @@ import (
 const (
 	// failedPause is how long after a poll that failed the next one of the same is due.
 	failedPause = 3 * time.Second
+	// overdue is how long the poll of actions waits for others at most: one shows 25 of them, and their end is noticed in
+	// time however many pages of servers are polled.
+	overdue = 8 * time.Second
 	// valuesPerPoll is how many values of a label one listing asks for: few enough for any limit of a URL's length, and
 	// for one page of answers.
 	valuesPerPoll = 25
@@ -74,11 +77,18 @@ func (f *Fleet) inLane(lane lane, fits func(Want) bool) []*Watch {
 	return some
 }
 
-// nextPoll returns what to poll next, and when the budget lets it go; nil while there is nothing.
+// nextPoll returns what to poll next, and when the budget lets it go; nil while there is nothing. What is due longest comes
+// first, but for actions that are overdue.
 func (f *Fleet) nextPoll() (next *Watch, at time.Time) {
+	var first time.Time
 	for _, w := range f.polls.asked {
-		if w.seen == nil && !f.polls.under[w.want.lane] && (next == nil || f.dueAt(w).Before(at)) {
-			next, at = w, f.dueAt(w)
+		due := f.dueAt(w)
+		turn := due
+		if w.want.lane.kind == byAction && f.now.Sub(due) > overdue {
+			turn = time.Time{}
+		}
+		if w.seen == nil && !f.polls.under[w.want.lane] && (next == nil || turn.Before(first)) {
+			next, at, first = w, due, turn
 		}
 	}
 	free := f.pacer.pollAt(f.now, f.kept(), f.Cancelled())

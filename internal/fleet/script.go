@@ -167,10 +167,20 @@ func (s *Script) barred() error {
 	return nil
 }
 
-// Persist sends a request again as long as again says so of its failure, after pauses that grow, until limit.
-func (s *Script) Persist(limit time.Time, again func(*hetzner.Error) bool, send Request) error {
+// Poll is as [Script.Send], for a read that the budget counts: it waits for a place first.
+func (s *Script) Poll(send Request) error {
+	at := func() time.Time { return s.pacer.pollAt(s.now, s.kept(), s.Cancelled()) }
+	if err := s.until(wait{ready: func() bool { return reached(at(), s.now) }, at: at}); err != nil {
+		return err
+	}
+	s.pacer.poll(s.now)
+	return s.Send(send)
+}
+
+// Persist tries a request again as long as again says so of its failure, after pauses that grow, until limit.
+func (s *Script) Persist(limit time.Time, again func(*hetzner.Error) bool, try func() error) error {
 	for n := 1; ; n++ {
-		err := s.Send(send)
+		err := try()
 		failure, failed := errors.AsType[*hetzner.Error](err)
 		if !failed || !again(failure) || !s.now.Before(limit) {
 			return err

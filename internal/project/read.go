@@ -17,6 +17,7 @@ type Reader struct {
 	API       *hetzner.Client
 	Limit     time.Time
 	Unreached func(*hetzner.Error) // called before a request is repeated; nil for nobody
+	Paced     bool                 // the requests are polls, and keep to the budget
 }
 
 // Servers reads all servers that match a label selector ("" for all), ordered by ID.
@@ -112,8 +113,12 @@ func read[T hetzner.Resource](r Reader, ask func(context.Context, int) (hetzner.
 		}
 		return true
 	}
+	send := r.Script.Send
+	if r.Paced {
+		send = r.Script.Poll
+	}
 	for whole := false; !whole; {
-		err := r.Script.Persist(r.Limit, again, func(ctx context.Context) (hetzner.Quota, error) {
+		page := func(ctx context.Context) (hetzner.Quota, error) {
 			page, quota, err := ask(ctx, listing.Next())
 			if err != nil {
 				return quota, err
@@ -124,8 +129,8 @@ func read[T hetzner.Resource](r Reader, ask func(context.Context, int) (hetzner.
 				return quota, &hetzner.Error{Message: err.Error()}
 			}
 			return quota, nil
-		})
-		if err != nil {
+		}
+		if err := r.Script.Persist(r.Limit, again, func() error { return send(page) }); err != nil {
 			return nil, time.Time{}, err
 		}
 	}

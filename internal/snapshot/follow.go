@@ -144,9 +144,11 @@ func (s *server) snapshotTimeout(err error) error {
 func (s *server) protect() error {
 	limit := s.Now().Add(protectLimit)
 	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost } // twice is as once
-	err := s.Persist(limit, again, func(ctx context.Context) (hetzner.Quota, error) {
-		_, quota, err := s.api.Protect(ctx, s.result.ImageID)
-		return quota, err
+	err := s.Persist(limit, again, func() error {
+		return s.Send(func(ctx context.Context) (hetzner.Quota, error) {
+			_, quota, err := s.api.Protect(ctx, s.result.ImageID)
+			return quota, err
+		})
 	})
 	failure, answered := errors.AsType[*hetzner.Error](err)
 	if err == nil || hetzner.IsLost(err) {

@@ -88,8 +88,8 @@ func (d *Deleter) Delete(s *fleet.Script, image int64) (deleted bool, failure *h
 		}
 		return failure.Later() || failure.Verdict == hetzner.Lost
 	}
-	err := s.Persist(s.Now().Add(deleteLimit), again, func(ctx context.Context) (hetzner.Quota, error) {
-		return d.API.DeleteImage(ctx, image)
+	err := s.Persist(s.Now().Add(deleteLimit), again, func() error {
+		return s.Send(func(ctx context.Context) (hetzner.Quota, error) { return d.API.DeleteImage(ctx, image) })
 	})
 	failure, _ = errors.AsType[*hetzner.Error](err)
 	switch {
