@@ -70,6 +70,20 @@ func TestLimitsOfALargeAudit(t *testing.T) {
 	}
 }
 
+// The price ends the log, which may be all that there is to read. In the summary it stands under the table, and the heading
+// is short.
+func TestPriceOfAnAudit(t *testing.T) {
+	o := inventory(2, "web-")
+	o.Count, o.SizeGB = 18, 100
+	log, _, summary := auditOf(t, secret.Mask{}, o)
+	heading, rest, _ := strings.Cut(summary, "\n")
+	if !strings.HasSuffix(heading, "; 2 servers, 18 snapshots, 100.0 GB") {
+		t.Errorf("the heading is %q", heading)
+	}
+	has(t, rest, "100.00 GB, 1.43 net / 1.70 gross EUR a month.\n")
+	has(t, log, "; 2 servers, 18 snapshots, 100.0 GB, 1.43 EUR net / 1.70 gross a month, in ")
+}
+
 // No text of somebody else's is more than text, wherever it stands.
 func TestHostileAudit(t *testing.T) {
 	const token = "u8jzPde0IgxLd6Gnc"
