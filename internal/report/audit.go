@@ -150,10 +150,15 @@ func verified(s audit.Server) string {
 type part struct {
 	what   string
 	images []hetzner.Image
+	fails  bool // the run
 }
 
 func parts(o audit.Outcome) []part {
-	return []part{{"of servers that are gone", o.Orphans}, {"that this action did not make", o.Foreign}, {"with delete protection", o.Protected}}
+	return []part{
+		{"of servers that are gone", o.Orphans, o.Fails(audit.Orphans)},
+		{"that this action did not make", o.Foreign, false},
+		{"with delete protection", o.Protected, false},
+	}
 }
 
 // severalImages lists images, as far as a line has room.
