@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/org/hsnap-action/internal/audit"
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -93,17 +94,18 @@ func verificationFailed(s audit.Server) bool {
 // red marks what somebody should look at. The mark stays on the line of what it marks.
 func red(is bool) string { return only(is, "🔴&nbsp;") }
 
-// servers is a table of servers.
+// servers is a table of servers. Units stand in its head, and of the last verification there is no more than the day, so
+// that names have room.
 func (p *page) servers(o audit.Outcome, servers []audit.Server) {
-	p.print("| server | newest snapshot | age | snapshots | size | %s | last verified |\n|---|---:|---:|---:|---:|---:|---|\n",
-		cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month, net / gross"), "a month"))
+	p.print("| server | newest snapshot | age | snapshots | GB | %s | last verified |\n|---|---:|---:|---:|---:|---:|---|\n",
+		cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month,<br>net / gross"), "a month"))
 	var rows []string
 	for _, s := range servers {
 		failed := verificationFailed(s)
 		net, gross := monthly(o.Price, s.SizeGB)
-		rows = append(rows, row(p.cell(s.Name), only(s.Newest.ID != 0, strconv.FormatInt(s.Newest.ID, 10))+only(failed, "<br>"+red(true)+"verification failed"),
-			red(s.Stale)+age(o, s), strconv.Itoa(s.Count), gigabytes(s.SizeGB), only(s.SizeGB > 0 && net != "", net+" / "+gross),
-			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never")+only(!s.VerifiedAt.IsZero(), minute(s.VerifiedAt))))
+		rows = append(rows, row(p.cell(s.Name), only(s.Newest.ID != 0, strconv.FormatInt(s.Newest.ID, 10))+only(failed, "<br>"+red(true)+"verification&nbsp;failed"),
+			red(s.Stale)+age(o, s), strconv.Itoa(s.Count), only(s.SizeGB > 0, fmt.Sprintf("%.2f", s.SizeGB)), only(s.SizeGB > 0 && net != "", net+" / "+gross),
+			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never")+only(!s.VerifiedAt.IsZero(), s.VerifiedAt.UTC().Format(time.DateOnly))))
 	}
 	p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `inventory` holds them all.\n")
 }
