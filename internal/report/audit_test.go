@@ -127,6 +127,23 @@ func TestAuditShowsFirstWhatNeedsALook(t *testing.T) {
 	}
 }
 
+// Where nothing needs a look, nothing is marked, and many servers are one line. Leftovers are marked where the run fails on them.
+func TestAuditMarksNothingInVain(t *testing.T) {
+	o := inventory(21, "web-")
+	o.Failures = nil
+	for i := range o.Servers {
+		o.Servers[i].Stale, o.Servers[i].Newest = false, hetzner.Image{ID: int64(100 + i)}
+	}
+	_, _, summary := auditOf(t, secret.Mask{}, o)
+	if strings.Contains(summary, "🔴") || strings.Count(summary, "| newest snapshot |") != 1 {
+		t.Errorf("nothing needs a look, and the summary is:\n%.1000s", summary)
+	}
+	has(t, summary, "<summary>21 servers</summary>")
+	o.Failures = []audit.Finding{audit.Leftovers}
+	_, _, summary = auditOf(t, secret.Mask{}, o)
+	has(t, summary, "<details open><summary>🔴&nbsp;21 servers left behind by verifications")
+}
+
 // A server that is not verified is marked and comes first only where the run is to fail on it.
 func TestAuditMarksTheUnverified(t *testing.T) {
 	for _, fails := range []bool{false, true} {
