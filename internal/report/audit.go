@@ -23,7 +23,7 @@ func (r *Report) DeliverAudit(o audit.Outcome) (delivered bool) {
 		r.failure("", "error", why, true)
 	}
 	delivered = r.deliver(r.auditOutputs(o), func() string { return r.auditSummary(o, r.auditVerdict(o, why, true), why) })
-	r.Line("%s, in %s", r.auditVerdict(o, why, delivered), short(time.Since(r.start)))
+	r.Line("%s, in %s", joined(", ", r.auditVerdict(o, why, delivered), auditCost(o)), short(time.Since(r.start)))
 	return delivered
 }
 
@@ -150,10 +150,15 @@ func verified(s audit.Server) string {
 type part struct {
 	what   string
 	images []hetzner.Image
+	fails  bool // the run
 }
 
 func parts(o audit.Outcome) []part {
-	return []part{{"of servers that are gone", o.Orphans}, {"that this action did not make", o.Foreign}, {"with delete protection", o.Protected}}
+	return []part{
+		{"of servers that are gone", o.Orphans, o.Fails(audit.Orphans)},
+		{"that this action did not make", o.Foreign, false},
+		{"with delete protection", o.Protected, false},
+	}
 }
 
 // severalImages lists images, as far as a line has room.
@@ -188,11 +193,18 @@ func (r *Report) auditVerdict(o audit.Outcome, why account, delivered bool) stri
 	for _, finding := range o.Failures {
 		bad = append(bad, findings(o, finding))
 	}
-	net, gross := monthly(o.Price, o.SizeGB)
-	all := joined(", ", count(len(o.Servers), "server"), count(o.Count, "snapshot"), only(o.SizeGB > 0, fmt.Sprintf("%.1f GB", o.SizeGB)),
-		only(o.SizeGB > 0 && net != "", fmt.Sprintf("%s %s net / %s gross a month", net, o.Price.Currency, gross)))
+	all := joined(", ", count(len(o.Servers), "server"), count(o.Count, "snapshot"), only(o.SizeGB > 0, fmt.Sprintf("%.1f GB", o.SizeGB)))
 	return head + ": " + joined("; ", because, lost, only(len(missing) > 0, fmt.Sprintf("%d not found (%s)", len(missing), several(missing))),
 		joined(", ", bad...), all)
+}
+
+// auditCost is what a month of all snapshots costs, where that is known.
+func auditCost(o audit.Outcome) string {
+	if o.Inventory == nil || o.SizeGB == 0 {
+		return ""
+	}
+	net, gross := monthly(o.Price, o.SizeGB)
+	return only(net != "", fmt.Sprintf("%s %s net / %s gross a month", net, o.Price.Currency, gross))
 }
 
 // findings counts a finding, and names what it is about.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/org/hsnap-action/internal/audit"
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -37,35 +38,76 @@ func (r *Report) auditSummary(o audit.Outcome, verdict string, why account) stri
 	for _, part := range parts(o) {
 		p.images(part, o.Price)
 	}
-	p.leftovers(o.Leftovers)
+	p.leftovers(o.Leftovers, o.Fails(audit.Leftovers))
 	return p.b.String()
 }
 
-// audited is a table of the servers: those without a usable snapshot, those whose newest one is stale, and the others.
+// audited shows the servers: those without a usable snapshot, those whose newest one is stale, others to look at, and the
+// rest, which is folded away if all together are many.
 func (p *page) audited(o audit.Outcome) {
 	if len(o.Servers) == 0 {
 		return
 	}
 	servers := slices.Clone(o.Servers)
 	slices.SortStableFunc(servers, func(a, b audit.Server) int {
-		first := cmp.Or(cmp.Compare(number(b.Stale), number(a.Stale)), cmp.Compare(number(a.Newest.ID != 0), number(b.Newest.ID != 0)))
+		first := cmp.Compare(concern(o, a), concern(o, b))
 		if first == 0 && a.Stale {
 			return cmp.Compare(b.Age, a.Age)
 		}
 		return first
 	})
-	p.print("| server | newest snapshot | age | snapshots | size | %s | last verified |\n|---|---:|---:|---:|---:|---:|---|\n",
-		cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month, net / gross"), "a month"))
+	marked := slices.IndexFunc(servers, func(s audit.Server) bool { return concern(o, s) == noConcern })
+	if marked < 0 || len(servers) <= foldAbove {
+		marked = len(servers)
+	}
+	if marked > 0 {
+		p.servers(o, servers[:marked])
+	}
+	if rest := servers[marked:]; len(rest) > 0 {
+		p.print("\n<details><summary>%s</summary>\n\n", count(len(rest), only(marked > 0, "other ")+"server"))
+		p.servers(o, rest)
+		p.print("\n</details>\n")
+	}
+	p.print("\n%s%s: %s.\n", count(o.Count, "snapshot"), only(len(o.Orphans) > 0, ", those of servers that are gone included"), p.cost(o.Price, o.SizeGB))
+}
+
+// noConcern is the concern of a server whose row has no red mark.
+const noConcern = 3
+
+// concern ranks servers by how soon somebody should look at them, the most pressing first.
+func concern(o audit.Outcome, s audit.Server) int {
+	switch {
+	case s.Newest.ID == 0:
+		return 0
+	case s.Stale:
+		return 1
+	case verificationFailed(s), s.VerifiedAt.IsZero() && o.Fails(audit.Unverified):
+		return 2
+	}
+	return noConcern
+}
+
+func verificationFailed(s audit.Server) bool {
+	return s.Newest.Labels[labels.Verify] == labels.VerifyFailed
+}
+
+// red marks what somebody should look at. The mark stays on the line of what it marks.
+func red(is bool) string { return only(is, "🔴&nbsp;") }
+
+// servers is a table of servers. Units stand in its head, and of the last verification there is no more than the day, so
+// that names have room.
+func (p *page) servers(o audit.Outcome, servers []audit.Server) {
+	p.print("| server | newest snapshot | age | snapshots | GB | %s | last verified |\n|---|---:|---:|---:|---:|---:|---|\n",
+		cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month,<br>net / gross"), "a month"))
 	var rows []string
 	for _, s := range servers {
-		failed := s.Newest.Labels[labels.Verify] == labels.VerifyFailed
+		failed := verificationFailed(s)
 		net, gross := monthly(o.Price, s.SizeGB)
-		rows = append(rows, row(p.cell(s.Name), only(s.Newest.ID != 0, strconv.FormatInt(s.Newest.ID, 10))+only(failed, "<br>verification failed"),
-			only(s.Stale, "🔴 ")+age(o, s), strconv.Itoa(s.Count), gigabytes(s.SizeGB), only(s.SizeGB > 0 && net != "", net+" / "+gross),
-			only(s.VerifiedAt.IsZero(), only(o.Fails(audit.Unverified), "🔴 ")+"never")+only(!s.VerifiedAt.IsZero(), minute(s.VerifiedAt))))
+		rows = append(rows, row(p.cell(s.Name), only(s.Newest.ID != 0, strconv.FormatInt(s.Newest.ID, 10))+only(failed, "<br>"+red(true)+"verification&nbsp;failed"),
+			red(s.Stale)+age(o, s), strconv.Itoa(s.Count), only(s.SizeGB > 0, fmt.Sprintf("%.2f", s.SizeGB)), only(s.SizeGB > 0 && net != "", net+" / "+gross),
+			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never")+only(!s.VerifiedAt.IsZero(), s.VerifiedAt.UTC().Format(time.DateOnly))))
 	}
 	p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `inventory` holds them all.\n")
-	p.print("\n%s%s: %s.\n", count(o.Count, "snapshot"), only(len(o.Orphans) > 0, ", those of servers that are gone included"), p.cost(o.Price, o.SizeGB))
 }
 
 // images lists snapshots, and the commands that delete them. Those with delete protection take one more.
@@ -89,7 +131,7 @@ func (p *page) images(part part, price hetzner.Price) {
 	for chunk := range slices.Chunk(free, commandIDs) {
 		commands = append(commands, deletion(chunk...))
 	}
-	p.print("\n<details><summary>%s %s: %s</summary>\n\n", count(len(part.images), "snapshot"), part.what, p.cost(price, gb))
+	p.print("\n<details><summary>%s%s %s: %s</summary>\n\n", red(part.fails), count(len(part.images), "snapshot"), part.what, p.cost(price, gb))
 	p.print("| image | of server | series | made | size | description |\n|---:|---:|---|---|---:|---|\n")
 	p.list(rows, imagesMost, pageMost, "\n… and %d more.\n")
 	p.deletions(append(commands, guarded...))
@@ -106,7 +148,7 @@ func (p *page) deletions(commands []string) {
 }
 
 // leftovers lists the copies that verifications have left behind.
-func (p *page) leftovers(servers []hetzner.Server) {
+func (p *page) leftovers(servers []hetzner.Server, fails bool) {
 	if len(servers) == 0 {
 		return
 	}
@@ -114,7 +156,7 @@ func (p *page) leftovers(servers []hetzner.Server) {
 	for _, s := range servers {
 		rows = append(rows, row(p.cell(s.Name), strconv.FormatInt(s.ID, 10), p.cell(s.Type)))
 	}
-	p.print("\n<details open><summary>%s left behind by verifications, and paid for</summary>\n\n", count(len(servers), "server"))
+	p.print("\n<details open><summary>%s%s left behind by verifications, and paid for</summary>\n\n", red(fails), count(len(servers), "server"))
 	p.print("| server | ID | type |\n|---|---:|---|\n")
 	p.list(rows, imagesMost, pageMost, "\n… and %d more.\n")
 	p.deletions([]string{serverDeletion(servers)})

@@ -70,6 +70,103 @@ func TestLimitsOfALargeAudit(t *testing.T) {
 	}
 }
 
+// The price ends the log, which may be all that there is to read. In the summary it stands under the table, and the heading
+// is short.
+func TestPriceOfAnAudit(t *testing.T) {
+	o := inventory(2, "web-")
+	o.Count, o.SizeGB = 18, 100
+	log, _, summary := auditOf(t, secret.Mask{}, o)
+	heading, rest, _ := strings.Cut(summary, "\n")
+	if !strings.HasSuffix(heading, "; 2 servers, 18 snapshots, 100.0 GB") {
+		t.Errorf("the heading is %q", heading)
+	}
+	has(t, rest, "100.00 GB, 1.43 net / 1.70 gross EUR a month.\n")
+	has(t, log, "; 2 servers, 18 snapshots, 100.0 GB, 1.43 EUR net / 1.70 gross a month, in ")
+}
+
+// Whoever looks each morning sees at once what needs a look: it comes first and is marked. Of many servers the others are
+// folded away, of a few none is.
+func TestAuditShowsFirstWhatNeedsALook(t *testing.T) {
+	for _, servers := range []int{20, 21} {
+		o := inventory(servers, "web-")
+		o.Failures = []audit.Finding{audit.Stale, audit.Orphans}
+		for i := range o.Servers {
+			s := &o.Servers[i]
+			s.Stale, s.Age, s.Newest = false, 5*time.Hour, hetzner.Image{ID: int64(100 + i)}
+		}
+		o.Servers[7].Newest.Labels = map[string]string{"hsnap/verify": "failed"}
+		o.Servers[11].Stale, o.Servers[11].Age = true, 31*time.Hour
+		o.Servers[13].Stale, o.Servers[13].Age = true, 50*time.Hour
+		o.Servers[17].Stale, o.Servers[17].Newest = true, hetzner.Image{}
+		_, _, summary := auditOf(t, secret.Mask{}, o)
+		var shown []string // as it is read from the top: R for a row with a red mark, r for one without, f for a fold
+		var names []string
+		for line := range strings.Lines(summary) {
+			switch row := strings.HasPrefix(line, "| web-"); {
+			case row && len(names) < servers && strings.Contains(line, "🔴&nbsp;"):
+				shown, names = append(shown, "R"), append(names, strings.Fields(line)[1])
+			case row && len(names) < servers:
+				shown, names = append(shown, "r"), append(names, strings.Fields(line)[1])
+			case strings.HasPrefix(line, "<details") && len(names) < servers:
+				shown = append(shown, "f")
+			}
+		}
+		want := "RRRR" + strings.Repeat("r", servers-4)
+		if servers > 20 {
+			want = "RRRRf" + strings.Repeat("r", servers-4)
+			has(t, summary, "<summary>17 other servers</summary>")
+		}
+		if got := strings.Join(shown, ""); got != want {
+			t.Errorf("the rows are %s, want %s:\n%.3000s", got, want, summary)
+		}
+		if diff := cmp.Diff([]string{"web-17", "web-13", "web-11", "web-7", "web-0"}, names[:5]); diff != "" {
+			t.Errorf("the first servers (-want +got):\n%s", diff)
+		}
+		has(t, summary, fmt.Sprintf("<summary>🔴&nbsp;%d snapshots of servers that are gone", 10*servers),
+			fmt.Sprintf("<summary>%d snapshots that this action did not make", 10*servers), fmt.Sprintf("<summary>%d servers left behind", servers))
+	}
+}
+
+// Where nothing needs a look, nothing is marked, and many servers are one line. Leftovers are marked where the run fails on them.
+func TestAuditMarksNothingInVain(t *testing.T) {
+	o := inventory(21, "web-")
+	o.Failures = nil
+	for i := range o.Servers {
+		o.Servers[i].Stale, o.Servers[i].Newest = false, hetzner.Image{ID: int64(100 + i)}
+	}
+	_, _, summary := auditOf(t, secret.Mask{}, o)
+	if strings.Contains(summary, "🔴") || strings.Count(summary, "| newest snapshot |") != 1 {
+		t.Errorf("nothing needs a look, and the summary is:\n%.1000s", summary)
+	}
+	has(t, summary, "<summary>21 servers</summary>")
+	o.Failures = []audit.Finding{audit.Leftovers}
+	_, _, summary = auditOf(t, secret.Mask{}, o)
+	has(t, summary, "<details open><summary>🔴&nbsp;21 servers left behind by verifications")
+}
+
+// A server that is not verified is marked and comes first only where the run is to fail on it.
+func TestAuditMarksTheUnverified(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		o := inventory(2, "web-")
+		o.Failures = nil
+		if fails {
+			o.Failures = []audit.Finding{audit.Unverified}
+		}
+		for i := range o.Servers {
+			o.Servers[i].Stale, o.Servers[i].Newest = false, hetzner.Image{ID: int64(100 + i)}
+		}
+		o.Servers[0].VerifiedAt = time.Date(2026, 11, 22, 3, 40, 0, 0, time.UTC)
+		_, _, summary := auditOf(t, secret.Mask{}, o)
+		first, second := strings.Index(summary, "| 2026-11-22 |"), strings.Index(summary, "| never |")
+		if fails {
+			second, first = first, strings.Index(summary, "| 🔴&nbsp;never |")
+		}
+		if first < 0 || second < first {
+			t.Errorf("with fail-on unverified %v:\n%.1000s", fails, summary)
+		}
+	}
+}
+
 // No text of somebody else's is more than text, wherever it stands.
 func TestHostileAudit(t *testing.T) {
 	const token = "u8jzPde0IgxLd6Gnc"

@@ -137,7 +137,7 @@ func (r *Report) Event(e snapshot.Event) {
 	}
 }
 
-// foldAbove is how many servers the log may list before GitHub is asked to fold them away.
+// foldAbove is how many servers may be listed before GitHub is asked to fold them away.
 const foldAbove = 20
 
 // selected opens the log.
