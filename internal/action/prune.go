@@ -24,7 +24,7 @@ func (p Process) runPrune(ctx context.Context, r *report.Report, mask secret.Mas
 		set.Late = isLate
 	}
 	r.Ask(report.Asked{
-		Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers, Keeps: true,
+		Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers, Keeps: true, Prunes: true,
 	})
 	outcome := prune.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
 	return deliverPrune(r, outcome, pruneExitCode(outcome))

@@ -220,3 +220,31 @@ func TestFullProjectNamesWhatIsLeftOver(t *testing.T) {
 		})
 	}
 }
+
+// What is known of a snapshot that nobody can tell was deleted: no output claims that it was kept.
+func TestPruneLostDeletion(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		id := w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
+		for age := range 3 {
+			w.cloud.AddImage(hcloudsim.Image{ServerID: id, SizeGB: 2, Created: time.Now().Add(-time.Duration(age+5) * time.Hour), Labels: map[string]string{
+				"hsnap/series": "nightly", "hsnap/server-id": strconv.FormatInt(id, 10),
+			}})
+		}
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.LoseAnswerDone, Method: http.MethodDelete, Times: 1})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.HTML502, Method: http.MethodDelete})
+		w.words = []string{"prune"}
+		w.inputs = map[string]string{"servers": "db-1", "series": "nightly", "keep-last": "2"}
+		r := w.run(t)
+		if r.code != 1 || r.outputs["deleted-image-ids"] != "[]" || r.outputs["kept-image-ids"] != "[200000001,200000002]" || r.outputs["failed-count"] != "1" {
+			t.Errorf("exit %d, %v", r.code, r.outputs)
+		}
+		for _, where := range []string{r.log, r.summary} {
+			if !strings.Contains(where, "may be deleted or not") {
+				t.Errorf("nobody is told that it may be deleted:\n%s", where)
+			}
+		}
+		if !strings.Contains(r.log, "::error title=db-1 ") || !strings.Contains(r.log, "FAILED: 1 failed (db-1 image 200000003)") {
+			t.Errorf("the failure is not told as one:\n%s", r.log)
+		}
+	})
+}

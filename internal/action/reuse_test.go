@@ -1,8 +1,10 @@
 package action_test
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,11 +87,16 @@ func TestMistakesThatTheProjectShows(t *testing.T) {
 		"exclude holds an ID of nobody":                       {map[string]string{"servers": "*", "exclude": "4711", "shutdown": "force"}, 2},
 		"exclude names nobody, and no server is switched off": {map[string]string{"servers": "*", "exclude": "bd-1"}, 0},
 		"a glob in exclude matches nobody":                    {map[string]string{"servers": "*", "exclude": "bd-*", "shutdown": "graceful"}, 0},
+		"exclude names a server that the selector leaves out": {map[string]string{"label-selector": "env=prod", "exclude": "web-1", "shutdown": "graceful"}, 0},
+		"exclude names nobody beside a selector":              {map[string]string{"label-selector": "env=prod", "exclude": "wbe-1", "shutdown": "graceful"}, 2},
 		"a verification's copy is named":                      {map[string]string{"servers": "db-1,hsnap-drill-7"}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
-				w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 10 * time.Second}})
+				w.cloud.AddServer(hcloudsim.Server{
+					Name: "db-1", Labels: map[string]string{"env": "prod"}, Snapshot: hcloudsim.SnapshotBehaviour{Duration: 10 * time.Second},
+				})
+				w.cloud.AddServer(hcloudsim.Server{Name: "web-1", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 10 * time.Second}})
 				w.cloud.AddServer(hcloudsim.Server{Name: "hsnap-drill-7", Labels: map[string]string{"hsnap/drill": "f00d"}})
 				w.inputs = test.inputs
 				r := w.run(t)
@@ -107,5 +114,59 @@ func TestMistakesThatTheProjectShows(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Volumes are no part of a snapshot that is taken over either.
+func TestReuseWithVolumes(t *testing.T) {
+	for policy, code := range map[string]int{"fail": 1, "warn": 0} {
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+			id := w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Volumes: []int64{4711}})
+			w.cloud.AddImage(hcloudsim.Image{ServerID: id, SizeGB: 2, Created: time.Now().Add(-time.Minute), Labels: map[string]string{
+				"hsnap/series": "often", "hsnap/server-id": strconv.FormatInt(id, 10),
+			}})
+			w.inputs = map[string]string{"servers": "db-1", "series": "often", "reuse-within": "1h", "if-volumes-attached": policy}
+			if r := w.run(t); r.code != code || !strings.Contains(r.log, "4711") {
+				t.Errorf("%s: exit %d, want %d\n%s", policy, r.code, code, r.log)
+			}
+		})
+	}
+}
+
+// A server that is replaced while the pages are read makes another one slide off: neither does it go without a snapshot, nor
+// does its snapshot pass for an orphan.
+func TestNobodySlidesOff(t *testing.T) {
+	for _, command := range []string{"snapshot", "audit"} {
+		for after := range 40 {
+			inBubble(t, hcloudsim.Options{Seed: uint64(after + 1)}, func(t *testing.T, w *world) {
+				w.sample(t)
+				runner := w.cloud.AddServer(hcloudsim.Server{Name: "ci-1"})
+				for n := range 59 {
+					id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("s-%02d", n), Snapshot: hcloudsim.SnapshotBehaviour{Duration: 5 * time.Second}})
+					if command == "audit" && n != 49 {
+						w.cloud.AddImage(hcloudsim.Image{ServerID: id, SizeGB: 2, Created: time.Now().Add(-5 * time.Hour), Labels: map[string]string{
+							"hsnap/series": "nightly", "hsnap/server-id": strconv.FormatInt(id, 10),
+						}})
+					}
+				}
+				time.Sleep(time.Minute)
+				w.cloud.At(time.Duration(after)*10*time.Millisecond, func(c *hcloudsim.Cloud) {
+					c.DeleteServer(runner)
+					c.AddServer(hcloudsim.Server{Name: "ci-2", Created: time.Now()})
+				})
+				w.words = []string{command}
+				w.inputs = map[string]string{"servers": "*", "exclude": "ci-*", "max-parallel": "100"}
+				if command == "audit" {
+					w.inputs = map[string]string{"servers": "*", "exclude": "ci-*", "stale-after": "26h"}
+				}
+				r := w.run(t)
+				switch {
+				case command == "snapshot" && r.outputs["created-count"] != "59":
+					t.Errorf("replaced after %d ms: %s of 59 servers have a snapshot: %s", after*10, r.outputs["created-count"], r.outputs["failed-servers"])
+				case command == "audit" && (r.outputs["stale-servers"] != `["s-49"]` || r.outputs["orphan-image-ids"] != "[]"):
+					t.Errorf("replaced after %d ms: stale %s, orphans %s", after*10, r.outputs["stale-servers"], r.outputs["orphan-image-ids"])
+				}
+			})
+		}
 	}
 }

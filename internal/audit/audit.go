@@ -81,7 +81,7 @@ func (o *Outcome) take(read project.Reader, settings Settings, tell func(snapsho
 		return
 	}
 	chosen := settings.choose(listed.Selected)
-	if o.Mistakes = chosen.Mistakes(false); len(o.Mistakes) > 0 {
+	if o.Mistakes = chosen.Mistakes(false, nil); len(o.Mistakes) > 0 {
 		return
 	}
 	tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})

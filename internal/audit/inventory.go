@@ -3,12 +3,16 @@ package audit
 import (
 	"cmp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/project"
 )
+
+// drillPrefix begins the name of every copy that a verification makes.
+const drillPrefix = "hsnap-drill-"
 
 // Inventory is what there is. Snapshots of another series than the one asked for are no part of it.
 type Inventory struct {
@@ -62,7 +66,8 @@ func Take(settings Settings, chosen []hetzner.Server, p project.Listing) *Invent
 			continue
 		}
 		exists[server.ID] = true
-		if project.IsDrill(server) && isOver(server, p.Date) {
+		// Somebody may have put the label on a server of their own.
+		if project.IsDrill(server) && strings.HasPrefix(server.Name, drillPrefix) && isOver(server, p.Date) {
 			inventory.Leftovers = append(inventory.Leftovers, server)
 		}
 	}
@@ -128,5 +133,6 @@ func (s *Server) judge(staleAfter time.Duration, date time.Time) {
 	if !date.IsZero() {
 		s.Age = max(0, date.Sub(s.Newest.Created))
 	}
-	s.Stale = staleAfter > 0 && (date.IsZero() || s.Age >= staleAfter)
+	fromFuture := s.Newest.Created.Sub(date) > time.Minute // then its age says nothing
+	s.Stale = staleAfter > 0 && (date.IsZero() || s.Age >= staleAfter || fromFuture)
 }

@@ -83,9 +83,9 @@ func TestTake(t *testing.T) {
 			images: []hetzner.Image{made(11, 1, hour), made(10, 1, hour)},
 			want:   told{Newest: []int64{11}, Age: []int64{1}, Count: []int{2}, Stale: []bool{false}, Verified: []bool{false}, Total: 2, GB: 5},
 		},
-		"from the future, it has no age": {
+		"from the future, it has no age, and is as good as stale": {
 			images: []hetzner.Image{made(10, 1, -5*hour)}, settings: Settings{StaleAfter: hour},
-			want: told{Newest: []int64{10}, Age: []int64{0}, Count: []int{1}, Stale: []bool{false}, Verified: []bool{false}, Total: 1, GB: 2.5},
+			want: told{Newest: []int64{10}, Age: []int64{0}, Count: []int{1}, Stale: []bool{true}, Verified: []bool{false}, Total: 1, GB: 2.5},
 		},
 		"nobody knows how old it is, and it matters": {
 			images: []hetzner.Image{made(10, 1, hour)}, settings: Settings{StaleAfter: 26 * hour}, noDate: true,
@@ -159,13 +159,14 @@ func tell(i *Inventory) told {
 func TestLeftovers(t *testing.T) {
 	var servers []hetzner.Server
 	for i, until := range []string{"", "soon", strconv.FormatInt(now.Unix(), 10), strconv.FormatInt(now.Unix()+1, 10)} {
-		server := hetzner.Server{ID: int64(i + 1), Labels: map[string]string{"hsnap/drill": "f00d"}}
+		server := hetzner.Server{ID: int64(i + 1), Name: "hsnap-drill-77", Labels: map[string]string{"hsnap/drill": "f00d"}}
 		if until != "" {
 			server.Labels["hsnap/drill-until"] = until
 		}
 		servers = append(servers, server)
 	}
-	servers = append(servers, hetzner.Server{ID: 9}, servers[0])
+	own := hetzner.Server{ID: 8, Name: "db-1", Labels: map[string]string{"hsnap/drill": "quarterly"}} // somebody's own
+	servers = append(servers, own, hetzner.Server{ID: 9}, servers[0])
 	for date, want := range map[time.Time][]int64{now: {1, 2, 3}, {}: {1, 2, 3, 4}} {
 		var got []int64
 		for _, server := range Take(Settings{}, nil, project.Listing{Servers: servers, Date: date}).Leftovers {
@@ -179,7 +180,7 @@ func TestLeftovers(t *testing.T) {
 
 func TestFound(t *testing.T) {
 	i := Take(Settings{}, []hetzner.Server{{ID: 1}, {ID: 2}}, project.Listing{
-		Servers: []hetzner.Server{{ID: 1}, {ID: 2}, {ID: 3, Labels: map[string]string{"hsnap/drill": "f00d"}}},
+		Servers: []hetzner.Server{{ID: 1}, {ID: 2}, {ID: 3, Name: "hsnap-drill-3", Labels: map[string]string{"hsnap/drill": "f00d"}}},
 		Images:  []hetzner.Image{made(10, 1, time.Hour), made(11, 7, time.Hour), made(12, 7, time.Hour), made(13, 7, time.Hour)}, Date: now,
 	})
 	for finding, want := range map[Finding]int{Stale: 1, Unverified: 2, Orphans: 3, Leftovers: 1} {

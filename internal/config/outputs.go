@@ -30,7 +30,7 @@ func (*Prune) Outputs() []Output {
 	return []Output{
 		{"result", "`success` (whatever no rule keeps is deleted), `partial` (some deletions or servers failed), `failure` (something failed, nothing is deleted) or `cancelled`."},
 		{"deleted-image-ids", "A JSON array of the IDs of the snapshots that were deleted."},
-		{"kept-image-ids", "A JSON array of the IDs of the snapshots in the series that were kept."},
+		{"kept-image-ids", "A JSON array of the IDs of the snapshots in the series that were kept. Protected ones, and those still being created, are never deleted and are no part of it."},
 		{"failed-count", "The number of deletions and servers that failed."},
 	}
 }

@@ -37,6 +37,9 @@ func (a *Audit) complete(r *reader) {
 		r.needSelection(a.Servers)
 	}
 	failOn, staleAfter := r.input("FAIL_ON"), r.input("STALE_AFTER")
+	if a.FailOn != nil && len(a.FailOn) == 0 && failOn.value != "[]" {
+		r.add("%s lists nothing: give what to fail on, or [] for nothing", failOn.name)
+	}
 	if !failOn.given() && staleAfter.given() {
 		a.FailOn = List{"stale"}
 	}

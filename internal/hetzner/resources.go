@@ -31,6 +31,7 @@ type Server struct {
 	Volumes        []int64 // attached volumes, which no snapshot includes
 	RescueEnabled  bool    // the next boot is into the rescue system
 	ISO            string  // the attached ISO, which the next boot may be from; "" for none
+	Created        time.Time
 }
 
 // BootsElsewhere reports whether the server's next boot may not be from its own disk.
@@ -68,12 +69,14 @@ func (a Action) Running() bool { return a.Status == ActionRunning }
 // Succeeded reports whether the action ended well. Whatever is neither running nor a success is a failure.
 func (a Action) Succeeded() bool { return a.Status == ActionSucceeded }
 
-func (s Server) resourceID() int64 { return s.ID }
-func (i Image) resourceID() int64  { return i.ID }
+func (s Server) resourceID() int64  { return s.ID }
+func (i Image) resourceID() int64   { return i.ID }
+func (s Server) created() time.Time { return s.Created }
+func (i Image) created() time.Time  { return i.Created }
 
 func serverFrom(s schema.Server) Server {
 	server := Server{
-		ID: s.ID, Name: s.Name, Status: s.Status, Locked: s.Locked,
+		ID: s.ID, Name: s.Name, Status: s.Status, Locked: s.Locked, Created: s.Created,
 		Type: s.ServerType.Name, Location: s.Location.Name,
 		IPv4: s.PublicNet.IPv4.IP, IPv6: s.PublicNet.IPv6.IP,
 		Labels: s.Labels, Volumes: s.Volumes, RescueEnabled: s.RescueEnabled,
@@ -134,6 +137,7 @@ type Page[T Resource] struct {
 type Resource interface {
 	Server | Image
 	resourceID() int64
+	created() time.Time
 }
 
 // pageOf checks that an answer is the page that was asked for. A page without pagination data might be a listing's
@@ -168,7 +172,9 @@ type Listing[T Resource] struct {
 	Items []T
 	seen  map[int64]int // resource ID -> its index in Items
 	next  int
-	total int // as the first page counted
+	total int       // as the first page counted
+	began time.Time // when that was, by Hetzner's clock; zero where the answer didn't say
+	added int       // resources of later pages that have been made since
 }
 
 // Next returns the number of the page that is missing.
@@ -181,11 +187,7 @@ func (l *Listing[T]) Add(p Page[T]) (whole bool, err error) {
 		return false, fmt.Errorf("page %d of a listing came instead of page %d", p.Number, l.Next())
 	}
 	if l.seen == nil {
-		l.seen, l.total = map[int64]int{}, p.Total
-	}
-	if p.Total >= 0 && p.Total < l.total {
-		// One was deleted, so that the first of this page slid onto the last page, which had been read.
-		return false, fmt.Errorf("the listing shrank from %d to %d resources while it was read", l.total, p.Total)
+		l.seen, l.total, l.began = map[int64]int{}, p.Total, p.At
 	}
 	for _, item := range p.Items {
 		id := item.resourceID()
@@ -195,6 +197,14 @@ func (l *Listing[T]) Add(p Page[T]) (whole bool, err error) {
 		}
 		l.seen[id] = len(l.Items)
 		l.Items = append(l.Items, item)
+		if p.Number > 1 && !l.began.IsZero() && !item.created().Before(l.began) {
+			l.added++
+		}
+	}
+	if old := p.Total - l.added; p.Total >= 0 && old < l.total {
+		// One was deleted, so that the first of a page slid onto the page before, which had been read. One that was made
+		// since would hide that.
+		return false, fmt.Errorf("the listing shrank from %d to %d resources while it was read", l.total, old)
 	}
 	if p.Next > maxPages {
 		return false, fmt.Errorf("the listing has more than %d pages", maxPages)

@@ -86,14 +86,16 @@ type Mistake struct {
 }
 
 // Mistakes returns what is wrong with the selection. With spare each name and ID in exclude must exist: something is about
-// to be done to the server that it was to spare.
-func (s Selected) Mistakes(spare bool) (list []Mistake) {
+// to be done to the server that it was to spare. Everyone are all servers of the project, where a label selector has chosen
+// among them.
+func (s Selected) Mistakes(spare bool, everyone []hetzner.Server) (list []Mistake) {
+	whole := Selected{all: everyone}
 	for _, word := range s.Drills {
 		list = append(list, Mistake{Word: word, Drill: true})
 	}
 	for _, word := range s.Unused {
-		if spare && !IsGlob(word) {
-			list = append(list, Mistake{Word: word, Nearest: s.Nearest(word)})
+		if spare && !IsGlob(word) && len(whole.match(word)) == 0 {
+			list = append(list, Mistake{Word: word, Nearest: whole.Nearest(word)})
 		}
 	}
 	return list
@@ -157,4 +159,7 @@ func distance(a, b string) int {
 func IsGlob(word string) bool { return strings.ContainsAny(word, `*?[\`) }
 
 // IsDrill reports whether a server is a copy that a verification has made.
-func IsDrill(server hetzner.Server) bool { return server.Labels[labels.Drill] != "" }
+func IsDrill(server hetzner.Server) bool {
+	_, labelled := server.Labels[labels.Drill]
+	return labelled
+}

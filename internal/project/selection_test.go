@@ -11,7 +11,7 @@ import (
 func TestChoose(t *testing.T) {
 	all := []hetzner.Server{
 		{ID: 1, Name: "web-2"}, {ID: 2, Name: "web-1"}, {ID: 3, Name: "db-1"}, {ID: 4, Name: "3"},
-		{ID: 5, Name: "hsnap-drill-77", Labels: map[string]string{"hsnap/drill": "f00d"}},
+		{ID: 5, Name: "hsnap-drill-77", Labels: map[string]string{"hsnap/drill": ""}}, // the label alone counts
 	}
 	tests := map[string]struct {
 		sel  Selection

@@ -96,7 +96,7 @@ func (r *run) begin(s *fleet.Script) {
 		return
 	}
 	chosen := r.Choose(listed.Selected)
-	if r.outcome.Mistakes = chosen.Mistakes(!r.DryRun); len(r.outcome.Mistakes) > 0 {
+	if r.outcome.Mistakes = chosen.Mistakes(!r.DryRun, listed.Servers); len(r.outcome.Mistakes) > 0 {
 		return
 	}
 	r.tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
@@ -148,7 +148,6 @@ func (r *run) thinOut(s *fleet.Script, result *snapshot.Result) {
 		}
 		if failure != nil {
 			r.outcome.Undone = append(r.outcome.Undone, Undone{result.Name, t.ID, failure})
-			r.tell(snapshot.Event{Kind: snapshot.EventNotDeleted, Name: result.Name, Server: result.Server, ImageID: t.ID, Err: failure})
 		}
 	}
 }

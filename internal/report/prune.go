@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/prune"
 )
 
@@ -14,19 +15,31 @@ type PruneTally struct {
 	Failed int    // deletions, and entries that match no server
 	Result string // "success", "partial", "failure" or "cancelled"
 
-	deleted, kept []int64 // kept are those that a dry run would keep
-	going         int     // deleted, or to be in a dry run
-	gb            float64 // of these
+	deleted, kept []int64  // kept are those that a dry run would keep
+	going         int      // deleted, or to be in a dry run
+	gb            float64  // of these
+	failed        []string // names, with the reason or the image
 }
 
 // PruneTallyOf counts what became of the snapshots.
 func PruneTallyOf(o prune.Outcome) PruneTally {
-	t := PruneTally{Failed: len(o.Undone), deleted: []int64{}, kept: []int64{}}
+	t := PruneTally{deleted: []int64{}, kept: []int64{}}
 	for _, r := range o.Results {
-		t.Failed += number(r.Failed())
+		if r.Failed() {
+			t.failed = append(t.failed, r.Name+" "+string(r.Reason))
+		}
 		for _, d := range r.Thinned {
-			if d.Deleted {
+			failure := undone(o, d.ID)
+			switch {
+			case d.Deleted:
 				t.deleted = append(t.deleted, d.ID)
+			case failure == nil && !d.Keep && o.Token != nil:
+				t.failed = append(t.failed, fmt.Sprintf("%s image %d", r.Name, d.ID))
+			case failure != nil:
+				t.failed = append(t.failed, fmt.Sprintf("%s image %d", r.Name, d.ID))
+				if failure.Verdict == hetzner.Lost {
+					continue // nobody knows whether it was kept
+				}
 			}
 			if goes := d.Deleted || o.DryRun && !d.Keep; goes {
 				t.going, t.gb = t.going+1, t.gb+d.SizeGB
@@ -35,17 +48,40 @@ func PruneTallyOf(o prune.Outcome) PruneTally {
 			}
 		}
 	}
+	t.Failed = len(t.failed)
 	switch bad := t.Failed > 0 || pruneWhole(o, Asked{}).what != ""; {
 	case o.Signal != nil:
 		t.Result = "cancelled"
-	case bad && len(t.deleted) > 0:
-		t.Result = "partial"
+	case bad && t.going > 0 && !o.TooMany:
+		t.Result = "partial" // a dry run's result is what the real one's would be
 	case bad:
 		t.Result = "failure"
 	default:
 		t.Result = "success"
 	}
 	return t
+}
+
+// undone returns why a snapshot could not be deleted, nil where that was not so.
+func undone(o prune.Outcome, image int64) *hetzner.Error {
+	for _, u := range o.Undone {
+		if u.Image == image {
+			return u.Err
+		}
+	}
+	return nil
+}
+
+// explainUndone says what became of a deletion that failed, and what to try.
+func explainUndone(u prune.Undone) account {
+	a := account{
+		title: "has a snapshot that was not deleted", what: fmt.Sprintf("image %d could not be deleted", u.Image),
+		details: []string{answered(u.Err)}, next: "run it again; if it fails again, `" + deletion(u.Image) + "`",
+	}
+	if u.Err.Verdict == hetzner.Lost {
+		a.what = fmt.Sprintf("image %d may be deleted or not, since the answer was lost", u.Image)
+	}
+	return a
 }
 
 // pruneWhole explains why a run as a whole deleted nothing; it explains nothing of any other run.
@@ -62,7 +98,12 @@ func pruneWhole(o prune.Outcome, asked Asked) account {
 			next: "run it again; if a proxy stands between, have it pass the header Date on",
 		}
 	}
-	return whole(o.Outcome, asked)
+	switch a := whole(o.Outcome, asked); {
+	case a.what == "" || !o.Nothing || o.Token != nil || o.Down != nil || o.Selector != nil || len(o.Mistakes) > 0:
+		return a
+	default:
+		return account{what: "no server is selected", next: "check servers, label-selector and exclude, and that the token belongs to the servers' project"}
+	}
 }
 
 // DeliverPrune is to a run of prune what [Report.Deliver] is to one of snapshot. It also reports why the run as a whole came
@@ -71,6 +112,9 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	t, why := PruneTallyOf(o), pruneWhole(o, r.asked)
 	if why.what != "" && len(r.mistakes) == 0 {
 		r.failure("", "error", why, true)
+	}
+	for _, u := range o.Undone {
+		r.failure(u.Name, "failed", explainUndone(u), false)
 	}
 	delivered = r.deliver([]output{
 		{name: "result", value: t.Result},
@@ -88,7 +132,7 @@ func (r *Report) pruneVerdict(o prune.Outcome, t PruneTally, why account, delive
 	counts := only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
 		count(t.going, "snapshot"), would, only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb)), len(t.kept), would))
 	return head(t.Result, delivered) + only(o.DryRun, " (dry run)") + ": " +
-		cmp.Or(joined("; ", r.because(why.what), only(!delivered, "the outputs could not be handed on"), only(t.Failed > 0, fmt.Sprintf("%d failed", t.Failed)), counts), "no snapshot")
+		cmp.Or(joined("; ", r.because(why.what), only(!delivered, "the outputs could not be handed on"), only(t.Failed > 0, fmt.Sprintf("%d failed (%s)", t.Failed, several(t.failed))), counts), only(o.Signal != nil, "the project was not read to its end"), "no snapshot")
 }
 
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
@@ -103,10 +147,7 @@ func (r *Report) pruneSummary(o prune.Outcome, verdict string, why account) stri
 	r.failures(p, o.Outcome, why.next)
 	var items []string
 	for _, u := range o.Undone {
-		items = append(items, p.item("**"+p.cell(u.Name)+"**: ", account{
-			what: fmt.Sprintf("image %d could not be deleted", u.Image), details: []string{answered(u.Err)},
-			next: "run it again; if it fails again, `" + deletion(u.Image) + "`",
-		}, true))
+		items = append(items, p.item("**"+p.cell(u.Name)+"**: ", explainUndone(u), true))
 	}
 	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the log\n")
 	p.print("%s", only(len(items) > 0, "\n"))

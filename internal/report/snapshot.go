@@ -20,6 +20,7 @@ type Asked struct {
 	Live                    bool     // servers are snapshotted while they run
 	Post                    bool     // a post step follows, which switches on what was left off
 	Keeps                   bool     // rules say which old snapshots are kept
+	Prunes                  bool     // and nothing is done but to delete the others
 	IfNone                  bool     // an input says what to do when nothing is found
 }
 
@@ -72,6 +73,8 @@ var wording = map[snapshot.EventKind]words{
 func (r *Report) wordsOf(e snapshot.Event) words {
 	w := wording[e.Kind]
 	switch {
+	case e.Kind == snapshot.EventCancelled && r.asked.Prunes:
+		w.text = "cancelled: no further snapshot is deleted"
 	case e.Kind == snapshot.EventLocked && e.Err != nil && e.Holder == nil:
 		w.text = "not accepted: {error}; retrying for up to {limit}"
 		if !isLocked(e.Err) {

@@ -97,6 +97,9 @@ func (s *server) awaitImageGone(action hetzner.Action) error {
 	s.lock.start(s.Now())
 	s.phase = PhaseLocked
 	s.leavePlace()
+	if s.lock.elapsed(s.Now()) >= s.LockTimeout { // it would not be asked for again
+		return s.lockTimeout()
+	}
 	err := s.Watch(s.ownImage()).Until(pollEvery, s.lockLimit(), func(seen fleet.Seen) bool { return s.own(seen.Images) == nil })
 	switch {
 	case errors.Is(err, fleet.ErrTimeout):

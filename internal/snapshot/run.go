@@ -114,7 +114,14 @@ func (r *run) begin(s *fleet.Script) {
 		return
 	}
 	chosen := r.Choose(all)
-	if r.outcome.Mistakes = chosen.Mistakes(r.Shutdown != Never); len(r.outcome.Mistakes) > 0 {
+	everyone := all
+	if r.LabelSelector != "" && r.Shutdown != Never && len(chosen.Unused) > 0 { // whether those exist, only the whole project tells
+		if everyone, err = read.Servers(""); err != nil {
+			r.outcome.Blame(r.fleet, err, false)
+			return
+		}
+	}
+	if r.outcome.Mistakes = chosen.Mistakes(r.Shutdown != Never, everyone); len(r.outcome.Mistakes) > 0 {
 		return
 	}
 	if r.Shutdown != Never {

@@ -91,18 +91,18 @@ func (s *server) begin(earlier reusable) error {
 		s.tellOf(Event{Kind: EventLeftBefore})
 	}
 	switch {
-	case earlier.ID != 0:
-		return s.reuse(earlier)
 	case volumes && s.IfVolumes == Fail:
 		return failed(VolumesAttached)
-	case s.host.ID == s.self && s.mustStop():
-		return failed(ShutdownSelf)
-	case s.host.BootsElsewhere() && s.mustStop():
-		return failed(BootsElsewhere)
 	case volumes && s.IfVolumes == Warn:
 		s.tellOf(Event{Kind: EventVolumes})
 	}
 	switch {
+	case earlier.ID != 0:
+		return s.reuse(earlier)
+	case s.host.ID == s.self && s.mustStop():
+		return failed(ShutdownSelf)
+	case s.host.BootsElsewhere() && s.mustStop():
+		return failed(BootsElsewhere)
 	case s.host.Locked && (s.DryRun || s.IfLocked != Wait):
 		return s.leaveLocked()
 	case s.DryRun:

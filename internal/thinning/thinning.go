@@ -32,11 +32,11 @@ type Snapshot struct {
 	Deleted bool
 }
 
-// Candidates returns the snapshots that this program has made of a server in a series, that can be used and are not
-// protected.
+// Candidates returns the snapshots that this program has made of a server in a series, that can be used, are not protected,
+// and whose age is known.
 func Candidates(images []hetzner.Image, server int64, series string) (list []hetzner.Image) {
 	for _, image := range images {
-		if image.Type == "snapshot" && image.Available() && !image.Protected && labels.Made(image, server, series) {
+		if image.Type == "snapshot" && image.Available() && !image.Protected && !image.Created.IsZero() && labels.Made(image, server, series) {
 			list = append(list, image)
 		}
 	}
@@ -49,10 +49,10 @@ func Decide(policy retention.Policy, candidates []hetzner.Image, ref time.Time, 
 	images := make([]retention.Image, len(candidates))
 	sizes := map[int64]float64{}
 	for i, image := range candidates {
-		failed := image.Labels[labels.Verify] == labels.VerifyFailed
+		_, verified := labels.VerifiedAt(image)
 		images[i] = retention.Image{
 			ID: image.ID, Created: image.Created, SameRun: image.ID != own && run.Made(image),
-			Verified: image.Labels[labels.Verified] != "" && !failed, VerifyFailed: failed,
+			Verified: verified, VerifyFailed: image.Labels[labels.Verify] == labels.VerifyFailed,
 		}
 		sizes[image.ID] = image.SizeGB
 	}
@@ -81,15 +81,17 @@ func (d *Deleter) Delete(s *fleet.Script, image int64) (deleted bool, failure *h
 		return false, nil
 	}
 	defer d.slots.Give()
+	send := s.Send
 	var lost *hetzner.Error // an answer: the snapshot may be deleted, whatever is answered after that
 	again := func(failure *hetzner.Error) bool {
 		if failure.Verdict == hetzner.Lost {
 			lost = failure
 		}
+		send = s.Poll // the next tries keep to the budget
 		return failure.Later() || failure.Verdict == hetzner.Lost
 	}
 	err := s.Persist(s.Now().Add(deleteLimit), again, func() error {
-		return s.Send(func(ctx context.Context) (hetzner.Quota, error) { return d.API.DeleteImage(ctx, image) })
+		return send(func(ctx context.Context) (hetzner.Quota, error) { return d.API.DeleteImage(ctx, image) })
 	})
 	failure, _ = errors.AsType[*hetzner.Error](err)
 	switch {
