@@ -43,7 +43,7 @@ func judgePower(t reporter, w *world, p plan, r ran) {
 		case len(r.sentTo(s.ID, "poweron")) > 0 && !stopped:
 			t.Errorf("%s was switched on, and this run has not switched it off", s.Name)
 		case p.shutdown == "graceful" && len(r.sentTo(s.ID, "poweroff")) > 0:
-			t.Errorf("a graceful run has cut the power of %s", s.Name)
+			t.Errorf("a graceful run has powered off %s", s.Name)
 		}
 	}
 	for _, s := range r.snapshots(t) {

@@ -41,7 +41,7 @@ func (c *Client) Shutdown(ctx context.Context, server int64) (actionID int64, qu
 	return c.act(ctx, fmt.Sprintf("/servers/%d/actions/shutdown", server), nil)
 }
 
-// PowerOff cuts a server's power.
+// PowerOff powers a server off without asking its guest.
 func (c *Client) PowerOff(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
 	return c.act(ctx, fmt.Sprintf("/servers/%d/actions/poweroff", server), nil)
 }

@@ -36,7 +36,7 @@ const (
 
 	Never    Policy = "never"
 	Graceful Policy = "graceful" // switched off by the guest, which must be off in time
-	Force    Policy = "force"    // by the guest, or by cutting the power when its time is up
+	Force    Policy = "force"    // by the guest, or powered off when its time is up
 )
 
 // Settings is what a run was asked to do. All of it is valid when it gets here.
