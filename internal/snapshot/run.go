@@ -156,8 +156,8 @@ func (r *run) begin(s *fleet.Script) {
 // reusable is a snapshot that is taken over instead of a new one.
 type reusable struct {
 	hetzner.Image
-	age   time.Duration // 0 where Hetzner did not tell the time
-	older bool          // no attempt of this workflow run has made it
+	age      time.Duration // 0 where Hetzner did not tell the time
+	otherRun bool          // no attempt of this workflow run has made it
 }
 
 // reusable returns for each server the snapshot that is taken over: one of an earlier attempt or else, where that is wanted,

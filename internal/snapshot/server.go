@@ -47,7 +47,7 @@ type server struct {
 	copied   bool      // its action has succeeded
 	ended    time.Time // when its result was final but for the power
 
-	older      bool // its snapshot was made by another workflow run and is taken over
+	otherRun   bool // its snapshot was made by another workflow run and is taken over
 	isThinning bool
 	hasRoom    bool // a deletion has made room for its next create
 	// how many snapshots the run had deleted when it was asked for the last time
@@ -117,7 +117,7 @@ func (s *server) begin(earlier reusable) error {
 
 // reuse takes over a snapshot instead of making one.
 func (s *server) reuse(earlier reusable) error {
-	s.older, s.result.Age = earlier.older, earlier.age
+	s.otherRun, s.result.Age = earlier.otherRun, earlier.age
 	s.result.Reused, s.result.ImageID, s.result.Request = true, earlier.ID, earlier.Labels[labels.Request]
 	s.result.Description, s.result.SizeGB, s.result.Protected = earlier.Description, earlier.SizeGB, earlier.Protected
 	if s.Protect && !earlier.Protected && !s.DryRun {

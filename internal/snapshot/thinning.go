@@ -27,7 +27,7 @@ const (
 // thin thins the server's snapshots out once its new one is available, or says in a dry run what it would.
 func (s *server) thin() {
 	status := s.result.Status
-	if !s.Retention.Empty() && !s.Ending() && !s.older && (status == Available || status == Planned) {
+	if !s.Retention.Empty() && !s.Ending() && !s.otherRun && (status == Available || status == Planned) {
 		s.thinOut(false)
 	}
 }
