@@ -50,8 +50,8 @@ func faults() []fault {
 			"	case !sent:\n		return NotSent\n", "	case !sent || status == 0:\n		return NotSent\n",
 		},
 		{
-			"an image is adopted without its label", engine + "poll.go",
-			"return i.Labels[label] != w.value", "return i.Labels[label] == \"\"",
+			"an image is adopted without its label", core + "create.go",
+			"fleet.Images(labels.Request, s.result.Request, \"\")", "fleet.Images(labels.ServerID, s.labelsOf(s.host, \"\")[labels.ServerID], \"\")",
 		},
 		{
 			"absence is proved at once", core + "create.go",
