@@ -269,3 +269,17 @@ func TestNoLockWhereTheAPIIsAway(t *testing.T) {
 		}
 	})
 }
+
+// A refused token is not as urgent as a server that is off.
+func TestLeftOffComesBeforeTheToken(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 5 * time.Second}})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.ErrorJSON, Path: "/servers/*/actions/poweron", Status: 403, Code: "forbidden", Message: "insufficient permissions"})
+		w.inputs = map[string]string{"servers": "db-1", "shutdown": "graceful"}
+		r := w.run(t)
+		off, token := strings.Index(r.summary, "THE SERVER IS OFF"), strings.Index(r.summary, "Hetzner refused the API token.")
+		if !strings.Contains(r.log, "FAILED: 1 server LEFT OFF; ") || off < 0 || token < off {
+			t.Errorf("exit %d\n%s\n%s", r.code, r.log, r.summary)
+		}
+	})
+}

@@ -303,3 +303,28 @@ func TestRecipes(t *testing.T) {
 	}
 	golden(t, file, text)
 }
+
+// A wait for the list of old snapshots is no silence.
+func TestThinningOutIsProgress(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 5 * time.Second}})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.ErrorJSON, Path: "/images", From: 10 * time.Second, Status: 503, Code: "unavailable", Message: "unavailable"})
+		w.inputs = map[string]string{"servers": "db-1", "series": "nightly", "keep-last": "1"}
+		r := w.run(t)
+		if r.code != 0 || strings.Count(r.log, "1 thinning out; waiting for db-1") < 5 {
+			t.Errorf("exit %d\n%s", r.code, r.log)
+		}
+	})
+}
+
+// A server that is deleted just before it is asked to shut down does not exist any more, and nothing else is wrong with it.
+func TestGoneBeforeTheShutdown(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.ErrorJSON, Path: "/servers/*/actions/shutdown", Status: 404, Code: "not_found", Message: "server not found"})
+		w.inputs = map[string]string{"servers": "db-1", "shutdown": "graceful"}
+		if s := w.run(t).snapshots(t)[0]; s.Status != "failed" || s.Reason != "not_found" {
+			t.Errorf("%s %s: %s", s.Status, s.Reason, s.Message)
+		}
+	})
+}

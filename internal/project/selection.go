@@ -42,15 +42,18 @@ func (sel Selection) Choose(all []hetzner.Server) Selected {
 		for _, server := range all {
 			chosen[server.ID] = true
 		}
-		if len(all) == 0 {
+		if !slices.ContainsFunc(all, func(server hetzner.Server) bool { return !IsDrill(server) }) {
 			s.Empty = append(s.Empty, sel.LabelSelector)
 		}
 	}
 	for _, word := range sel.Servers {
 		found := s.match(word)
+		if IsGlob(word) {
+			found = slices.DeleteFunc(slices.Clone(found), IsDrill)
+		}
 		for _, server := range found {
 			chosen[server.ID] = true
-			if IsDrill(server) && !IsGlob(word) {
+			if IsDrill(server) {
 				s.Drills = append(s.Drills, word)
 			}
 		}

@@ -23,6 +23,7 @@ func TestChoose(t *testing.T) {
 		"a copy that a selector finds":                        {Selection{LabelSelector: "env"}, []string{"3", "db-1", "web-1", "web-2"}, Selected{}},
 		"a copy that is named":                                {Selection{Servers: []string{"hsnap-drill-77", "db-1"}}, []string{"db-1"}, Selected{Drills: []string{"hsnap-drill-77"}}},
 		"a copy by its ID":                                    {Selection{Servers: []string{"5"}}, nil, Selected{Drills: []string{"5"}}},
+		"a glob that matches only a copy":                     {Selection{Servers: []string{"hsnap-drill-*", "db-1"}}, []string{"db-1"}, Selected{Empty: []string{"hsnap-drill-*"}}},
 		"what does not exist": {
 			Selection{Servers: []string{"db-7", "9", "mail-*", "db-1"}}, []string{"db-1"},
 			Selected{Missing: []string{"db-7", "9"}, Empty: []string{"mail-*"}},

@@ -27,8 +27,7 @@ func explain(r snapshot.Result, asked Asked) account {
 	case snapshot.Creating:
 		a.what = fmt.Sprintf("image %d is being created", r.ImageID)
 	case snapshot.Planned:
-		a.what = fmt.Sprintf("would be snapshotted as %q", r.Description) +
-			only(r.Server.Locked, " once its lock"+by(r.Holder)+" is gone") + only(r.Stops, ", switched off meanwhile")
+		a.what = planned(r)
 	case snapshot.Skipped, snapshot.Failed, snapshot.Cancelled:
 		a = cause(r, asked)
 		a.what = cmp.Or(a.what, string(r.Reason))
@@ -47,6 +46,12 @@ func explain(r snapshot.Result, asked Asked) account {
 	}
 	a.title = cmp.Or(a.title, "has no usable snapshot")
 	return a
+}
+
+// planned says what would be done to a server.
+func planned(r snapshot.Result) string {
+	return fmt.Sprintf("would be snapshotted as %q", r.Description) +
+		only(r.Server.Locked, " once its lock"+by(r.Holder)+" is gone") + only(r.Stops, ", switched off meanwhile")
 }
 
 // cause says for each reason what happened and what to try.
@@ -150,7 +155,7 @@ func lockTimeout(r snapshot.Result) (a account) {
 			a.next = fmt.Sprintf("ask Hetzner's support about action %d, since no operation should take that long; then run it again", r.Holder.ID)
 		}
 	case r.Err == nil, isLocked(r.Err):
-		a.what = "still locked after " + waited + ", and Hetzner shows no operation that holds it"
+		a.what = "still locked after " + waited + ", and no operation is known that holds it"
 		a.next = "see https://status.hetzner.com for maintenance, and run it again later; if it lasts, ask Hetzner's support"
 		if r.Err != nil && r.Err.Correlation != "" {
 			a.next += " and give them " + r.Err.Correlation

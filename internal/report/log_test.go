@@ -230,7 +230,7 @@ func TestVerdict(t *testing.T) {
 		{dry, "success (dry run): 1 planned"},
 		{of(ready(2.5), failed), "FAILED: 1 of 2 (broken-1 action_failed); 1 available, 2.5 GB"},
 		{of(failed, failed, failed, failed, failed, failed), "FAILED: 6 of 6 (" + strings.Repeat("broken-1 action_failed, ", 5) + "…)"},
-		{of(left), "FAILED: 1 of 1 (broken-1 power_on_failed); 1 server LEFT OFF; 1 available"},
+		{of(left), "FAILED: 1 server LEFT OFF; 1 of 1 (broken-1 power_on_failed); 1 available"},
 		{refused, "FAILED: Hetzner refused the API token; 1 of 1 (broken-1 action_failed)"},
 		{stopped, "cancelled: 1 available, 2.5 GB, 1 skipped, 3 cancelled; 1 still being made, 1 may still appear"},
 	} {

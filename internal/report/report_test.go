@@ -246,8 +246,8 @@ func TestLockTimeout(t *testing.T) {
 		want   []string
 	}{
 		{"held", &hetzner.Action{ID: 7, Command: "migrate_server"}, nil, []string{"still locked by migrate_server (0%, action 7) after 2m00s"}},
-		{"hidden", nil, &hetzner.Error{Code: "locked", Correlation: "f21b"}, []string{"still locked after 2m00s, and Hetzner shows no operation", "give them f21b"}},
-		{"shown only", nil, nil, []string{"still locked after 2m00s, and Hetzner shows no operation", "ask Hetzner's support"}},
+		{"hidden", nil, &hetzner.Error{Code: "locked", Correlation: "f21b"}, []string{"still locked after 2m00s, and no operation is known", "give them f21b"}},
+		{"shown only", nil, nil, []string{"still locked after 2m00s, and no operation is known", "ask Hetzner's support"}},
 		{"maintenance", nil, &hetzner.Error{Code: "maintenance", Message: "m"}, []string{"has it in maintenance, and accepted no snapshot for 2m00s", "Hetzner answered: m"}},
 		{"rate limit", nil, &hetzner.Error{Code: hetzner.CodeRateLimit}, []string{"because the project's requests are used up", "Terraform"}},
 		{"unreached", nil, &hetzner.Error{Verdict: hetzner.NotSent, Message: "refused"}, []string{"could not be reached for 2m00s", "runner's network"}},

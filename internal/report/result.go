@@ -155,9 +155,8 @@ func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
 	for _, status := range []snapshot.Status{snapshot.Creating, snapshot.Planned, snapshot.Skipped, snapshot.Cancelled} {
 		counts = append(counts, some(t.statuses[status], string(status)))
 	}
-	parts := joined("; ", r.because(whole(o, r.asked).what), only(!delivered, "the outputs could not be handed on"),
-		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(t.failed))),
-		only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), joined(", ", counts...),
+	parts := joined("; ", only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), r.because(whole(o, r.asked).what), only(!delivered, "the outputs could not be handed on"),
+		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(t.failed))), joined(", ", counts...),
 		joined(", ", some(t.inFlight, "still being made"), some(t.unknown, "may still appear")))
 	return head(t.Result, delivered) + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "no snapshot")
 }

@@ -40,7 +40,7 @@ var wording = map[snapshot.EventKind]words{
 	snapshot.EventUnreached:       {text: "Hetzner's API can't be reached: {error}; retrying for up to {took}"},
 	snapshot.EventCancelled:       {text: "cancelled: no new snapshot is asked for; those in flight go on at Hetzner and are not deleted"},
 	snapshot.EventNoMatch:         {text: "matches no server", warn: true},
-	snapshot.EventUnused:          {text: "named in exclude, and matches no server", warn: true},
+	snapshot.EventUnused:          {text: "named in exclude, and matches no server{meant}", warn: true},
 	snapshot.EventAmbiguous:       {text: "is one server's ID and another server's name; the server with this ID is taken", warn: true},
 	snapshot.EventNothingLeft:     {text: "every server that was selected is excluded again", warn: true},
 	snapshot.EventVolumes:         {text: "{volumes} attached, not part of the snapshot: {ids}", warn: true},
@@ -73,6 +73,8 @@ var wording = map[snapshot.EventKind]words{
 func (r *Report) wordsOf(e snapshot.Event) words {
 	w := wording[e.Kind]
 	switch {
+	case e.Kind == snapshot.EventUnused && r.asked.LabelSelector != "":
+		w.text = "named in exclude, and matches none of the servers that the label-selector means"
 	case e.Kind == snapshot.EventCancelled && r.asked.Prunes:
 		w.text = "cancelled: no further snapshot is deleted"
 	case e.Kind == snapshot.EventLocked && e.Err != nil && e.Holder == nil:
@@ -105,7 +107,7 @@ func (r *Report) filler(e snapshot.Event) *strings.Replacer {
 	if e.Err != nil {
 		failure = e.Err.Error()
 	}
-	return strings.NewReplacer("{error}", failure, "{: error}", only(failure != "", ": "+failure),
+	return strings.NewReplacer("{error}", failure, "{meant}", meant(e.Nearest), "{: error}", only(failure != "", ": "+failure),
 		"{took}", short(e.Took), "{after}", only(e.Took > 0, " after "+short(e.Took)), "{limit}", r.asked.LockTimeout.String(),
 		"{holder}", holder.Command, "{percent}", strconv.Itoa(holder.Progress),
 		"{image}", strconv.FormatInt(e.ImageID, 10), "{action}", strconv.FormatInt(e.ActionID, 10),
@@ -216,6 +218,7 @@ var standings = []struct {
 	phase snapshot.Phase
 	what  string
 }{
+	{snapshot.PhaseThinning, "thinning out"},
 	{snapshot.PhaseFinished, "to be seen running"},
 	{snapshot.PhaseLost, "with a lost answer"},
 	{snapshot.PhaseLocked, "locked or refused for now"},

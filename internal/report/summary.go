@@ -22,7 +22,7 @@ func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 	all := whole(o, r.asked)
 	switch {
 	case len(r.mistakes) > 0: // nothing was done
-	case all.what != "":
+	case all.what != "" && t.leftOff == 0:
 		p.add(p.item("", all, true), pageMost/2)
 	case len(o.Results) == 0 && o.Signal != nil:
 		p.print("The run was cancelled before it knew the servers.\n")
@@ -33,6 +33,9 @@ func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 		return p.b.String()
 	}
 	r.failures(p, o, all.next)
+	if all.what != "" && t.leftOff > 0 { // a server that is off comes first
+		p.add(p.item("", all, true)+"\n", pageMost/2)
+	}
 	r.servers(p, o)
 	p.inFlight(o)
 	p.costs(o)
@@ -77,6 +80,9 @@ func (r *Report) servers(p *page, o snapshot.Outcome) {
 			only(reason != "", "<br>`"+string(reason)+"`") + only(result.Downtime > 0, "<br>downtime "+short(result.Downtime))
 		if o.DryRun && reason == "" {
 			status = p.cell(explain(result, r.asked).what)
+		}
+		if result.Status == snapshot.Planned && result.LeftOff {
+			status = "🔴 OFF<br>" + p.cell(planned(result))
 		}
 		cells := []string{p.cell(result.Name), status}
 		if !o.DryRun {
@@ -123,7 +129,7 @@ func (p *page) costs(o snapshot.Outcome) {
 		p.print("\n%s: %s.\n", count(fresh, "new snapshot"), p.cost(o.Price, freshGB))
 	}
 	if kept > 0 {
-		p.print("\n%s kept in this series, new ones included: %s.\n", count(kept+fresh, "snapshot"), p.cost(o.Price, keptGB+freshGB))
+		p.print("\n%s kept in this series, new ones included: %s.\n", count(kept+fresh, "unprotected snapshot"), p.cost(o.Price, keptGB+freshGB))
 	}
 }
 

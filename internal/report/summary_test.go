@@ -40,7 +40,7 @@ func TestLeftOffComesFirst(t *testing.T) {
 	has(t, log, "::error title=web-1 IS LEFT OFF::web-1: THE SERVER IS OFF: the run was cancelled, and Hetzner has not accepted the power-on yet"+
 		"%0AHetzner answered: server is locked (locked, f21b)%0Aits snapshot can be used: image 4711 (2.50 GB)"+
 		"%0Awhat to try: run hcloud server poweron web-1 until")
-	has(t, summary, "cancelled&#58; 1 of 2 (db-1 refused); 1 server LEFT OFF; 1 available, 2.5 GB\n\n- 🔴 **web-1** (`available`): THE SERVER IS OFF", "| web-1 | 🔴 OFF<br>available | 4711 |")
+	has(t, summary, "cancelled&#58; 1 server LEFT OFF; 1 of 2 (db-1 refused); 1 available, 2.5 GB\n\n- 🔴 **web-1** (`available`): THE SERVER IS OFF", "| web-1 | 🔴 OFF<br>available | 4711 |")
 	has(t, logOf(left), "!!!!!!!!\n", "web-1: available: THE SERVER IS OFF")
 }
 
@@ -174,7 +174,7 @@ func TestCosts(t *testing.T) {
 	o.Results[2].Reused = true
 	summary, _ := summaryOf(t, secret.Mask{}, nil, o)
 	has(t, summary, "\n2 new snapshots: 20.00 GB, 0.20 net / 0.40 gross EUR a month.\n",
-		"\n4 snapshots kept in this series, new ones included: 40.00 GB, 0.40 net / 0.80 gross EUR a month.\n")
+		"\n4 unprotected snapshots kept in this series, new ones included: 40.00 GB, 0.40 net / 0.80 gross EUR a month.\n")
 }
 
 // A dry run's summary says for each server what would be done.
@@ -191,7 +191,7 @@ func TestSummaryOfADryRun(t *testing.T) {
 		"| nope | failed<br>`not_found` |\n"+
 		"| web-1 | image 9 is taken over |\n"+
 		"| web-2 | would be snapshotted as \"nightly\" once its lock is gone |\n",
-		"1 snapshot kept in this series", "Old snapshots: 1 of 2 would be deleted, which would free 10.00 GB")
+		"1 unprotected snapshot kept in this series", "Old snapshots: 1 of 2 would be deleted, which would free 10.00 GB")
 }
 
 // A cancelled run names the images that go on costing money, with the command that deletes them.

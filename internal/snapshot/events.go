@@ -54,6 +54,7 @@ type Event struct {
 	Kind     EventKind
 	At       time.Time
 	Name     string
+	Nearest  string // for EventUnused: the server that may have been meant, "" for none
 	Server   hetzner.Server
 	Servers  []hetzner.Server
 	Images   []hetzner.Image
@@ -95,4 +96,5 @@ const (
 	PhaseLost                  // nobody knows what became of the create
 	PhaseCreating              // accepted
 	PhaseFinished              // its power may still have to come back
+	PhaseThinning              // the same, while old snapshots are thinned out
 )

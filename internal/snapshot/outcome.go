@@ -44,7 +44,7 @@ func (o *Outcome) AddMissing(chosen project.Selected, ifNone Policy, tell func(E
 	}
 	warn := func(kind EventKind, names []string) {
 		for _, name := range names {
-			tell(Event{Kind: kind, Name: name})
+			tell(Event{Kind: kind, Name: name, Nearest: chosen.Nearest(name)})
 		}
 	}
 	for _, name := range chosen.Missing {

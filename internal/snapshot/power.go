@@ -139,8 +139,11 @@ func (p *power) shutDown() (late bool, err error) {
 	lost := hetzner.IsLost(err)
 	if err != nil && !lost { // the guest was not asked
 		p.asked, p.outage = false, stopwatch{}
-		if errors.Is(err, fleet.ErrMoot) {
+		switch failure, _ := errors.AsType[*hetzner.Error](err); {
+		case errors.Is(err, fleet.ErrMoot):
 			err = errAgain
+		case failure != nil && failure.Code == hetzner.CodeNotFound:
+			err = p.gone()
 		}
 		return false, err
 	}

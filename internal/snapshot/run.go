@@ -205,7 +205,8 @@ func newest(images []hetzner.Image, fits func(hetzner.Image) bool) map[int64]het
 
 // reportProgress is the script that reports the state of the whole when nothing new has happened for a while.
 func (r *run) reportProgress(s *fleet.Script) {
-	over := func() bool { return r.active == 0 }
+	thins := func(s *server) bool { return s.isThinning }
+	over := func() bool { return r.active == 0 && !slices.ContainsFunc(r.servers, thins) }
 	for errors.Is(s.Until(over, r.lastNews.Add(progressEvery)), fleet.ErrTimeout) {
 		if r.fleet.Now().Sub(r.lastNews) < progressEvery {
 			continue
@@ -214,7 +215,7 @@ func (r *run) reportProgress(s *fleet.Script) {
 		p.Silence, p.Err = r.longSilence()
 		for _, s := range r.servers {
 			p.Servers = append(p.Servers, Standing{
-				Name: s.host.Name, Phase: s.phase, Percent: s.progress, Holder: s.holder, Off: s.power != nil && !s.power.on, Over: s.over(),
+				Name: s.host.Name, Phase: s.phaseNow(), Percent: s.progress, Holder: s.holder, Off: s.power != nil && !s.power.on, Over: s.over() && !s.isThinning,
 			})
 		}
 		r.tell(Event{Kind: EventProgress, Progress: p})

@@ -16,7 +16,7 @@ const (
 	// pollEvery is the pause between two polls of a server or an image that something waits for.
 	pollEvery = 3 * time.Second
 	// holderLimit is how long it may take to learn who holds a lock that is not waited for.
-	holderLimit = 5 * time.Second
+	holderLimit = 20 * time.Second
 	// holderTurn is the time between two polls that ask who holds a lock, which is only reported.
 	holderTurn = 20 * time.Second
 )
@@ -336,6 +336,14 @@ func (s *server) finish(err error) {
 		result := *r
 		s.tellOf(Event{Kind: EventEnded, Result: &result})
 	}
+}
+
+// phaseNow is the phase as others are told it.
+func (s *server) phaseNow() Phase {
+	if s.phase == PhaseFinished && s.isThinning {
+		return PhaseThinning
+	}
+	return s.phase
 }
 
 // over reports whether the server's result is final, and so is its power.
