@@ -283,3 +283,21 @@ func TestLeftOffComesBeforeTheToken(t *testing.T) {
 		}
 	})
 }
+
+// A power-off whose answer was lost may still take effect after the guest has gone down by itself and the server is running
+// again: it is watched until that can't be any more.
+func TestLostPowerOffTakesEffectLate(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		w.cloud.AddServer(hcloudsim.Server{
+			Name: "db-1", Power: hcloudsim.PowerBehaviour{ShutdownAfter: 64 * time.Second},
+			Snapshot: hcloudsim.SnapshotBehaviour{Duration: 5 * time.Second, LockFor: time.Second},
+		})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.LoseAnswerLate, Path: "/servers/*/actions/poweroff", Delay: 50 * time.Second, Times: 1})
+		w.inputs = map[string]string{"servers": "db-1", "shutdown": "force", "shutdown-timeout": "1m"}
+		r := w.run(t)
+		time.Sleep(2 * time.Minute)
+		if s := w.cloud.Servers()[0]; r.code != 0 || s.Status != "running" || r.outputs["servers-left-off"] != "[]" {
+			t.Errorf("exit %d, db-1 is %s after %v, servers-left-off=%s\n%s", r.code, s.Status, s.Commands, r.outputs["servers-left-off"], r.log)
+		}
+	})
+}
