@@ -310,7 +310,7 @@ func plant(f fault, seeds int) (string, error) {
 	}
 	// The time-out finds a run that never ends.
 	simulate := exec.CommandContext(context.Background(), binary,
-		"-test.run=TestSimulation$|TestReuseWithin$|TestPrunedWorlds$|TestAuditedWorlds$", fmt.Sprintf("-seeds=%d", seeds), "-test.failfast", "-test.timeout=5m")
+		"-test.run=TestSimulation$|TestReuseWithin$|TestLostPowerOffTakesEffectLate$|TestPrunedWorlds$|TestAuditedWorlds$", fmt.Sprintf("-seeds=%d", seeds), "-test.failfast", "-test.timeout=5m")
 	simulate.Dir = filepath.Join(dir, "internal", "action")
 	out, err := simulate.CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); !failed {
