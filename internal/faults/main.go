@@ -319,7 +319,7 @@ func plant(f fault, seeds int) (string, error) {
 	return clue(out), nil
 }
 
-var finding = regexp.MustCompile(`--- FAIL: (Test\S+)(?s:.*?)_test\.go:\d+: ([^\n]*)`)
+var finding = regexp.MustCompile(`--- FAIL: (Test\S+) [^\n]*\n\s+\w+_test\.go:\d+: ([^\n]*)`)
 
 // clue returns the judge's first finding.
 func clue(out []byte) string {
