@@ -12,8 +12,8 @@ import (
 
 // A server that is made while audit reads, and snapshotted at once, is none that is gone: somebody might delete its snapshot.
 func TestAuditOfAServerThatIsMadeMeanwhile(t *testing.T) {
-	for after := range 40 {
-		inBubble(t, hcloudsim.Options{Seed: uint64(after + 1)}, func(t *testing.T, w *world) {
+	for after := range few(40) {
+		inBubble(t, hcloudsim.Options{Seed: after + 1}, func(t *testing.T, w *world) {
 			w.words = []string{"audit"}
 			w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
 			w.cloud.At(time.Duration(after)*10*time.Millisecond, func(c *hcloudsim.Cloud) {

@@ -208,7 +208,7 @@ type auditedRow struct {
 // Over many worlds: the outputs of audit are the truth, it fails on what it was told to fail on and on nothing else, it sends
 // nothing but reads, and no more of them than promised.
 func TestAuditedWorlds(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range few(300) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			inBubble(t, hcloudsim.Options{Seed: seed + 1}, func(t *testing.T, w *world) {
 				w.sample(t)

@@ -90,7 +90,7 @@ func buildPruned(w *world, seed uint64) pruned {
 // Over many worlds: prune deletes what the policy does not keep and nothing else, no more than max-deletions allows, nothing
 // where Hetzner does not tell the time; and its outputs are the truth.
 func TestPrunedWorlds(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range few(200) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			inBubble(t, hcloudsim.Options{Seed: seed + 1}, func(t *testing.T, w *world) {
 				w.sample(t)

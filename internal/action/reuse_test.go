@@ -137,8 +137,8 @@ func TestReuseWithVolumes(t *testing.T) {
 // does its snapshot pass for an orphan.
 func TestNobodySlidesOff(t *testing.T) {
 	for _, command := range []string{"snapshot", "audit"} {
-		for after := range 40 {
-			inBubble(t, hcloudsim.Options{Seed: uint64(after + 1)}, func(t *testing.T, w *world) {
+		for after := range few(40) {
+			inBubble(t, hcloudsim.Options{Seed: after + 1}, func(t *testing.T, w *world) {
 				w.sample(t)
 				runner := w.cloud.AddServer(hcloudsim.Server{Name: "ci-1"})
 				for n := range 59 {

@@ -28,6 +28,14 @@ func defaultSeeds() int {
 	return 300
 }
 
+// few returns how many worlds of n are enough where the race detector watches: it looks for races, the worlds for faults.
+func few(n uint64) uint64 {
+	if raced {
+		return n / 5
+	}
+	return n
+}
+
 // tried is one run of a seed's world, and what the judge found.
 type tried struct {
 	findings findings
