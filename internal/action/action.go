@@ -123,7 +123,7 @@ func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.
 	outcome := snapshot.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
 
 	r.Explain(outcome)
-	return deliver(r, outcome, exitCode(outcome))
+	return deliver(r.Deliver(outcome), exitCode(outcome))
 }
 
 // refuse delivers the outputs of a command whose inputs are wrong: nothing was done.
@@ -131,11 +131,13 @@ func refuse(r *report.Report, cfg config.Settings) int {
 	nothing := snapshot.Outcome{Nothing: true}
 	switch cfg.(type) {
 	case *config.Prune:
-		return deliverPrune(r, prune.Outcome{Outcome: nothing}, exitInputs)
+		r.DeliverPrune(prune.Outcome{Outcome: nothing})
 	case *config.Audit:
-		return deliverAudit(r, audit.Outcome{Outcome: nothing}, exitInputs)
+		r.DeliverAudit(audit.Outcome{Outcome: nothing})
+	default:
+		r.Deliver(nothing)
 	}
-	return deliver(r, nothing, exitInputs)
+	return exitInputs
 }
 
 func (p Process) client(access config.Access, mask secret.Mask, r *report.Report) *hetzner.Client {
@@ -145,9 +147,9 @@ func (p Process) client(access config.Access, mask secret.Mask, r *report.Report
 	})
 }
 
-// deliver writes the outputs and the job summary. A run whose outputs the next step can't read is no success.
-func deliver(r *report.Report, o snapshot.Outcome, code int) int {
-	if delivered := r.Deliver(o); !delivered && code == exitSuccess {
+// deliver returns the exit code of a run that has handed its outputs on, or could not: then it is no success.
+func deliver(delivered bool, code int) int {
+	if !delivered && code == exitSuccess {
 		return exitFailure
 	}
 	return code
@@ -182,7 +184,7 @@ func exitCode(o snapshot.Outcome) int {
 
 // settings returns the inputs in the types of package snapshot.
 func settings(cfg config.Snapshot, random io.Reader) snapshot.Settings {
-	s := snapshot.Settings{
+	return snapshot.Settings{
 		Selection: selection(cfg.Selection),
 		IfNone:    snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),
 		IfLocked:    snapshot.Policy(cfg.IfLocked),
@@ -194,12 +196,16 @@ func settings(cfg config.Snapshot, random io.Reader) snapshot.Settings {
 		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels),
 		Describe:    func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
 		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, random), Reuse: cfg.OnRerun == "reuse", ReuseWithin: time.Duration(cfg.ReuseWithin),
-		Rand: random,
+		Rand: random, Late: late(cfg.Run),
 	}
-	if cfg.Run.Platform == config.GitHub {
-		s.Late = isLate
+}
+
+// late returns [isLate] where the run is a part of GitHub Actions, else nil.
+func late(run config.Run) func(os.Signal) bool {
+	if run.Platform == config.GitHub {
+		return isLate
 	}
-	return s
+	return nil
 }
 
 // isLate reports whether GitHub's first signal is its last: it sends SIGINT before, and SIGKILL 2.5 s after SIGTERM.

@@ -12,24 +12,15 @@ import (
 
 // runAudit tells which snapshots there are and which are missing. It only reads, whatever dry-run says.
 func (p Process) runAudit(ctx context.Context, r *report.Report, mask secret.Mask, cfg *config.Audit) int {
-	set := audit.Settings{Selection: selection(cfg.Selection), Series: string(cfg.Series), StaleAfter: time.Duration(cfg.StaleAfter)}
+	set := audit.Settings{
+		Selection: selection(cfg.Selection), Series: string(cfg.Series), StaleAfter: time.Duration(cfg.StaleAfter), Late: late(cfg.Run),
+	}
 	for _, finding := range cfg.FailOn {
 		set.FailOn = append(set.FailOn, audit.Finding(finding))
 	}
-	if cfg.Run.Platform == config.GitHub {
-		set.Late = isLate
-	}
 	r.Ask(report.Asked{Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers})
 	outcome := audit.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
-	return deliverAudit(r, outcome, auditExitCode(outcome))
-}
-
-// deliverAudit is to audit what deliver is to snapshot.
-func deliverAudit(r *report.Report, o audit.Outcome, code int) int {
-	if delivered := r.DeliverAudit(o); !delivered && code == exitSuccess {
-		return exitFailure
-	}
-	return code
+	return deliver(r.DeliverAudit(outcome), auditExitCode(outcome))
 }
 
 // auditExitCode returns the exit code of an outcome, which depends on nothing else.

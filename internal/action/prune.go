@@ -15,27 +15,16 @@ import (
 func (p Process) runPrune(ctx context.Context, r *report.Report, mask secret.Mask, cfg *config.Prune) int {
 	set := prune.Settings{
 		Selection: selection(cfg.Selection), Series: string(cfg.Series), Retention: cfg.Retention(),
-		MaxDeletions: int(cfg.MaxDeletions), DryRun: bool(cfg.DryRun),
+		MaxDeletions: int(cfg.MaxDeletions), DryRun: bool(cfg.DryRun), Late: late(cfg.Run),
 	}
 	if cfg.Run.ID != "" {
 		set.WorkflowRun = labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, p.Rand)
-	}
-	if cfg.Run.Platform == config.GitHub {
-		set.Late = isLate
 	}
 	r.Ask(report.Asked{
 		Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers, Keeps: true, Prunes: true,
 	})
 	outcome := prune.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
-	return deliverPrune(r, outcome, pruneExitCode(outcome))
-}
-
-// deliverPrune is to prune what deliver is to snapshot.
-func deliverPrune(r *report.Report, o prune.Outcome, code int) int {
-	if delivered := r.DeliverPrune(o); !delivered && code == exitSuccess {
-		return exitFailure
-	}
-	return code
+	return deliver(r.DeliverPrune(outcome), pruneExitCode(outcome))
 }
 
 // pruneExitCode returns the exit code of an outcome, which depends on nothing else.

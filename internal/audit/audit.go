@@ -60,13 +60,9 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 		e.At = f.Now()
 		emit(e)
 	}
-	limit := f.Now().Add(readLimit)
 	f.Go(func(s *fleet.Script) { o.Price = project.Reader{Script: s, API: api}.Price() })
 	f.Go(func(s *fleet.Script) {
-		read := project.Reader{Script: s, API: api, Limit: limit, Unreached: func(failure *hetzner.Error) {
-			tell(snapshot.Event{Kind: snapshot.EventUnreached, Err: failure, Took: limit.Sub(f.Now())})
-		}}
-		o.take(read, settings, tell)
+		o.take(snapshot.NewReader(s, api, s.Now().Add(readLimit), tell), settings, tell)
 	})
 	f.Run(ctx)
 	o.Signal, o.Token = f.Signal(), f.Token()

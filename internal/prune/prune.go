@@ -58,7 +58,7 @@ type Undone struct {
 type run struct {
 	Settings
 	fleet   *fleet.Fleet
-	read    project.Reader
+	api     *hetzner.Client
 	deleter *thinning.Deleter
 	emit    func(snapshot.Event)
 	outcome Outcome
@@ -67,14 +67,11 @@ type run struct {
 // Run thins out as the settings ask for. It calls emit for every event, from its own goroutine, and has no goroutine left
 // when it returns. A signal ends it within 5 s: no further deletion is begun.
 func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(snapshot.Event)) Outcome {
-	r := &run{Settings: settings, deleter: thinning.NewDeleter(api), emit: emit}
+	r := &run{Settings: settings, api: api, deleter: thinning.NewDeleter(api), emit: emit}
 	r.outcome.DryRun = settings.DryRun
 	r.fleet = fleet.New(fleet.Options{
 		API: api, Signals: signals, Late: settings.Late, Cancelled: func() { r.tell(snapshot.Event{Kind: snapshot.EventCancelled}) },
 	})
-	r.read = project.Reader{API: api, Limit: r.fleet.Now().Add(readLimit), Unreached: func(failure *hetzner.Error) {
-		r.tell(snapshot.Event{Kind: snapshot.EventUnreached, Err: failure, Took: r.read.Limit.Sub(r.fleet.Now())})
-	}}
 	r.fleet.Go(func(s *fleet.Script) { r.outcome.Price = project.Reader{Script: s, API: api}.Price() })
 	r.fleet.Go(r.begin)
 	r.fleet.Run(ctx)
@@ -89,8 +86,7 @@ func (r *run) tell(e snapshot.Event) {
 
 // begin is the script that reads the project, makes the plan, and starts the deletions.
 func (r *run) begin(s *fleet.Script) {
-	r.read.Script = s
-	listed, selecting, err := r.read.All(r.LabelSelector, labels.Series+"="+r.Series)
+	listed, selecting, err := snapshot.NewReader(s, r.api, s.Now().Add(readLimit), r.tell).All(r.LabelSelector, labels.Series+"="+r.Series)
 	if err != nil {
 		r.outcome.Blame(r.fleet, err, selecting)
 		return

@@ -19,9 +19,7 @@ func (r *Report) DeliverAudit(o audit.Outcome) (delivered bool) {
 	if o.Inventory != nil {
 		r.found(o)
 	}
-	if why.what != "" && len(r.mistakes) == 0 {
-		r.failure("", "error", why, true)
-	}
+	r.explainWhole(why)
 	delivered = r.deliver(r.auditOutputs(o), func() string { return r.auditSummary(o, r.auditVerdict(o, why, true), why) })
 	r.Line("%s, in %s", joined(", ", r.auditVerdict(o, why, delivered), auditCost(o)), short(time.Since(r.start)))
 	return delivered

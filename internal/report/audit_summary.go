@@ -21,14 +21,7 @@ const (
 // auditSummary is the job summary: who has no recent snapshot first, then what nobody counts on any more.
 func (r *Report) auditSummary(o audit.Outcome, verdict string, why account) string {
 	p := r.page("Audit of Hetzner Cloud snapshots", verdict)
-	if len(r.mistakes) > 0 {
-		return p.b.String()
-	}
-	if why.what != "" {
-		p.add(p.item("", why, true), pageMost/2)
-	}
-	r.failures(p, o.Outcome, why.next)
-	if o.Inventory == nil {
+	if !r.begin(p, o.Outcome, why) || o.Inventory == nil {
 		return p.b.String()
 	}
 	if o.AgesUnknown {

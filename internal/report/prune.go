@@ -97,22 +97,17 @@ func pruneWhole(o prune.Outcome, asked Asked) account {
 			what: "Hetzner's answer did not tell the time, so nobody knows how old the snapshots are; nothing was deleted",
 			next: "run it again; if a proxy stands between, have it pass the header Date on",
 		}
-	}
-	switch a := whole(o.Outcome, asked); {
-	case a.what == "" || !o.Nothing || o.Token != nil || o.Down != nil || o.Selector != nil || len(o.Mistakes) > 0:
-		return a
-	default:
+	case o.Nothing && len(o.Results) == 0 && o.Token == nil:
 		return account{what: "no server is selected", next: "check servers, label-selector and exclude, and that the token belongs to the servers' project"}
 	}
+	return whole(o.Outcome, asked)
 }
 
 // DeliverPrune is to a run of prune what [Report.Deliver] is to one of snapshot. It also reports why the run as a whole came
 // to nothing.
 func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	t, why := PruneTallyOf(o), pruneWhole(o, r.asked)
-	if why.what != "" && len(r.mistakes) == 0 {
-		r.failure("", "error", why, true)
-	}
+	r.explainWhole(why)
 	for _, u := range o.Undone {
 		r.failure(u.Name, "failed", explainUndone(u), false)
 	}
@@ -131,20 +126,18 @@ func (r *Report) pruneVerdict(o prune.Outcome, t PruneTally, why account, delive
 	would := only(o.DryRun, "would be ")
 	counts := only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
 		count(t.going, "snapshot"), would, only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb)), len(t.kept), would))
+	parts := joined("; ", r.because(why.what), only(!delivered, "the outputs could not be handed on"),
+		only(t.Failed > 0, fmt.Sprintf("%d failed (%s)", t.Failed, several(t.failed))), counts)
 	return head(t.Result, delivered) + only(o.DryRun, " (dry run)") + ": " +
-		cmp.Or(joined("; ", r.because(why.what), only(!delivered, "the outputs could not be handed on"), only(t.Failed > 0, fmt.Sprintf("%d failed (%s)", t.Failed, several(t.failed))), counts), only(o.Signal != nil, "the project was not read to its end"), "no snapshot")
+		cmp.Or(parts, only(o.Signal != nil, "the project was not read to its end"), "no snapshot")
 }
 
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
 func (r *Report) pruneSummary(o prune.Outcome, verdict string, why account) string {
 	p := r.page("Old Hetzner Cloud snapshots", verdict)
-	if len(r.mistakes) > 0 {
+	if !r.begin(p, o.Outcome, why) {
 		return p.b.String()
 	}
-	if why.what != "" {
-		p.add(p.item("", why, true), pageMost/2)
-	}
-	r.failures(p, o.Outcome, why.next)
 	var items []string
 	for _, u := range o.Undone {
 		items = append(items, p.item("**"+p.cell(u.Name)+"**: ", explainUndone(u), true))

@@ -261,7 +261,12 @@ func detail(s snapshot.Standing) string {
 
 // Explain reports why a run as a whole came to nothing; what happened to each server was reported before.
 func (r *Report) Explain(o snapshot.Outcome) {
-	if a := whole(o, r.asked); a.what != "" {
-		r.failure("", "error", a, true)
+	r.explainWhole(whole(o, r.asked))
+}
+
+// explainWhole reports why a run as a whole came to nothing, if it did. Mistakes in the inputs were reported before.
+func (r *Report) explainWhole(why account) {
+	if why.what != "" && len(r.mistakes) == 0 {
+		r.failure("", "error", why, true)
 	}
 }

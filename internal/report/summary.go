@@ -47,6 +47,18 @@ func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 	return p.b.String()
 }
 
+// begin begins a page with why the run came to nothing, and with what failed. It returns false where there is no more to say.
+func (r *Report) begin(p *page, o snapshot.Outcome, why account) bool {
+	if len(r.mistakes) > 0 { // nothing was done
+		return false
+	}
+	if why.what != "" {
+		p.add(p.item("", why, true), pageMost/2)
+	}
+	r.failures(p, o, why.next)
+	return true
+}
+
 // failures explains what went wrong, the servers that are off first. The advice that was given last is not repeated: a
 // hundred servers that fail alike need it once.
 func (r *Report) failures(p *page, o snapshot.Outcome, last string) {

@@ -104,10 +104,7 @@ func (r *run) tell(e Event) {
 
 // begin is the script that reads the project, chooses the servers, and starts the script of each.
 func (r *run) begin(s *fleet.Script) {
-	limit := r.fleet.Now().Add(r.LockTimeout)
-	read := project.Reader{Script: s, API: r.api, Limit: limit, Unreached: func(failure *hetzner.Error) {
-		r.tell(Event{Kind: EventUnreached, Err: failure, Took: limit.Sub(r.fleet.Now())})
-	}}
+	read := NewReader(s, r.api, s.Now().Add(r.LockTimeout), r.tell)
 	all, err := read.Servers(r.LabelSelector)
 	if err != nil {
 		r.outcome.Blame(r.fleet, err, r.LabelSelector != "")
@@ -164,10 +161,13 @@ type reusable struct {
 // one of any run that is young enough. Hetzner's clock tells the age; without it, or with a snapshot from the future,
 // nothing of another run is taken over.
 func (r *run) reusable(read project.Reader) (map[int64]reusable, error) {
-	attempts := r.WorkflowRun.Earlier()
+	var attempts []string
+	if r.Reuse {
+		attempts = r.WorkflowRun.Earlier()
+	}
 	selector := labels.Series + "=" + r.Series
 	switch {
-	case !r.Reuse && r.ReuseWithin == 0, len(attempts) == 0 && r.ReuseWithin == 0:
+	case len(attempts) == 0 && r.ReuseWithin == 0:
 		return nil, nil
 	case r.ReuseWithin == 0:
 		selector += fmt.Sprintf(",%s in (%s)", labels.RunID, strings.Join(attempts, ","))
@@ -183,7 +183,7 @@ func (r *run) reusable(read project.Reader) (map[int64]reusable, error) {
 		}
 	}
 	attempt := func(image hetzner.Image) bool {
-		return usable(image) && r.Reuse && image.Labels[labels.Repository] == r.Repository && slices.Contains(attempts, image.Labels[labels.RunID])
+		return usable(image) && image.Labels[labels.Repository] == r.Repository && slices.Contains(attempts, image.Labels[labels.RunID])
 	}
 	for server, image := range newest(images, attempt) {
 		found[server] = reusable{image, max(0, date.Sub(image.Created)), false}
