@@ -9,27 +9,13 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 )
 
-// vanishedAfter is how many polls in a row must lack an action or an image before it counts as gone.
-const vanishedAfter = 3
-
 // protectLimit is how long delete protection may take.
 const protectLimit = 5 * time.Minute
-
-// actionPause returns when a running action is polled next: after part of the time that its percentage says is left, or of
-// its age, within bounds that keep the promise to notice its end.
-func actionPause(progress int, age time.Duration) time.Duration {
-	pause := min(max(age/20, 2500*time.Millisecond), 5500*time.Millisecond)
-	if progress > 0 && progress < 100 {
-		left := age * time.Duration(100-progress) / time.Duration(progress)
-		pause = min(pause, max(left/2, 2*time.Second))
-	}
-	return pause
-}
 
 // follow waits until the snapshot can be used: its action must have succeeded, and its image must be available.
 func (s *server) follow() error {
 	if !s.Wait {
-		return &end{Creating, ""}
+		return &EndError{Creating, ""}
 	}
 	limit := s.accepted.Add(s.SnapshotTimeout)
 	unfinished := s.actionDone(limit)
@@ -48,40 +34,30 @@ func (s *server) follow() error {
 			return err
 		}
 	}
-	s.result.Protected = s.Protect || image.Protected
-	return &end{Available, ""}
+	s.Result.Protected = s.Protect || image.Protected
+	return &EndError{Available, ""}
 }
 
 // actionDone waits for the end of the snapshot's action. Without an action the image alone tells.
 func (s *server) actionDone(limit time.Time) error {
-	pause, unseen := actionPause(0, 0), 0
-	for watch := s.Watch(fleet.Action(s.result.ActionID)); s.result.ActionID != 0 && !s.copied; {
-		seen, err := watch.Next(pause, limit)
-		switch {
-		case err != nil:
-			return err
-		case seen.Missing:
-			if unseen++; unseen == vanishedAfter {
-				return nil // Hetzner denies an action that it has named
-			}
-		case seen.Action.Running():
-			s.progress, unseen = seen.Action.Progress, 0
-			pause = actionPause(s.progress, s.Now().Sub(s.accepted))
-		default:
-			return s.actionEnded(*seen.Action)
-		}
+	if s.Result.ActionID == 0 || s.copied {
+		return nil
 	}
-	return nil
+	action, err := s.Follow(s.Result.ActionID, s.accepted, limit)
+	if err != nil || action == nil {
+		return err
+	}
+	return s.actionEnded(*action)
 }
 
 // actionEnded handles the end of the snapshot's action. One that failed because the server was locked is a refusal for now.
 func (s *server) actionEnded(action hetzner.Action) error {
 	if action.Succeeded() {
 		s.copied = true
-		s.tellOf(Event{Kind: EventCopied, ImageID: s.result.ImageID})
+		s.tellOf(Event{Kind: EventCopied, ImageID: s.Result.ImageID})
 		return nil
 	}
-	s.result.Action = &action
+	s.Result.Action = &action
 	switch {
 	case !hetzner.IsLocked(action.ErrorCode, action.ErrorMessage):
 		return failed(ActionFailed)
@@ -95,8 +71,8 @@ func (s *server) actionEnded(action hetzner.Action) error {
 // snapshot.
 func (s *server) awaitImageGone(action hetzner.Action) error {
 	s.lock.start(s.Now())
-	s.phase = PhaseLocked
-	s.leavePlace()
+	s.Phase = PhaseLocked
+	s.LeavePlace()
 	if s.lock.elapsed(s.Now()) >= s.LockTimeout { // it would not be asked for again
 		return s.lockTimeout()
 	}
@@ -107,7 +83,7 @@ func (s *server) awaitImageGone(action hetzner.Action) error {
 	case err != nil:
 		return err
 	}
-	s.accepted, s.result.ImageID, s.result.ActionID, s.result.Action = time.Time{}, 0, 0, nil
+	s.accepted, s.Result.ImageID, s.Result.ActionID, s.Result.Action = time.Time{}, 0, 0, nil
 	return &hetzner.Error{Code: action.ErrorCode, Message: action.ErrorMessage, Verdict: hetzner.NotNow}
 }
 
@@ -122,12 +98,12 @@ func (s *server) awaitAvailable(limit time.Time) (*hetzner.Image, error) {
 		image := s.own(seen.Images)
 		if image == nil {
 			if unseen++; unseen == vanishedAfter {
-				s.result.Vanished = true
+				s.Result.Vanished = true
 				return nil, failed(ActionFailed)
 			}
 			continue
 		}
-		unseen, s.result.ImageID, s.result.SizeGB = 0, image.ID, image.SizeGB
+		unseen, s.Result.ImageID, s.Result.SizeGB = 0, image.ID, image.SizeGB
 		if image.Available() {
 			return image, nil
 		}
@@ -139,7 +115,7 @@ func (s *server) snapshotTimeout(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.result.Silence, s.result.Err = s.longSilence()
+	s.Result.Silence, s.Result.Err = s.longSilence()
 	return failed(SnapshotTimeout)
 }
 
@@ -149,7 +125,7 @@ func (s *server) protect() error {
 	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost } // twice is as once
 	err := s.Persist(limit, again, func() error {
 		return s.Send(func(ctx context.Context) (hetzner.Quota, error) {
-			_, quota, err := s.api.Protect(ctx, s.result.ImageID)
+			_, quota, err := s.api.Protect(ctx, s.Result.ImageID)
 			return quota, err
 		})
 	})
@@ -162,7 +138,7 @@ func (s *server) protect() error {
 		answered = errors.Is(err, fleet.ErrTimeout)
 	}
 	if answered && (failure == nil || failure.Verdict != hetzner.TokenRefused) {
-		s.result.Err = failure
+		s.Result.Err = failure
 		return failed(ProtectFailed)
 	}
 	return err

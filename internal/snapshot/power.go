@@ -50,7 +50,6 @@ type power struct {
 	unsure   bool      // an answer was lost: nobody knows what has switched it off, and what may still do so
 	stopped  bool      // shutting down has succeeded or failed
 	failure  error     // how it has failed
-	isOff    bool      // it was seen off, and its snapshot may be made
 	labelled bool      // the snapshot carries the label that says so
 	down     bool      // the last poll showed it off, or nobody knows better
 	outage   stopwatch
@@ -79,13 +78,13 @@ func (p *power) run(script *fleet.Script) {
 		p.switchOn(late)
 	}
 	p.outage.stop(p.Now())
-	p.result.Downtime += p.outage.total
+	p.Result.Downtime += p.outage.total
 	p.on = true
 	p.Release()
 	p.unavailable.Give()
 	replaced := func() bool { return p.power != p }
-	known := func() bool { return p.phase == PhaseFinished || p.result.ImageID != 0 || replaced() }
-	if p.labelled && p.Until(known, time.Time{}) == nil && p.result.ImageID != 0 && !replaced() {
+	known := func() bool { return p.Phase == PhaseFinished || p.Result.ImageID != 0 || replaced() }
+	if p.labelled && p.Until(known, time.Time{}) == nil && p.Result.ImageID != 0 && !replaced() {
 		p.mark(p.ownImage())
 	}
 	p.end()
@@ -94,12 +93,12 @@ func (p *power) run(script *fleet.Script) {
 // rescue is the script of a power that a killed run has left behind.
 func (p *power) rescue(script *fleet.Script) {
 	p.Script = script
-	if seen, err := p.Watch(fleet.Server(p.host.ID)).Next(0, p.Now().Add(pollEvery)); err == nil && seen.Server != nil {
-		p.host.Name, p.result.Name = seen.Server.Name, seen.Server.Name
+	if seen, err := p.Watch(fleet.Server(p.Host.ID)).Next(0, p.Now().Add(pollEvery)); err == nil && seen.Server != nil {
+		p.Host.Name, p.Result.Name = seen.Server.Name, seen.Server.Name
 	}
 	p.switchOn(true) // perhaps it runs
 	p.on = true
-	p.mark(fleet.Images(labels.ServerID, strconv.FormatInt(p.host.ID, 10), labels.Power+"="+labels.PowerPending))
+	p.mark(fleet.Images(labels.ServerID, strconv.FormatInt(p.Host.ID, 10), labels.Power+"="+labels.PowerPending))
 	p.end()
 }
 
@@ -113,14 +112,14 @@ func (p *power) end() {
 // release says that the snapshot does not need the server off any more.
 func (p *power) release() {
 	if p != nil {
-		p.isOff = false
+		p.off = false
 	}
 }
 
 // change sends a power request.
 func (p *power) change(rank fleet.Rank, moot func() bool, ask func(context.Context, int64) (int64, hetzner.Quota, error)) (action int64, err error) {
 	err = p.Change(fleet.Change{Rank: rank, Moot: moot, Limit: p.limit(), Send: func(ctx context.Context) (quota hetzner.Quota, err error) {
-		action, quota, err = ask(ctx, p.host.ID)
+		action, quota, err = ask(ctx, p.Host.ID)
 		return quota, err
 	}})
 	return action, err
@@ -141,7 +140,7 @@ func (p *power) shutDown() (late bool, err error) {
 		p.asked, p.outage = false, stopwatch{}
 		switch failure, _ := errors.AsType[*hetzner.Error](err); {
 		case errors.Is(err, fleet.ErrMoot):
-			err = errAgain
+			err = ErrAgain
 		case failure != nil && failure.Code == hetzner.CodeNotFound:
 			err = p.gone()
 		}
@@ -163,7 +162,7 @@ func (p *power) shutDown() (late bool, err error) {
 		late, p.outage = true, stopwatch{}
 	}
 	if errors.Is(err, fleet.ErrTimeout) {
-		p.result.Silence, p.result.Err = p.longSilence()
+		p.Result.Silence, p.Result.Err = p.longSilence()
 		err = failed(ShutdownTimeout)
 	}
 	return late, err
@@ -177,7 +176,7 @@ func (p *power) recordSafeAt(at time.Time) {
 
 // seenOff waits until a poll shows the server off.
 func (p *power) seenOff(limit time.Time) error {
-	for watch := p.Watch(fleet.Server(p.host.ID)).Unless(p.Ending); ; {
+	for watch := p.Watch(fleet.Server(p.Host.ID)).Unless(p.Ending); ; {
 		seen, err := watch.Next(pollEvery, limit)
 		switch {
 		case err != nil:
@@ -186,7 +185,7 @@ func (p *power) seenOff(limit time.Time) error {
 			p.asked = false
 			return p.gone()
 		case seen.Server.Status == hetzner.StatusOff:
-			p.host.Locked, p.rank, p.refusals = seen.Server.Locked, fleet.Unlocked, 0
+			p.Host.Locked, p.rank, p.refusals = seen.Server.Locked, fleet.Unlocked, 0
 			p.seenDown()
 			return nil
 		}
@@ -195,7 +194,7 @@ func (p *power) seenOff(limit time.Time) error {
 
 // seenDown records that a poll has shown the server off.
 func (p *power) seenDown() {
-	p.down, p.err, p.host.Status = true, nil, hetzner.StatusOff
+	p.down, p.err, p.Host.Status = true, nil, hetzner.StatusOff
 	p.outage.start(p.Now())
 	if !p.unsure {
 		p.recordSafeAt(time.Time{})
@@ -230,15 +229,15 @@ func (p *power) powerOff() error {
 
 // stayOff waits until the snapshot does not need the server off any more, for as long as it may be off without one.
 func (p *power) stayOff() {
-	p.isOff = true
+	p.off = true
 	p.turns++
-	err := p.Until(func() bool { return !p.isOff || p.Ending() }, p.Now().Add(p.ShutdownTimeout))
-	p.isOff = false
+	err := p.Until(func() bool { return !p.off || p.Ending() }, p.Now().Add(p.ShutdownTimeout))
+	p.off = false
 	if errors.Is(err, fleet.ErrTimeout) {
 		p.tellOf(Event{Kind: EventBackFirst})
 	}
-	if p.phase == PhaseLocked {
-		p.leavePlace()
+	if p.Phase == PhaseLocked {
+		p.LeavePlace()
 	}
 }
 
@@ -246,9 +245,9 @@ func (p *power) stayOff() {
 func (p *power) limit() time.Time {
 	switch {
 	case p.onSince.IsZero():
-	case p.phase == PhaseFinished:
+	case p.Phase == PhaseFinished:
 		return fleet.Latest(p.ended, p.onSince).Add(p.powerOnFor)
-	case p.phase == PhaseWaiting, p.phase == PhaseStuck: // the snapshot waits for the server, or for room
+	case p.Phase == PhaseWaiting, p.Phase == PhaseStuck: // the snapshot waits for the server, or for room
 		return p.onSince.Add(p.powerOnFor)
 	}
 	return time.Time{}
@@ -262,7 +261,7 @@ func (p *power) mustHurry() bool { return p.Cancelled() && !p.hurried }
 func (p *power) switchOn(mayRun bool) {
 	p.onSince = p.Now()
 	n, ask, accepted, locked, again := 0, !mayRun, false, false, fleet.Latest(p.Now(), p.safeAt)
-	for watch := p.Watch(fleet.Server(p.host.ID)).Unless(p.mustHurry); ; {
+	for watch := p.Watch(fleet.Server(p.Host.ID)).Unless(p.mustHurry); ; {
 		if ask {
 			var gone bool
 			n++
@@ -346,15 +345,15 @@ func (p *power) seenRunning() {
 	if !p.down {
 		return
 	}
-	p.down, p.host.Status = false, hetzner.StatusRunning
+	p.down, p.Host.Status = false, hetzner.StatusRunning
 	p.outage.stop(p.Now())
 	switch {
 	case p.mayRun:
 		p.tellOf(Event{Kind: EventRunning, Took: p.outage.total})
-	case p.phase != PhaseFinished && !p.switchedOn: // somebody else was faster
+	case p.Phase != PhaseFinished && !p.switchedOn: // somebody else was faster
 		p.switchedOn = true
-		if p.result.PowerState == hetzner.StatusOff {
-			p.result.PowerState = hetzner.StatusRunning // the snapshot is a live one, at least in part
+		if p.Result.PowerState == hetzner.StatusOff {
+			p.Result.PowerState = hetzner.StatusRunning // the snapshot is a live one, at least in part
 		}
 		p.tellOf(Event{Kind: EventSwitchedOn})
 	}
@@ -362,7 +361,7 @@ func (p *power) seenRunning() {
 
 // leaveOff gives a server up that could not be seen running again.
 func (p *power) leaveOff() {
-	r := &p.result
+	r := &p.Result
 	p.left, r.LeftOff, r.PowerAction, r.PowerErr = true, true, p.action, p.err
 	if !p.Cancelled() {
 		r.PowerOnFailed = true
@@ -399,7 +398,7 @@ func (r *run) record() error {
 	var off []Recorded
 	for _, s := range r.servers {
 		if p := s.power; p != nil && (!p.done || p.left) {
-			off = append(off, Recorded{s.host.ID, p.safeAt})
+			off = append(off, Recorded{s.Host.ID, p.safeAt})
 		}
 	}
 	if r.Record == nil || slices.Equal(off, r.recorded) {

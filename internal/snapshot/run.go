@@ -62,15 +62,22 @@ func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []
 	r := newRun(api, settings, signals, emit)
 	r.powerOnFor = rescueLimit
 	for _, recorded := range left {
-		name := fmt.Sprintf("server %d", recorded.Server)
-		host := hetzner.Server{ID: recorded.Server, Name: name}
-		s := &server{run: r, host: host, phase: PhaseFinished, ended: r.fleet.Now(), result: Result{Name: name, Server: host}}
-		s.power = &power{server: s, asked: true, safeAt: recorded.Until}
+		host := hetzner.Server{ID: recorded.Server, Name: fmt.Sprintf("server %d", recorded.Server)}
+		s := r.mayBeOff(host)
+		s.power.safeAt = recorded.Until
 		r.servers, r.active = append(r.servers, s), r.active+1
 		r.fleet.GoPatient(s.power.rescue)
 	}
 	r.fleet.Go(r.reportProgress)
 	return r.end(ctx)
+}
+
+// mayBeOff returns a server that may be off, and of which no snapshot is wanted.
+func (r *run) mayBeOff(host hetzner.Server) *server {
+	target := &Target{run: r, Host: host, Phase: PhaseFinished, Result: Result{Name: host.Name, Server: host}}
+	s := &server{Target: target, ended: r.fleet.Now()}
+	s.power = &power{server: s, asked: true}
+	return s
 }
 
 func newRun(api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) *run {
@@ -90,7 +97,7 @@ func newRun(api *hetzner.Client, settings Settings, signals <-chan os.Signal, em
 func (r *run) end(ctx context.Context) Outcome {
 	r.fleet.Run(ctx)
 	for _, s := range r.servers {
-		r.outcome.Results = append(r.outcome.Results, s.result)
+		r.outcome.Results = append(r.outcome.Results, s.Result)
 	}
 	slices.SortStableFunc(r.outcome.Results, func(a, b Result) int { return strings.Compare(a.Name, b.Name) })
 	r.outcome.Signal, r.outcome.Token = r.fleet.Signal(), r.fleet.Token()
@@ -215,7 +222,7 @@ func (r *run) reportProgress(s *fleet.Script) {
 		p.Silence, p.Err = r.longSilence()
 		for _, s := range r.servers {
 			p.Servers = append(p.Servers, Standing{
-				Name: s.host.Name, Phase: s.phaseNow(), Percent: s.progress, Holder: s.holder, Off: s.power != nil && !s.power.on, Over: s.over() && !s.isThinning,
+				Name: s.Host.Name, Phase: s.phaseNow(), Percent: s.progress, Holder: s.holder, Off: s.power != nil && !s.power.on, Over: s.over() && !s.isThinning,
 			})
 		}
 		r.tell(Event{Kind: EventProgress, Progress: p})

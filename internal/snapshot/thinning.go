@@ -26,7 +26,7 @@ const (
 
 // thin thins the server's snapshots out once its new one is available, or says in a dry run what it would.
 func (s *server) thin() {
-	status := s.result.Status
+	status := s.Result.Status
 	if !s.Retention.Empty() && !s.Ending() && !s.otherRun && (status == Available || status == Planned) {
 		s.thinOut(false)
 	}
@@ -39,7 +39,7 @@ func (s *server) thinOut(before bool) {
 	defer func() { s.isThinning = false }()
 	var plan []thinning.Snapshot
 	shown := false // a listing, if one without the new snapshot: then it is not the whole truth
-	series := fleet.Images(labels.ServerID, strconv.FormatInt(s.host.ID, 10), labels.Series+"="+s.Series)
+	series := fleet.Images(labels.ServerID, strconv.FormatInt(s.Host.ID, 10), labels.Series+"="+s.Series)
 	err := s.Watch(series).Until(thinAgain, s.Now().Add(thinLimit), func(seen fleet.Seen) (whole bool) {
 		shown = true
 		plan, whole = s.decide(seen, before)
@@ -52,10 +52,10 @@ func (s *server) thinOut(before bool) {
 		}
 		s.tellOf(Event{Kind: EventNotThinned, Err: unheard})
 	}
-	deleted := slices.DeleteFunc(s.result.Thinned, func(t thinning.Snapshot) bool { return !t.Deleted })
-	s.result.Thinned = slices.Concat(plan, deleted) // those were deleted to make room
+	deleted := slices.DeleteFunc(s.Result.Thinned, func(t thinning.Snapshot) bool { return !t.Deleted })
+	s.Result.Thinned = slices.Concat(plan, deleted) // those were deleted to make room
 	for i := len(plan) - 1; i >= 0 && !s.DryRun; i-- {
-		if !plan[i].Keep && !s.delete(&s.result.Thinned[i]) {
+		if !plan[i].Keep && !s.delete(&s.Result.Thinned[i]) {
 			return
 		}
 	}
@@ -78,26 +78,26 @@ func (s *server) delete(t *thinning.Snapshot) (goOn bool) {
 // decide has the policy decide about the snapshots that a listing shows, the newest first. It reports false where the
 // listing does not show what it must: the new snapshot.
 func (s *server) decide(seen fleet.Seen, before bool) (plan []thinning.Snapshot, whole bool) {
-	candidates := thinning.Candidates(seen.Images, s.host.ID, s.Series)
+	candidates := thinning.Candidates(seen.Images, s.Host.ID, s.Series)
 	var ref, newest time.Time
 	for _, image := range candidates {
 		newest = fleet.Latest(newest, image.Created)
 	}
 	for _, image := range seen.Images {
-		if image.ID == s.result.ImageID && image.Available() {
+		if image.ID == s.Result.ImageID && image.Available() {
 			ref = image.Created // also where it is protected
 		}
 	}
 	switch {
 	case before:
 		ref = newest
-	case s.DryRun && !s.result.Reused:
+	case s.DryRun && !s.Result.Reused:
 		ref = fleet.Latest(seen.Date, newest)
 		candidates = append(candidates, hetzner.Image{Created: ref}) // the one that would be made
 	case ref.IsZero():
 		return nil, false
 	}
-	plan = thinning.Decide(s.Retention, candidates, ref, s.WorkflowRun, s.result.ImageID)
+	plan = thinning.Decide(s.Retention, candidates, ref, s.WorkflowRun, s.Result.ImageID)
 	deletes := slices.ContainsFunc(plan, func(t thinning.Snapshot) bool { return !t.Keep })
 	if len(plan) > 1 || deletes || s.DryRun && len(plan) > 0 {
 		s.tellOf(Event{Kind: EventThinning, Thinned: slices.Clone(plan)})
@@ -119,7 +119,7 @@ func (s *server) awaitRoom(full *hetzner.Error) error {
 	if s.deletions > s.deletionsSeen {
 		return nil // one has made room while the answer was under way
 	}
-	s.result.Err, s.phase = full, PhaseStuck
+	s.Result.Err, s.Phase = full, PhaseStuck
 	if !s.countsGone {
 		s.countsGone = true
 		s.Go(s.countGone)
@@ -131,7 +131,7 @@ func (s *server) awaitRoom(full *hetzner.Error) error {
 	s.lock.stop(s.Now()) // room is nothing that Hetzner keeps back
 	s.refusals, s.rank = 0, fleet.First
 	s.power.release()
-	s.leavePlace()
+	s.LeavePlace()
 	if !s.Retention.Empty() {
 		s.tellOf(Event{Kind: EventFull, Err: full})
 		s.full++
@@ -173,6 +173,6 @@ func (r *run) countGone(s *fleet.Script) {
 // mayFreeRoom reports whether there is room, or any server may still free some: it is thinning out, or may come to it.
 func (r *run) mayFreeRoom() bool {
 	return r.room.Free() > 0 || slices.ContainsFunc(r.servers, func(s *server) bool {
-		return s.isThinning || s.phase != PhaseFinished && s.phase != PhaseStuck
+		return s.isThinning || s.Phase != PhaseFinished && s.Phase != PhaseStuck
 	})
 }

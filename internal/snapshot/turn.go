@@ -25,18 +25,15 @@ func (r *run) halt(reason Reason, err *hetzner.Error) {
 
 // mustStop reports whether a server has to be switched off before it may be asked for its snapshot.
 func (s *server) mustStop() bool {
-	return s.Shutdown != Never && s.host.Status != hetzner.StatusOff && !s.switchedOn && !s.off()
+	return s.Shutdown != Never && s.Host.Status != hetzner.StatusOff && !s.switchedOn && !s.off
 }
-
-// off reports whether the server is off for its snapshot.
-func (s *server) off() bool { return s.power != nil && s.power.isOff }
 
 // switchOff switches the server off where that is wanted, when its turn has come: as far as the number of servers that may
 // be off and the places for snapshots go, and not while the project has no room for a snapshot.
 func (s *server) switchOff() error {
-	if s.power != nil && !s.power.on && !s.off() { // it is being switched on, and comes back first
+	if s.power != nil && !s.power.on && !s.off { // it is being switched on, and comes back first
 		s.lock.stop(s.Now())
-		s.phase = PhaseWaiting
+		s.Phase = PhaseWaiting
 		if err := s.Until(func() bool { return s.power.on }, time.Time{}); err != nil {
 			return err
 		}
@@ -48,13 +45,13 @@ func (s *server) switchOff() error {
 		return nil
 	}
 	s.lock.stop(s.Now()) // its turn is nothing that Hetzner keeps back
-	s.phase = PhaseWaiting
+	s.Phase = PhaseWaiting
 	if s.turns == turnsMost {
 		return s.lockTimeout()
 	}
-	s.phase = PhaseStuck
+	s.Phase = PhaseStuck
 	err := s.Until(func() bool { return s.halted != nil || !s.mustWait() }, time.Time{})
-	s.phase = PhaseWaiting
+	s.Phase = PhaseWaiting
 	if err == nil {
 		err = s.Take(s.unavailable, func() bool { return s.halted != nil })
 	}
@@ -66,12 +63,12 @@ func (s *server) switchOff() error {
 	}
 	if err := s.startPower(); err != nil {
 		s.unavailable.Give()
-		s.leavePlace()
+		s.LeavePlace()
 		if errors.Is(err, errLocked) {
-			err = s.seenLocked()
+			err = s.SeenLocked()
 		}
 		if err == nil { // the lock is gone: its turn comes again
-			err = errAgain
+			err = ErrAgain
 		}
 		return err
 	}
@@ -86,7 +83,7 @@ func (s *server) switchOff() error {
 func (s *server) mustWait() bool { return s.halted != nil || s.full > s.room.Free() && !s.hasRoom }
 
 func (s *server) shutdownHalted() error {
-	s.result.Err, s.result.HaltedBy = s.halted.err, s.halted.reason
+	s.Result.Err, s.Result.HaltedBy = s.halted.err, s.halted.reason
 	return failed(ShutdownHalted)
 }
 
@@ -100,7 +97,7 @@ func (s *server) startPower() error {
 		return err
 	}
 	began := s.Now()
-	seen, err := s.Watch(fleet.Server(s.host.ID)).Next(0, began.Add(s.LockTimeout-s.lock.elapsed(began)))
+	seen, err := s.Watch(fleet.Server(s.Host.ID)).Next(0, began.Add(s.LockTimeout-s.lock.elapsed(began)))
 	switch {
 	case errors.Is(err, fleet.ErrTimeout): // Hetzner keeps the server waiting, as with a lock
 		s.lock.total = s.LockTimeout
@@ -113,15 +110,15 @@ func (s *server) startPower() error {
 	case seen.Server.Locked:
 		return errLocked
 	}
-	s.host.Status, s.host.RescueEnabled, s.host.ISO = seen.Server.Status, seen.Server.RescueEnabled, seen.Server.ISO
+	s.Host.Status, s.Host.RescueEnabled, s.Host.ISO = seen.Server.Status, seen.Server.RescueEnabled, seen.Server.ISO
 	switch {
-	case s.host.Status == hetzner.StatusOff, s.mustWait() || !s.unavailable.Open(s.Now()):
-		return errAgain // somebody else has switched it off, and it stays off; or its turn is over
-	case s.host.BootsElsewhere():
-		s.result.Server = s.host
+	case s.Host.Status == hetzner.StatusOff, s.mustWait() || !s.unavailable.Open(s.Now()):
+		return ErrAgain // somebody else has switched it off, and it stays off; or its turn is over
+	case s.Host.BootsElsewhere():
+		s.Result.Server = s.Host
 		return failed(BootsElsewhere)
-	case s.host.Status != hetzner.StatusRunning:
-		return &hetzner.Error{Message: "the server is " + s.host.Status, Verdict: hetzner.NotNow}
+	case s.Host.Status != hetzner.StatusRunning:
+		return &hetzner.Error{Message: "the server is " + s.Host.Status, Verdict: hetzner.NotNow}
 	}
 	before := s.power
 	p := &power{server: s, safeAt: s.Now().Add(s.ShutdownTimeout + lingerFor)}

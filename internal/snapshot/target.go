@@ -1,0 +1,377 @@
+package snapshot
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+const (
+	// pollEvery is the pause between two polls of a server or an image that something waits for.
+	pollEvery = 3 * time.Second
+	// holderLimit is how long it may take to learn who holds a lock that is not waited for.
+	holderLimit = 20 * time.Second
+	// holderTurn is the time between two polls that ask who holds a lock, which is only reported.
+	holderTurn = 20 * time.Second
+	// effectLimit is the one assumption about Hetzner: a create takes effect within this time of its answer's loss, or
+	// never.
+	effectLimit = 60 * time.Second
+	// absenceGap lies between the two polls that prove a lost change's absence, so that one stale answer can't.
+	absenceGap = 5 * time.Second
+	// lostLimit is the least time that a lost change is searched for, however short the lock timeout is.
+	lostLimit = 5 * time.Minute
+	// lastTry is how long after the lock timeout the last request may still wait for a place in the budget.
+	lastTry = 5 * time.Second
+	// vanishedAfter is how many polls in a row must lack an action or an image before it counts as gone.
+	vanishedAfter = 3
+)
+
+// Target is a server that one change is wanted of, such as a snapshot, on its way to Hetzner's acceptance. Whatever the
+// change is, the locks, the places, the refusals and the proof after a lost answer are the same.
+type Target struct {
+	*run
+	*fleet.Script                // the one that is resumed
+	Host          hetzner.Server // as it was seen last
+	Result        Result
+	Phase         Phase
+
+	lock     stopwatch      // runs while Hetzner shows a lock or refuses, and while a change is lost
+	missing  stopwatch      // runs while a change is lost: that much of lock was no lock
+	refusal  *hetzner.Error // the last answer "not now", or what happened to a lost change
+	refusals int            // in a row, since a poll showed the server unlocked
+	rank     fleet.Rank     // of the next request
+	holder   *hetzner.Action
+	heldBy   string // the holder's command that was reported last
+	placed   bool   // it has one of the places for changes in flight
+	off      bool   // it is off for the change, and keeps its place meanwhile
+	progress int    // percent, of the action of the change
+}
+
+// EndError is how a target's way ends.
+type EndError struct {
+	Status Status
+	Reason Reason
+}
+
+func (e *EndError) Error() string { return string(e.Status) + " " + string(e.Reason) }
+
+func failed(reason Reason) error { return &EndError{Failed, reason} }
+
+// ErrAgain says that the change may be asked for again from the beginning of the way.
+var ErrAgain = errors.New("again")
+
+// Ask sends a change when it is the server's turn. It returns nil when Hetzner has accepted it; an [*hetzner.Error] when
+// Hetzner has refused it for now or has no room, or when its answer is lost; [ErrAgain] when the way begins again; otherwise
+// how the way ends.
+func (t *Target) Ask(send fleet.Request) error {
+	if err := t.takePlace(); err != nil {
+		return err
+	}
+	var limit time.Time
+	if t.refusals > 0 { // Hetzner keeps it waiting, also while the budget spaces the tries out
+		t.lock.start(t.Now())
+		limit = t.lockLimit().Add(lastTry)
+	}
+	off := t.off
+	err := t.Change(fleet.Change{Rank: t.rank, Limit: limit, Moot: func() bool { return off != t.off }, Send: send})
+	failure, answered := errors.AsType[*hetzner.Error](err)
+	if err == nil || answered {
+		t.lock.stop(t.Sent) // no answer has kept it waiting since
+	}
+	switch {
+	case errors.Is(err, fleet.ErrMoot): // it is being switched on again
+		t.lock.stop(t.Now())
+		return ErrAgain
+	case errors.Is(err, fleet.ErrTimeout):
+		return t.lockTimeout()
+	case !answered || failure.Verdict != hetzner.Refused:
+		return err
+	case failure.Code == hetzner.CodeNotFound:
+		t.Result.Err = failure
+		return failed(NotFound)
+	}
+	t.Result.Err = failure
+	return failed(Refused)
+}
+
+// takePlace waits for one of the places for changes in flight, unless the server has one. That is nothing that Hetzner keeps
+// back.
+func (t *Target) takePlace() error {
+	t.Phase = PhaseWaiting
+	t.lock.stop(t.Now())
+	if t.placed {
+		return nil
+	}
+	if err := t.Take(t.inFlight, nil); err != nil {
+		return err
+	}
+	t.placed = true
+	return nil
+}
+
+// LeavePlace gives the place to another server, unless this one is off for its change.
+func (t *Target) LeavePlace() {
+	if t.placed && !t.off {
+		t.placed = false
+		t.inFlight.Give()
+	}
+}
+
+// Refused records an answer "not now" and waits until the server may be asked again: after a pause or, where a poll shows a
+// lock, once that is gone.
+func (t *Target) Refused(refusal *hetzner.Error) error {
+	isLocked := hetzner.IsLocked(refusal.Code, refusal.Message)
+	news := t.refusals == 0 || t.refusal.Code != refusal.Code // the same again is none
+	t.refusal, t.refusals, t.rank, t.Phase = refusal, t.refusals+1, fleet.Again, PhaseLocked
+	t.LeavePlace()
+	switch {
+	case isLocked && t.IfLocked != Wait:
+		return t.leaveLocked()
+	case t.lock.elapsed(t.Now()) >= t.LockTimeout:
+		return t.lockTimeout()
+	case news:
+		t.tellOf(Event{Kind: EventLocked, Err: refusal})
+	}
+	t.lock.start(t.Now())
+	again := fleet.Earliest(t.lockLimit(), t.Now().Add(fleet.RetryAfter(t.refusals)))
+	seen, err := t.Watch(fleet.Server(t.Host.ID)).Next(0, again)
+	switch {
+	case errors.Is(err, fleet.ErrTimeout): // no poll came: the next request tells
+		return nil
+	case err != nil:
+		return err
+	case seen.Missing:
+		return t.gone()
+	case seen.Server.Locked:
+		return t.awaitUnlock()
+	}
+	return t.Sleep(again)
+}
+
+// SeenLocked waits for a lock to go that was not known before a poll has shown it.
+func (t *Target) SeenLocked() error {
+	t.LeavePlace()
+	if t.IfLocked == Wait {
+		t.tellOf(Event{Kind: EventLocked})
+	}
+	return t.awaitUnlock()
+}
+
+// awaitUnlock waits, where that is wanted, until a poll shows the lock gone that an earlier one has shown.
+func (t *Target) awaitUnlock() error {
+	if t.IfLocked != Wait {
+		return t.leaveLocked()
+	}
+	t.Phase = PhaseLocked
+	t.lock.start(t.Now())
+	if t.lock.elapsed(t.Now()) >= t.LockTimeout { // the poll that has shown the lock was the last
+		return t.lockTimeout()
+	}
+	watched := true
+	t.Go(func(script *fleet.Script) { t.watchHolder(script, func() bool { return !watched }) })
+	defer func() { watched = false }()
+	err := t.pollUntilUnlocked(t.lockLimit())
+	switch {
+	case errors.Is(err, fleet.ErrTimeout):
+		return t.lockTimeout()
+	case err == nil:
+		t.tellOf(Event{Kind: EventUnlocked})
+	}
+	return err
+}
+
+// pollUntilUnlocked returns nil once a poll shows the server unlocked: there is no better prospect for a change.
+func (t *Target) pollUntilUnlocked(limit time.Time) error {
+	var seen fleet.Seen
+	err := t.Watch(fleet.Server(t.Host.ID)).Until(pollEvery, limit, func(shown fleet.Seen) bool {
+		seen = shown
+		return seen.Missing || !seen.Server.Locked
+	})
+	switch {
+	case err != nil:
+		return err
+	case seen.Missing:
+		return t.gone()
+	}
+	t.missing.stop(t.Now())
+	t.Host.Status, t.Host.Locked = seen.Server.Status, false
+	t.refusals, t.rank, t.holder = 0, fleet.Unlocked, nil
+	t.Phase = PhaseWaiting
+	return nil
+}
+
+// lockLimit returns when the lock timeout is over; zero while the clock stands.
+func (t *Target) lockLimit() time.Time { return t.lock.reaches(t.LockTimeout) }
+
+func (t *Target) lockTimeout() error {
+	t.Result.Err, t.Result.Holder = t.refusal, t.holder
+	return failed(LockTimeout)
+}
+
+// gone ends the way of a server that does not exist any more.
+func (t *Target) gone() error {
+	t.Result.Err = &hetzner.Error{Status: 404, Code: hetzner.CodeNotFound, Message: "server not found", Verdict: hetzner.Refused}
+	return failed(NotFound)
+}
+
+// leaveLocked ends the way of a locked server that is not waited for.
+func (t *Target) leaveLocked() error {
+	if err := t.learnHolder(); err != nil {
+		return err
+	}
+	if t.IfLocked == Skip {
+		return &EndError{Skipped, Locked}
+	}
+	return failed(Locked)
+}
+
+// learnHolder finds out who holds the lock, or that nobody says.
+func (t *Target) learnHolder() error {
+	if t.holder == nil {
+		seen, err := t.Watch(fleet.ServerActions(t.Host.ID, hetzner.ActionRunning)).Next(0, t.Now().Add(holderLimit))
+		if err != nil && !errors.Is(err, fleet.ErrTimeout) {
+			return err
+		}
+		t.holder = holding(seen.Actions)
+	}
+	t.Result.Err, t.Result.Holder = t.refusal, t.holder
+	return nil
+}
+
+// watchHolder is the script that reports who holds a lock until the lock is gone. Nothing waits for it, so one server after
+// the other is asked about.
+func (t *Target) watchHolder(script *fleet.Script, gone func() bool) {
+	for script.Take(t.holders, gone) == nil {
+		seen, err := script.Watch(fleet.ServerActions(t.Host.ID, hetzner.ActionRunning)).Unless(gone).Next(0, time.Time{})
+		t.holders.Close(t.Now().Add(holderTurn))
+		t.holders.Give()
+		if err != nil {
+			return
+		}
+		t.holder = holding(seen.Actions)
+		if t.holder != nil && t.heldBy != t.holder.Command {
+			t.heldBy = t.holder.Command
+			t.tellOf(Event{Kind: EventHolder, Holder: t.holder})
+		}
+	}
+}
+
+// holding returns the action that holds a server's lock, nil where none shows. The newest come first, the oldest holds it.
+func holding(actions []hetzner.Action) *hetzner.Action {
+	for _, action := range slices.Backward(actions) {
+		if action.Running() {
+			return &action
+		}
+	}
+	return nil
+}
+
+// Find decides what became of a change whose answer was lost. It returns nil once found reports that a poll of what is wanted
+// shows its effect; [ErrAgain] when two complete polls and one of the unlocked server prove that it had none and, by
+// effectLimit, never will; otherwise how the way ends.
+func (t *Target) Find(loss *hetzner.Error, want fleet.Want, found func(fleet.Seen) bool) error {
+	lostAt, first := t.Now(), time.Time{}
+	t.lock.start(lostAt)
+	t.missing.start(lostAt)
+	t.Phase, t.refusal, t.Result.MaySlip = PhaseLost, loss, true
+	limit := lostAt.Add(max(t.LockTimeout, lostLimit))
+	pause := time.Duration(0)
+	for watch := t.Watch(want).Lasting(); ; pause = absenceGap {
+		seen, err := watch.Next(pause, limit)
+		switch {
+		case err != nil:
+			return t.unknown(err)
+		case found(seen):
+			t.Result.MaySlip = false
+			return nil
+		case seen.Began.Sub(lostAt) < effectLimit:
+		case first.IsZero():
+			first = seen.Began
+		case seen.Began.Sub(first) >= absenceGap:
+			return t.proveAbsent(limit)
+		}
+	}
+}
+
+// proveAbsent completes the proof: a poll begun after the two others must show the server unlocked.
+func (t *Target) proveAbsent(limit time.Time) error {
+	t.LeavePlace()                               // nothing is in flight any more
+	limit = fleet.Earliest(t.lockLimit(), limit) // after which it is not asked for again
+	if !t.Now().Before(limit) {
+		return t.unknown(fleet.ErrTimeout)
+	}
+	if err := t.pollUntilUnlocked(limit); err != nil {
+		return t.unknown(err)
+	}
+	t.Result.MaySlip = false
+	t.tellOf(Event{Kind: EventAbsent})
+	return ErrAgain
+}
+
+// unknown ends the way of a server whose lost change nobody can decide about.
+func (t *Target) unknown(err error) error {
+	if errors.Is(err, fleet.ErrTimeout) {
+		t.Result.Err = t.refusal
+		return failed(UnknownOutcome)
+	}
+	return err
+}
+
+// actionPause returns when a running action is polled next: after part of the time that its percentage says is left, or of
+// its age, within bounds that keep the promise to notice its end.
+func actionPause(progress int, age time.Duration) time.Duration {
+	pause := min(max(age/20, 2500*time.Millisecond), 5500*time.Millisecond)
+	if progress > 0 && progress < 100 {
+		left := age * time.Duration(100-progress) / time.Duration(progress)
+		pause = min(pause, max(left/2, 2*time.Second))
+	}
+	return pause
+}
+
+// Follow waits for the end of the change's action, which was accepted at a time, and returns it; nil where Hetzner denies an
+// action that it has named.
+func (t *Target) Follow(action int64, accepted, limit time.Time) (*hetzner.Action, error) {
+	pause, unseen := actionPause(0, 0), 0
+	for watch := t.Watch(fleet.Action(action)); ; {
+		seen, err := watch.Next(pause, limit)
+		switch {
+		case err != nil:
+			return nil, err
+		case seen.Missing:
+			if unseen++; unseen == vanishedAfter {
+				return nil, nil //nolint:nilnil // there is no such action, and that is no failure
+			}
+		case seen.Action.Running():
+			t.progress, unseen = seen.Action.Progress, 0
+			pause = actionPause(t.progress, t.Now().Sub(accepted))
+		default:
+			return seen.Action, nil
+		}
+	}
+}
+
+// settle records how the target's way has ended.
+func (t *Target) settle(err error) {
+	r := &t.Result
+	ended, ok := errors.AsType[*EndError](err)
+	switch failure, _ := errors.AsType[*hetzner.Error](err); {
+	case ok:
+		r.Status, r.Reason = ended.Status, ended.Reason
+	case failure != nil: // Hetzner has refused the token
+		r.Status, r.Reason, r.Err = Failed, Refused, failure
+	default:
+		r.Status, r.Reason = Cancelled, RunCancelled
+	}
+	t.lock.stop(t.Now())
+	t.missing.stop(t.Now())
+	r.LockWait = t.lock.total - t.missing.total
+	t.Phase = PhaseFinished
+}
+
+func (t *Target) tellOf(e Event) {
+	e.Name, e.Server = t.Host.Name, t.Host
+	t.tell(e)
+}
