@@ -99,6 +99,9 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 		return refuse(r, cfg)
 	}
 	switch cfg := cfg.(type) {
+	case *config.Restore:
+		r.Mistakes(errors.New("restore is not built yet"))
+		return refuse(r, cfg)
 	case *config.Prune:
 		return p.runPrune(ctx, r, mask, cfg)
 	case *config.Audit:
@@ -130,6 +133,7 @@ func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.
 func refuse(r *report.Report, cfg config.Settings) int {
 	nothing := snapshot.Outcome{Nothing: true}
 	switch cfg.(type) {
+	case *config.Restore: // has no outputs yet
 	case *config.Prune:
 		r.DeliverPrune(prune.Outcome{Outcome: nothing})
 	case *config.Audit:

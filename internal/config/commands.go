@@ -12,7 +12,7 @@ type Command struct {
 	Settings Settings
 }
 
-// Settings are what a command was asked to do: a *[Snapshot], *[Prune] or *[Audit].
+// Settings are what a command was asked to do: a *[Snapshot], *[Restore], *[Prune] or *[Audit].
 type Settings interface {
 	// Shared returns the settings that every command has.
 	Shared() *Common
@@ -28,6 +28,7 @@ type Settings interface {
 func Commands() []Command {
 	return []Command{
 		{"snapshot", "Snapshots Hetzner Cloud servers, waits for their locks to go, and returns the image IDs.", new(Snapshot)},
+		{"restore", "Puts Hetzner Cloud servers back to their snapshots, once each, and proves that they answer.", new(Restore)},
 		{"prune", "Deletes old snapshots of Hetzner Cloud servers by rule, without making new ones.", new(Prune)},
 		{"audit", "Tells which snapshots of Hetzner Cloud servers are missing, stale or orphaned, and what they cost.", new(Audit)},
 	}

@@ -43,9 +43,9 @@ func TestWhichCommand(t *testing.T) {
 		{nil, []string{"PLUGIN_COMMAND=prune"}, "*config.Snapshot"},
 		{nil, []string{"HSNAP_COMMAND=prune", "PLUGIN_COMMAND=prune", onGitHub}, "*config.Snapshot"},
 
-		{[]string{"prun"}, nil, `"prun" is no command of hsnap-action: did you mean prune? The commands are snapshot, prune and audit`},
+		{[]string{"prun"}, nil, `"prun" is no command of hsnap-action: did you mean prune? The commands are snapshot, restore, prune and audit`},
 		{[]string{"AUDIT"}, nil, `"AUDIT" is no command of hsnap-action: did you mean audit?`},
-		{[]string{"db-1"}, nil, `"db-1" is no command of hsnap-action: use snapshot, prune or audit`},
+		{[]string{"db-1"}, nil, `"db-1" is no command of hsnap-action: use snapshot, restore, prune or audit`},
 		{[]string{""}, nil, `"" is no command`},
 		{nil, []string{"HSNAP_COMMAND=delete"}, `"delete" is no command`},
 		{[]string{"prun"}, []string{"HSNAP_MAX_DELETIONS=5", "HSNAP_COMMAND=prune"}, `"prun" is no command`},

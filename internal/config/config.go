@@ -16,7 +16,7 @@ import (
 	"github.com/org/hsnap-action/internal/retention"
 )
 
-// Each of the structs Snapshot, Prune and Audit is what a run of that command was asked to do. They share what is common
+// Each of the structs Snapshot, Restore, Prune and Audit is what a run of that command was asked to do. They share what is common
 // by embedding.
 //
 // The env tag gives an input's key and default. The input's name is the key in lower case with hyphens: LOCK_TIMEOUT is
@@ -112,6 +112,56 @@ type Snapshot struct {
 
 	// How long a server must be running again before the next one is switched off; may be `0s`. Defaults to `1m`.
 	SettleTime Pause `env:"SETTLE_TIME,default=1m"`
+
+	Common
+}
+
+// Restore are the settings of the command that puts servers back to their snapshots.
+type Restore struct {
+	Access
+
+	// Which server to put back to which image: `db-1=123`, separated by commas or newlines, or a JSON object such as
+	// `{"db-1": 123}`, for which the output `images` of `snapshot` fits as it is. The image is given by its ID, or as
+	// `latest`, the newest available snapshot of the server in the `series` that did not fail its verification, or as
+	// `latest-verified`, the newest one that passed it. Servers are given by their names: naming both server and image
+	// is the confirmation, so IDs, globs and selectors are not accepted as servers. It must be given.
+	Images Images `env:"IMAGES"`
+
+	// The series in which `latest` and `latest-verified` are looked for, such as `nightly`. They need it; an image that
+	// is given by its ID does not.
+	Series Series `env:"SERIES"`
+
+	// The age from which an image is too old to go back to: a duration such as `90m`, `24h` or `7d`, by the time of
+	// Hetzner's answer. With one image that is older nothing at all is done. Defaults to `24h`.
+	MaxAge Duration `env:"MAX_AGE,default=24h"`
+
+	// Whether to snapshot each server as it is now, in the series `pre-restore`, and to wait until that snapshot is
+	// available. When that fails the server is not rebuilt. Defaults to `true`.
+	SnapshotFirst Bool `env:"SNAPSHOT_FIRST,default=true"`
+
+	// What proves that a server is back: `running`, that Hetzner shows it running; `ssh`, that a line which begins with
+	// `SSH-` is read from port 22 of its own public address, or from another port as in `ssh:2222`; or `tcp` with a
+	// port, as `tcp:443`, that a connection to it is accepted. Defaults to `running`.
+	Prove Proof `env:"PROVE,default=running"`
+
+	// The longest wait, per server, for Hetzner to accept its rebuild: a duration such as `90s`, `1h30m` or `1d`. Time
+	// counts only while the server is locked or Hetzner refuses. Defaults to `30m`.
+	LockTimeout Duration `env:"LOCK_TIMEOUT,default=30m"`
+
+	// The longest wait, per server, for an accepted rebuild to end: a duration such as `90s`, `1h30m` or `1d`. Defaults
+	// to `90m`.
+	RestoreTimeout Duration `env:"RESTORE_TIMEOUT,default=90m"`
+
+	// The longest wait, per server, for its proof once it has been rebuilt: a duration such as `90s`, `1h30m` or `1d`.
+	// Defaults to `10m`.
+	BootTimeout Duration `env:"BOOT_TIMEOUT,default=10m"`
+
+	// What to do when a server has volumes attached, which are no part of a snapshot and stay as they are: `warn`;
+	// `fail`, which does nothing at all, to no server; or `ignore`. Defaults to `warn`.
+	IfVolumesAttached string `env:"IF_VOLUMES_ATTACHED,default=warn" oneof:"warn fail ignore"`
+
+	// How many servers may be under way at once, from 1 to 100. Defaults to `10`.
+	MaxParallel Parallel `env:"MAX_PARALLEL,default=10"`
 
 	Common
 }

@@ -134,6 +134,7 @@ func TestDocsProse(t *testing.T) {
 // required are the inputs that must be given for each command, on GitHub.
 var required = map[string][]string{
 	"snapshot": {"INPUT_SERVERS=web-1"},
+	"restore":  {"INPUT_IMAGES=db-1=123"},
 	"prune":    {"INPUT_SERVERS=web-1", "INPUT_SERIES=nightly", "INPUT_KEEP-LAST=3"},
 	"audit":    nil,
 }

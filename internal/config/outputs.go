@@ -26,6 +26,18 @@ func (*Snapshot) Outputs() []Output {
 }
 
 // Outputs implements [Settings].
+func (*Restore) Outputs() []Output {
+	return []Output{
+		{"result", "`success` (every server is put back and proved or, with `dry-run`, could be), `partial` (some are, some are not), `failure` (none is) or `cancelled`."},
+		{"restored", "A JSON object that maps the name of each server that was put back to the ID of its image."},
+		{"restores", "A JSON array with an object for each server: `server_id`, `server_name`, `status`, `reason`, `message`, `image_id`, `image_age_seconds`, `before_image_id`, `action_id`, `downtime_seconds` and `proof`."},
+		{"restored-count", "The number of servers that were put back."},
+		{"failed-count", "The number of servers that failed."},
+		{"failed-servers", "A JSON array of the names of the servers that failed."},
+	}
+}
+
+// Outputs implements [Settings].
 func (*Prune) Outputs() []Output {
 	return []Output{
 		{"result", "`success` (whatever no rule keeps is deleted), `partial` (some deletions or servers failed), `failure` (something failed, nothing is deleted) or `cancelled`."},

@@ -21,6 +21,17 @@ func (s *Snapshot) complete(r *reader) {
 }
 
 // complete implements [Settings].
+func (s *Restore) complete(r *reader) {
+	images, series := r.input("IMAGES"), r.input("SERIES")
+	if !images.given() {
+		r.add("%s is missing: name each server and its image, as db-1=123 or db-1=latest", images.name)
+	}
+	if newest := s.Images.newest(); newest != "" && !series.given() {
+		r.add("%s has %s, which needs %s: name the one to look in, as series: nightly", images.name, newest, series.name)
+	}
+}
+
+// complete implements [Settings].
 func (p *Prune) complete(r *reader) {
 	r.needSelection(p.Servers)
 	if in := r.input("SERIES"); !in.given() {

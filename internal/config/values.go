@@ -46,7 +46,7 @@ func (b *Bool) EnvDecode(value string) error {
 	return nil
 }
 
-// Parallel is a number of snapshots in flight.
+// Parallel is a number of servers that are worked on at once.
 type Parallel int
 
 // EnvDecode accepts whole numbers from 1 to 100.
