@@ -29,6 +29,7 @@ func TestWhichCommand(t *testing.T) {
 	}{
 		{nil, nil, "*config.Snapshot"},
 		{[]string{"snapshot"}, nil, "*config.Snapshot"},
+		{[]string{"restore"}, nil, "*config.Restore"},
 		{[]string{"prune"}, nil, "*config.Prune"},
 		{[]string{"audit"}, nil, "*config.Audit"},
 		{[]string{"audit"}, []string{onGitHub}, "*config.Audit"},
@@ -56,6 +57,9 @@ func TestWhichCommand(t *testing.T) {
 		vars := append(slices.Clip(tt.env), "HCLOUD_TOKEN=t0ken")
 		for input, value := range map[string]string{"SERVERS": "web-1", "SERIES": "nightly"} {
 			vars = append(vars, "INPUT_"+input+"="+value, "PLUGIN_"+input+"="+value, "HSNAP_"+input+"="+value)
+		}
+		if strings.HasSuffix(tt.want, "Restore") {
+			vars = []string{"HCLOUD_TOKEN=t0ken", "HSNAP_IMAGES=db-1=123"}
 		}
 		if strings.HasSuffix(tt.want, "Prune") || slices.Contains(tt.words, "prune") {
 			vars = append(vars, "INPUT_KEEP-LAST=1", "PLUGIN_KEEP_LAST=1", "HSNAP_KEEP_LAST=1")
@@ -143,6 +147,9 @@ func TestInputsOfOtherCommands(t *testing.T) {
 	}{
 		{"audit", "INPUT_KEEP-LAST=3", "keep-last is an input of snapshot and prune, not of audit"},
 		{"audit", "INPUT_PROTECT=true", "protect is an input of snapshot, not of audit"},
+		{"snapshot", `INPUT_IMAGES={"db-1": 123}`, "images is an input of restore, not of snapshot"},
+		{"restore", "INPUT_SERVERS=db-1", "servers is an input of snapshot, prune and audit, not of restore"},
+		{"prune", "INPUT_LOCK-TIMEOUT=5m", "lock-timeout is an input of snapshot and restore, not of prune"},
 		{"prune", "INPUT_SHUTDOWN=force", "shutdown is an input of snapshot, not of prune"},
 		{"prune", "INPUT_FAIL-ON=stale", "fail-on is an input of audit, not of prune"},
 		{"snapshot", "INPUT_MAX-DELETIONS=3", "max-deletions is an input of prune, not of snapshot"},
@@ -168,11 +175,16 @@ func TestOutputsOfOtherCommands(t *testing.T) {
 	var earlier []string
 	for _, command := range config.Commands() {
 		for _, out := range command.Settings.Outputs() {
-			earlier = append(earlier, "HSNAP_"+strings.ToUpper(strings.ReplaceAll(out.Name, "-", "_"))+"=x")
+			value := "x"
+			if out.Name == "images" { // is an input of restore in the same form
+				value = `{"db-1":123}`
+			}
+			earlier = append(earlier, "HSNAP_"+strings.ToUpper(strings.ReplaceAll(out.Name, "-", "_"))+"="+value)
 		}
 	}
 	for name, vars := range map[string][]string{
 		"snapshot": env(), "prune": env("HSNAP_SERIES=nightly", "HSNAP_KEEP_LAST=3"), "audit": env(),
+		"restore": {"HCLOUD_TOKEN=t0ken"},
 	} {
 		if got := mistakesOf([]string{name}, append(vars, earlier...)); got != nil {
 			t.Errorf("%s: %q", name, got)

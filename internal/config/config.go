@@ -131,8 +131,8 @@ type Restore struct {
 	// is given by its ID does not.
 	Series Series `env:"SERIES"`
 
-	// The age from which an image is too old to go back to: a duration such as `90m`, `24h` or `7d`, by the time of
-	// Hetzner's answer. With one image that is older nothing at all is done. Defaults to `24h`.
+	// The greatest age, by the time of Hetzner's answer, of an image to go back to: a duration such as `90m`, `24h` or
+	// `7d`. Where one image is older, nothing is done to any server. Defaults to `24h`.
 	MaxAge Duration `env:"MAX_AGE,default=24h"`
 
 	// Whether to snapshot each server as it is now, in the series `pre-restore`, and to wait until that snapshot is
@@ -156,11 +156,11 @@ type Restore struct {
 	// Defaults to `10m`.
 	BootTimeout Duration `env:"BOOT_TIMEOUT,default=10m"`
 
-	// What to do when a server has volumes attached, which are no part of a snapshot and stay as they are: `warn`;
-	// `fail`, which does nothing at all, to no server; or `ignore`. Defaults to `warn`.
+	// What to do when a server has volumes attached, which are not part of a snapshot and stay as they are: `warn`;
+	// `fail`, so that nothing is done to any server; or `ignore`. Defaults to `warn`.
 	IfVolumesAttached string `env:"IF_VOLUMES_ATTACHED,default=warn" oneof:"warn fail ignore"`
 
-	// How many servers may be under way at once, from 1 to 100. Defaults to `10`.
+	// How many servers may be put back at once, from 1 to 100. Defaults to `10`.
 	MaxParallel Parallel `env:"MAX_PARALLEL,default=10"`
 
 	Common

@@ -3,6 +3,7 @@ package config_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -115,6 +116,82 @@ func FuzzLabels(f *testing.F) {
 	})
 }
 
+func FuzzImages(f *testing.F) {
+	for _, s := range []string{
+		"db-1=123", "db-1=latest,\n7 = latest-verified", `{"db-1":123,"db-2":"456","db-3":"latest"}`, `{"a":1,"a":2}`, `{"a":1e3}`,
+		`{"\u0061":{}}`, "{", "{}", ",", "=", "a=", "a=0", "a=01", "a=-1", "a=9223372036854775808", "web-*=1", "#a=1", "- a=1", "a=1 b=2",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var images config.Images
+		if images.EnvDecode(s) != nil {
+			return
+		}
+		if len(images) == 0 {
+			t.Errorf("%q names no server", s)
+		}
+		object := map[string]any{}
+		var lines []string
+		for server, image := range images {
+			if server == "" || strings.ContainsAny(server, "=,*?[]^\\\"'{}#!") || strings.ContainsFunc(server, unicode.IsSpace) {
+				t.Errorf("%q has the server %q", s, server)
+			}
+			if byName := image.Newest == config.Latest || image.Newest == config.LatestVerified; byName != (image.ID == 0) || image.ID < 0 {
+				t.Errorf("%q has the image %+v", s, image)
+			}
+			lines, object[server] = append(lines, server+"="+image.String()), image.String()
+			if image.ID != 0 {
+				object[server] = image.ID
+			}
+		}
+		text, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, form := range []string{string(text), strings.Join(lines, "\n"), strings.Join(lines, ",")} {
+			var again config.Images
+			if err := again.EnvDecode(form); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(images, again); diff != "" {
+				t.Errorf("%q, then %q:\n%s", s, form, diff)
+			}
+		}
+	})
+}
+
+func FuzzProof(f *testing.F) {
+	for _, s := range []string{"running", "ssh", "ssh:22", "ssh:2222", "tcp:443", "tcp", "tcp:", "tcp:0", "tcp:65536", "ssh:+1", "tcp:1:2", "running:1", ":1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var proof config.Proof
+		if proof.EnvDecode(s) != nil {
+			return
+		}
+		switch proof.Kind {
+		case config.ProofRunning:
+			if proof.Port != 0 {
+				t.Errorf("%q is %+v", s, proof)
+			}
+		case config.ProofSSH, config.ProofTCP:
+			if proof.Port < 1 || proof.Port > 65535 {
+				t.Errorf("%q is %+v", s, proof)
+			}
+		default:
+			t.Errorf("%q is %+v", s, proof)
+		}
+		var again config.Proof
+		if err := again.EnvDecode(proof.String()); err != nil || again != proof {
+			t.Errorf("%q is %+v, which is %+v (%v)", s, proof, again, err)
+		}
+		if s != proof.String() && s != "ssh:22" {
+			t.Errorf("%q and %q are the same", s, proof)
+		}
+	})
+}
+
 func FuzzTemplate(f *testing.F) {
 	f.Add("{server}-snapshot-{timestamp}", "db-1", "main")
 	f.Add("{ref}{ref}{ref}", "", strings.Repeat("{sha}\n", 50))
@@ -148,6 +225,8 @@ func FuzzLoad(f *testing.F) {
 		"INPUT_HCLOUD-TOKEN=other\nHSNAP_WAIT=§",
 		"=\n==\nINPUT_=",
 		"HSNAP_COMMAND=prune\nHSNAP_SERVERS=a\nHSNAP_SERIES=b\nHSNAP_KEEP_WITHIN=1d",
+		"HSNAP_COMMAND=restore\nHSNAP_IMAGES=a=latest\nHSNAP_SERIES=b",
+		"HSNAP_COMMAND=restore\nHSNAP_IMAGES={\"§\": \"§\", \"a\": [\"§\"]}\nHSNAP_PROVE=§",
 		"HSNAP_COMMAND=audit\nHSNAP_FAIL_ON=stale §\nHSNAP_STALE_AFTER=1d",
 	} {
 		f.Add(s)
@@ -184,6 +263,12 @@ func FuzzLoad(f *testing.F) {
 		case *config.Snapshot:
 			if cfg.Token == "" || (len(cfg.Servers) == 0) == (cfg.LabelSelector == "") || cfg.LockTimeout <= 0 || cfg.SnapshotTimeout <= 0 ||
 				cfg.MaxParallel < 1 || cfg.MaxParallel > 100 || cfg.Description == "" || cfg.Series == "" || cfg.APIEndpoint == "" {
+				t.Errorf("%q: incomplete: %+v", vars, cfg)
+			}
+		case *config.Restore:
+			newest := slices.ContainsFunc(slices.Collect(maps.Values(cfg.Images)), func(c config.ImageChoice) bool { return c.Newest != "" })
+			if cfg.Token == "" || len(cfg.Images) == 0 || newest && cfg.Series == "" || cfg.MaxAge <= 0 || cfg.Prove.Kind == "" || cfg.APIEndpoint == "" ||
+				cfg.LockTimeout <= 0 || cfg.RestoreTimeout <= 0 || cfg.BootTimeout <= 0 || cfg.MaxParallel < 1 || cfg.MaxParallel > 100 {
 				t.Errorf("%q: incomplete: %+v", vars, cfg)
 			}
 		case *config.Prune:

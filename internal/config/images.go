@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Images says which image each server is put back to, by the server's name.
@@ -36,7 +37,7 @@ func (c ImageChoice) String() string {
 }
 
 // imageRule says which images are accepted, in the words of the mistakes.
-const imageRule = "give an image's ID, latest or latest-verified"
+const imageRule = "accepted are an image's ID, latest and latest-verified"
 
 // EnvDecode accepts name=image pairs separated by commas or newlines, or a JSON object whose values are numbers or
 // strings. A server's disk is overwritten for what stands here, so nothing is guessed: the server is a name, even if it
@@ -83,13 +84,17 @@ type imagePair struct{ server, image string }
 
 // noImage returns what is wrong with a pair whose image is none.
 func (p imagePair) noImage() string {
-	if p.image == "" {
-		return fmt.Sprintf("is the image for %.60q: %s (an output that is empty leaves nothing here)", p.server, imageRule)
+	problem := fmt.Sprintf("is no image for %.60q: %s", p.server, imageRule)
+	near, alike := nearest(p.image, []string{string(Latest), string(LatestVerified)})
+	switch {
+	case p.image == "":
+		return problem + " (is it an output that is empty?)"
+	case strings.ContainsFunc(p.image, unicode.IsSpace):
+		return problem + " (pairs are separated by commas or newlines)"
+	case alike:
+		return problem + " (did you mean " + near + "?)"
 	}
-	if near, alike := nearest(p.image, []string{string(Latest), string(LatestVerified)}); alike {
-		return fmt.Sprintf("is no image for %.60q: did you mean %s? Otherwise %s", p.server, near, imageRule)
-	}
-	return fmt.Sprintf("is no image for %.60q: %s", p.server, imageRule)
+	return problem
 }
 
 // textImages reads name=image pairs. Empty lines and superfluous commas are ignored.
