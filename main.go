@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -26,6 +27,6 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to leave servers half done
 	os.Exit(action.Process{
 		Args: os.Args, Version: version, Env: os.Environ(), Out: os.Stdout, Signals: signals,
-		Transport: hetzner.NewTransport(), Rand: rand.Reader,
+		Transport: hetzner.NewTransport(), Dial: new(net.Dialer).DialContext, Rand: rand.Reader,
 	}.Main(context.Background()))
 }

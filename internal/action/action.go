@@ -10,6 +10,7 @@
 //   - config: from the environment to validated settings
 //   - fleet: a loop that runs one script per server, and polls for all of them within one budget
 //   - snapshot: the script that brings one server to exactly one usable snapshot
+//   - restore: the script that puts one server back to its snapshot
 //   - audit: what a project holds; the shortest command
 //   - hetzner: one request to the API, and what its answer means
 //   - retention: which old snapshots to keep
@@ -21,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -33,6 +35,7 @@ import (
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/prune"
 	"github.com/org/hsnap-action/internal/report"
+	"github.com/org/hsnap-action/internal/restore"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
@@ -54,7 +57,8 @@ type Process struct {
 	Out       io.Writer
 	Signals   <-chan os.Signal
 	Transport http.RoundTripper
-	Rand      io.Reader // as crypto/rand.Reader: never fails
+	Dial      func(ctx context.Context, network, address string) (net.Conn, error) // to a server that has to prove something
+	Rand      io.Reader                                                            // as crypto/rand.Reader: never fails
 }
 
 // A log that nobody reads may hold the end up for so long; a cancelled run has less time.
@@ -100,8 +104,7 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 	}
 	switch cfg := cfg.(type) {
 	case *config.Restore:
-		r.Mistakes(errors.New("restore is not built yet"))
-		return refuse(r, cfg)
+		return p.runRestore(ctx, r, mask, cfg)
 	case *config.Prune:
 		return p.runPrune(ctx, r, mask, cfg)
 	case *config.Audit:
@@ -133,7 +136,8 @@ func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.
 func refuse(r *report.Report, cfg config.Settings) int {
 	nothing := snapshot.Outcome{Nothing: true}
 	switch cfg.(type) {
-	case *config.Restore: // has no outputs yet
+	case *config.Restore:
+		r.DeliverRestore(restore.Outcome{Outcome: nothing})
 	case *config.Prune:
 		r.DeliverPrune(prune.Outcome{Outcome: nothing})
 	case *config.Audit:

@@ -89,7 +89,7 @@ func (s *story) add(r ran, sent []hcloudsim.Exchange) {
 	fmt.Fprintf(&s.outputs, "exit %d after %s with %s\n", r.code, r.took.Round(time.Second), countRequests(sent))
 	for _, name := range r.order {
 		value := r.outputs[name]
-		if name == "snapshots" {
+		if name == "snapshots" || name == "restores" {
 			value = strings.ReplaceAll(strings.ReplaceAll(value, `},{`, "},\n  {"), `,"message`, ",\n   \"message")
 		}
 		fmt.Fprintf(&s.outputs, "%s=%s\n", name, value)
@@ -288,8 +288,14 @@ func (s *scenario) server(ws words) {
 			ShutdownAfter: s.duration(ws, "shutdown-after"), PowerOffAfter: s.duration(ws, "poweroff-after"),
 			PowerOnAfter: s.duration(ws, "poweron-after"), PowerOnFails: s.number(ws, "poweron-fails"), LockAfter: s.duration(ws, "lock-after"),
 		},
-		Name: ws.list[1], Status: ws.args["status"], IPv4: ws.args["ipv4"], Labels: pairs(ws.args["labels"]),
-		RescueEnabled: ws.args["rescue"] == "true", ISO: ws.args["iso"],
+		Name: ws.list[1], Status: ws.args["status"], IPv4: ws.args["ipv4"], IPv6: ws.args["ipv6"], Labels: pairs(ws.args["labels"]),
+		RescueEnabled: ws.args["rescue"] == "true", ISO: ws.args["iso"], Type: ws.args["type"],
+		PrimaryDiskGB: s.number(ws, "disk"), Protected: ws.args["protected"] == "true", RootPassword: ws.args["password"],
+		Rebuild: hcloudsim.RebuildBehaviour{
+			Duration: s.duration(ws, "rebuild"), LockFor: s.duration(ws, "rebuild-lock-for"), FailAfter: s.duration(ws, "rebuild-fail-after"),
+			FailCode: ws.args["rebuild-fail"], FailMessage: strings.ReplaceAll(ws.args["rebuild-fail-message"], "_", " "), OffFor: s.duration(ws, "off-for"),
+		},
+		Guest: s.guest(ws),
 		Snapshot: hcloudsim.SnapshotBehaviour{
 			Duration: s.duration(ws, "duration"), AvailableAfter: s.duration(ws, "available-after"), LockFor: s.duration(ws, "lock-for"),
 			FailCode: ws.args["fail"], FailMessage: strings.ReplaceAll(ws.args["fail-message"], "_", " "), FailAfter: s.duration(ws, "fail-after"),
@@ -304,6 +310,21 @@ func (s *scenario) server(ws words) {
 	s.servers[ws.list[1]] = s.w.cloud.AddServer(server)
 }
 
+// guest reads ports=22:SSH-2.0-OpenSSH_9.6,443: and when they listen.
+func (s *scenario) guest(ws words) hcloudsim.Guest {
+	g := hcloudsim.Guest{Ports: map[int]string{}, BootAfter: s.duration(ws, "boot-after"), Drops: ws.args["drops"] == "true"}
+	for port, banner := range pairs(ws.args["ports"]) {
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			s.t.Fatalf("%s: %v", ws.line, err)
+		}
+		if g.Ports[n] = banner; banner != "" {
+			g.Ports[n] += "\r\n"
+		}
+	}
+	return g
+}
+
 func (s *scenario) image(ws words) {
 	server := s.id(ws.list[1])
 	labels := pairs(ws.args["labels"])
@@ -314,8 +335,9 @@ func (s *scenario) image(ws words) {
 	}
 	for i := range max(1, s.number(ws, "times")) {
 		s.w.cloud.AddImage(hcloudsim.Image{
-			ServerID: server, Deprecated: deprecated, Labels: labels, Description: ws.args["description"], Status: ws.args["status"], SizeGB: 2.5,
+			ID: int64(s.number(ws, "id")), ServerID: server, Deprecated: deprecated, Labels: labels, Description: ws.args["description"], Status: ws.args["status"], SizeGB: 2.5,
 			Created: time.Now().Add(-s.duration(ws, "age") * time.Duration(i+1)), Protected: ws.args["protected"] == "true",
+			DiskGB: s.number(ws, "disk"), Architecture: ws.args["arch"], Type: ws.args["type"],
 		})
 	}
 }
@@ -342,7 +364,7 @@ func (s *scenario) fault(ws words) {
 	path := map[string]string{
 		"": "", "create": "/servers/*/actions/create_image", "shutdown": "/servers/*/actions/shutdown",
 		"poweroff": "/servers/*/actions/poweroff", "poweron": "/servers/*/actions/poweron",
-		"protect": "/images/*/actions/change_protection", "image": "/images/*", "images": "/images",
+		"rebuild": "/servers/*/actions/rebuild", "protect": "/images/*/actions/change_protection", "image": "/images/*", "images": "/images",
 	}[ws.args["on"]]
 	if path == "" {
 		path = ws.args["on"]

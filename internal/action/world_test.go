@@ -189,8 +189,8 @@ func (w *world) runAs(t *testing.T, program string) ran {
 	start := time.Now()
 	p := action.Process{
 		Args: append([]string{program}, w.words...), Version: "test", Out: killableWriter{&log, kill}, Signals: signals,
-		Transport: killableNetwork{network{sent.record(api), w.self}, kill},
-		Rand:      rand.NewChaCha8([32]byte{byte(w.seed), byte(w.seed >> 8), byte(w.seed >> 16), byte(w.runs)}),
+		Transport: killableNetwork{network{sent.record(api), w.self}, kill}, Dial: w.cloud.Dial,
+		Rand: rand.NewChaCha8([32]byte{byte(w.seed), byte(w.seed >> 8), byte(w.seed >> 16), byte(w.runs)}),
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		p.Env = append(p.Env, name+"="+env[name])

@@ -158,7 +158,7 @@ func act(endpoint, command string, signals <-chan os.Signal) (int, error) {
 	fmt.Print("\n--- its log\n\n")
 	code := action.Process{
 		Args: []string{"hsnap-action", command}, Version: "demo", Out: os.Stdout, Signals: signals,
-		Transport: hetzner.NewTransport(), Rand: rand.Reader, Env: env,
+		Transport: hetzner.NewTransport(), Dial: new(net.Dialer).DialContext, Rand: rand.Reader, Env: env,
 	}.Main(context.Background())
 
 	fmt.Printf("\n--- exit code\n\n%d\n", code)

@@ -167,6 +167,22 @@ func (s *Script) barred() error {
 	return nil
 }
 
+// Do runs something that asks Hetzner nothing, and waits for it. Work must end when its context does, which is when the wait
+// is over; what it returns is run by the loop.
+func (s *Script) Do(work func(context.Context) (record func())) error {
+	done := false
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	s.fly(func(context.Context) func() {
+		record := work(ctx)
+		return func() {
+			done = true
+			record()
+		}
+	})
+	return s.until(wait{ready: func() bool { return done }})
+}
+
 // Poll is as [Script.Send], for a read that the budget counts: it waits for a place first.
 func (s *Script) Poll(send Request) error {
 	at := func() time.Time { return s.pacer.pollAt(s.now, s.kept(), s.Cancelled()) }

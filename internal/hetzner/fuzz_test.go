@@ -76,6 +76,10 @@ func FuzzReplies(f *testing.F) {
 		for _, ask := range []func() (int64, hetzner.Quota, error){
 			func() (int64, hetzner.Quota, error) { return c.PowerOn(ctx, 42) },
 			func() (int64, hetzner.Quota, error) { return c.Shutdown(ctx, 42) },
+			func() (int64, hetzner.Quota, error) {
+				action, _, quota, err := c.Rebuild(ctx, 42, 123)
+				return action, quota, err
+			},
 			func() (int64, hetzner.Quota, error) { return c.PowerOff(ctx, 42) },
 			func() (int64, hetzner.Quota, error) { return c.Protect(ctx, 42) },
 		} {

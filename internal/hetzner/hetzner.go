@@ -163,6 +163,15 @@ func (c *Client) ImagePage(ctx context.Context, selector string, page int) (Page
 	return pageOf(answer, page, body.Images, imageFrom, err)
 }
 
+// Image returns one image. One that does not exist is an [*Error] with the code not_found.
+func (c *Client) Image(ctx context.Context, id int64) (Image, Quota, error) {
+	body, answer, err := get[schema.ImageGetResponse](ctx, c, fmt.Sprintf("/images/%d", id))
+	if err == nil && body.Image.ID != id {
+		err = answer.incomplete("the answer does not hold image %d", id)
+	}
+	return imageFrom(body.Image), answer.quota, err
+}
+
 // SnapshotPrice returns what a month of a snapshot costs.
 func (c *Client) SnapshotPrice(ctx context.Context) (Price, Quota, error) {
 	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing")

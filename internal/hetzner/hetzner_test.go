@@ -131,6 +131,24 @@ func TestCreateImage(t *testing.T) {
 	}
 }
 
+// Of a root password only that there is one leaves the package.
+func TestRebuild(t *testing.T) {
+	for password, want := range map[string]bool{`"kFpt9vbkL3aWzQ"`: true, `""`: false, `null`: false} {
+		var seen []hetzner.Exchange
+		c := hetzner.New(hetzner.Options{
+			Endpoint: "https://api.example/v1", Token: "token", Observe: func(x hetzner.Exchange) { seen = append(seen, x) },
+			Transport: reply(201, `{"action":{"id":13},"root_password":`+password+`}`),
+		})
+		action, got, _, err := c.Rebuild(t.Context(), 42, 123)
+		if action != 13 || got != want || err != nil || strings.Contains(fmt.Sprintf("%+v", seen), "kFpt9vbk") {
+			t.Errorf("%s: action %d, password %t, error %v, observed %+v", password, action, got, err, seen)
+		}
+	}
+	if _, _, _, err := client(reply(201, `{"root_password":"kFpt9vbkL3aWzQ"}`)).Rebuild(t.Context(), 42, 123); !hetzner.IsLost(err) || strings.Contains(err.Error(), "kFpt") {
+		t.Errorf("an answer without an action: %v", err)
+	}
+}
+
 func TestErrorKeepsCodeAndCorrelation(t *testing.T) {
 	body := `{"error":{"code":"locked","message":"cannot perform operation because server is locked","details":null}}`
 	_, _, _, err := client(reply(423, body)).CreateImage(t.Context(), 42, hetzner.NewImage{})

@@ -41,6 +41,10 @@ func changes() []change {
 			_, _, _, err := c.CreateImage(ctx, 42, hetzner.NewImage{Description: "d"})
 			return err
 		}},
+		{"rebuild", true, func(ctx context.Context, c *hetzner.Client) error {
+			_, _, _, err := c.Rebuild(ctx, 42, 123)
+			return err
+		}},
 		{"power-on", false, func(ctx context.Context, c *hetzner.Client) error { _, _, err := c.PowerOn(ctx, 42); return err }},
 		{"labels", true, func(ctx context.Context, c *hetzner.Client) error { _, err := c.SetLabels(ctx, 42, nil); return err }},
 		{"delete", false, func(ctx context.Context, c *hetzner.Client) error { _, err := c.DeleteImage(ctx, 42); return err }},

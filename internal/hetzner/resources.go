@@ -10,13 +10,14 @@ import (
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 )
 
-// Hetzner's words for what matters here: the status of a server and of an action, and the action that makes a snapshot.
+// Hetzner's words for what matters here: the status of a server and of an action, and the actions that make a snapshot and put one on a server's disk.
 const (
 	StatusRunning      = string(hcloud.ServerStatusRunning)
 	StatusOff          = string(hcloud.ServerStatusOff)
 	ActionRunning      = string(hcloud.ActionStatusRunning)
 	ActionSucceeded    = string(hcloud.ActionStatusSuccess)
 	CommandCreateImage = "create_image"
+	CommandRebuild     = "rebuild_server"
 )
 
 // Server is what this program needs to know of a server.
@@ -32,6 +33,11 @@ type Server struct {
 	RescueEnabled  bool    // the next boot is into the rescue system
 	ISO            string  // the attached ISO, which the next boot may be from; "" for none
 	Created        time.Time
+
+	ImageID          int64  // that its disk was last written from, as far as Hetzner knows; 0 for none
+	Architecture     string // "x86" or "arm"
+	DiskGB           int
+	RebuildProtected bool
 }
 
 // BootsElsewhere reports whether the server's next boot may not be from its own disk.
@@ -47,7 +53,10 @@ type Image struct {
 	Created     time.Time // by Hetzner's clock
 	CreatedFrom int64     // the server's ID, 0 where Hetzner does not say
 	SizeGB      float64   // 0 while it is being created
+	DiskGB      float64   // that a server's disk must have for it
 	Protected   bool
+
+	Architecture string // "x86" or "arm"
 }
 
 // Available reports whether the image can be used.
@@ -80,6 +89,10 @@ func serverFrom(s schema.Server) Server {
 		Type: s.ServerType.Name, Location: s.Location.Name,
 		IPv4: s.PublicNet.IPv4.IP, IPv6: s.PublicNet.IPv6.IP,
 		Labels: s.Labels, Volumes: s.Volumes, RescueEnabled: s.RescueEnabled,
+		Architecture: s.ServerType.Architecture, DiskGB: s.PrimaryDiskSize, RebuildProtected: s.Protection.Rebuild,
+	}
+	if s.Image != nil {
+		server.ImageID = s.Image.ID
 	}
 	if s.ISO != nil { // a private one has no name
 		server.ISO = cmp.Or(s.ISO.Name, s.ISO.Description, "unnamed")
@@ -90,7 +103,7 @@ func serverFrom(s schema.Server) Server {
 func imageFrom(i schema.Image) Image {
 	image := Image{
 		ID: i.ID, Type: i.Type, Status: i.Status, Description: i.Description,
-		Labels: i.Labels, Protected: i.Protection.Delete,
+		Labels: i.Labels, Protected: i.Protection.Delete, Architecture: i.Architecture, DiskGB: float64(i.DiskSize),
 	}
 	if i.Created != nil {
 		image.Created = *i.Created

@@ -118,7 +118,7 @@ func TestResources(t *testing.T) {
 	body := `{"images":[{"id":1,"type":"snapshot","status":"unavailable","name":null,"description":"d","image_size":null,` +
 		`"disk_size":40,"created":"2026-11-22T19:45:00Z","created_from":null,"bound_to":null,"labels":{"a":"b"},` +
 		`"protection":{"delete":true},"deprecated":null,"deprecation":null,"new_field":{"x":[1]}},` +
-		`{"id":2,"type":"snapshot","status":"available","image_size":14.199999809265137,"created":"2026-11-22T19:46:00+00:00","created_from":{"id":42,"name":"db-1"}}],` +
+		`{"id":2,"type":"snapshot","status":"available","image_size":14.199999809265137,"created":"2026-11-22T19:46:00+00:00","created_from":{"id":42,"name":"db-1"},"architecture":"arm","disk_size":80}],` +
 		`"meta":{"pagination":{"page":1,"per_page":50,"previous_page":null,"next_page":null,"last_page":null,"total_entries":null}}}`
 	got, _, err := client(reply(200, body, "Date", "Sun, 22 Nov 2026 19:47:00 GMT")).ImagePage(t.Context(), "", 1)
 	if err != nil {
@@ -126,8 +126,8 @@ func TestResources(t *testing.T) {
 	}
 	want := hetzner.Page[hetzner.Image]{Number: 1, Total: -1, At: time.Date(2026, 11, 22, 19, 47, 0, 0, time.UTC), Items: []hetzner.Image{
 		{ID: 1, Type: "snapshot", Status: "unavailable", Description: "d", Labels: map[string]string{"a": "b"},
-			Created: time.Date(2026, 11, 22, 19, 45, 0, 0, time.UTC), Protected: true},
-		{ID: 2, Type: "snapshot", Status: "available", Created: time.Date(2026, 11, 22, 19, 46, 0, 0, time.UTC), CreatedFrom: 42, SizeGB: 14.2},
+			Created: time.Date(2026, 11, 22, 19, 45, 0, 0, time.UTC), DiskGB: 40, Protected: true},
+		{ID: 2, Type: "snapshot", Status: "available", Created: time.Date(2026, 11, 22, 19, 46, 0, 0, time.UTC), CreatedFrom: 42, SizeGB: 14.2, DiskGB: 80, Architecture: "arm"},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("page (-want +got):\n%s", diff)
@@ -154,6 +154,17 @@ func TestNextBoot(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: error %v, server (-want +got):\n%s", tt.body, err, diff)
 		}
+	}
+}
+
+// What a server must have for an image, and the image that it runs from.
+func TestServerForARebuild(t *testing.T) {
+	body := `{"server":{"id":42,"name":"db-1","status":"off","image":{"id":7},"primary_disk_size":80,"server_type":{"architecture":"arm"},` +
+		`"protection":{"delete":false,"rebuild":true}}}`
+	got, _, err := client(reply(200, body)).Server(t.Context(), 42)
+	want := hetzner.Server{ID: 42, Name: "db-1", Status: "off", ImageID: 7, DiskGB: 80, Architecture: "arm", RebuildProtected: true}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("error %v, server (-want +got):\n%s", err, diff)
 	}
 }
 

@@ -89,6 +89,13 @@ func TestBytesOnTheWire(t *testing.T) {
 		{"power-on", created, "POST /v1/servers/42/actions/poweron HTTP/1.1\r\nHost: api.example\r\n" + agent +
 			"Content-Length: 0\r\nAccept: application/json\r\nAuthorization: Bearer token\r\nAccept-Encoding: gzip\r\n\r\n",
 			func(ctx context.Context, c *hetzner.Client) error { _, _, err := c.PowerOn(ctx, 42); return err }},
+		{"rebuild", created, "POST /v1/servers/42/actions/rebuild HTTP/1.1\r\nHost: api.example\r\n" + agent +
+			"Content-Length: 15\r\nAccept: application/json\r\nAuthorization: Bearer token\r\nContent-Type: application/json\r\n" +
+			"Accept-Encoding: gzip\r\n\r\n" + `{"image":"123"}`,
+			func(ctx context.Context, c *hetzner.Client) error {
+				_, _, _, err := c.Rebuild(ctx, 42, 123)
+				return err
+			}},
 		{"delete", deleted, "DELETE /v1/images/42 HTTP/1.1\r\nHost: api.example\r\n" + agent +
 			"Accept: application/json\r\nAuthorization: Bearer token\r\nAccept-Encoding: gzip\r\n\r\n",
 			func(ctx context.Context, c *hetzner.Client) error { _, err := c.DeleteImage(ctx, 42); return err }},

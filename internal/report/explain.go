@@ -63,7 +63,7 @@ func cause(r snapshot.Result, asked Asked) (a account) {
 		a.what = "the server is locked" + by(r.Holder) + ", and if-locked says not to wait"
 		a.next = "run it again when the lock is gone, or set if-locked to wait"
 	case snapshot.LockTimeout:
-		return lockTimeout(r)
+		return lockTimeout(r, "snapshot")
 	case snapshot.SnapshotTimeout:
 		describe := fmt.Sprintf("`hcloud image describe %d` shows whether it has become available", r.ImageID)
 		a.what = fmt.Sprintf("the snapshot is not available %s after it was accepted", short(r.Duration))
@@ -144,8 +144,8 @@ func notFound(r snapshot.Result, asked Asked) account {
 // heldLong is how long an operation may hold a lock before it is a case for Hetzner's support.
 const heldLong = 2 * time.Hour
 
-// lockTimeout says why Hetzner accepted no snapshot in time.
-func lockTimeout(r snapshot.Result) (a account) {
+// lockTimeout says why Hetzner did not accept a change in time.
+func lockTimeout(r snapshot.Result, change string) (a account) {
 	waited := short(r.LockWait)
 	switch {
 	case r.Holder != nil:
@@ -161,10 +161,10 @@ func lockTimeout(r snapshot.Result) (a account) {
 			a.next += " and give them " + r.Err.Correlation
 		}
 	case r.Err.Code == hetzner.CodeMaintenance:
-		a.what = "Hetzner has it in maintenance, and accepted no snapshot for " + waited
+		a.what = "Hetzner has it in maintenance, and accepted no " + change + " for " + waited
 		a.next = "run it again when https://status.hetzner.com says that it is over"
 	case r.Err.Code == hetzner.CodeRateLimit:
-		a.what = "no snapshot was accepted for " + waited + ", because the project's requests are used up"
+		a.what = "no " + change + " was accepted for " + waited + ", because the project's requests are used up"
 		a.next = adviceRateLimit
 	case r.Err.Verdict == hetzner.NotSent:
 		a.what, a.next = "Hetzner's API could not be reached for "+waited, adviceUnreached

@@ -44,6 +44,7 @@ type Report struct {
 
 	annotations  int      // of errors so far
 	mistakes     []string // in the inputs
+	read         bool     // they are mistakes that only the project has shown
 	timeline     timeline
 	destinations []destination // of the outputs
 	printed      bool          // so are the outputs

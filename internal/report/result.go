@@ -172,7 +172,7 @@ func head(result string, delivered bool) string {
 // because says in a verdict why the run came to nothing, where it did.
 func (r *Report) because(why string) string {
 	if len(r.mistakes) > 0 {
-		return count(len(r.mistakes), "mistake") + " in the inputs, nothing was sent to Hetzner"
+		return count(len(r.mistakes), "mistake") + " in the inputs, nothing was " + only(r.read, "done") + only(!r.read, "sent to Hetzner")
 	}
 	return why
 }

@@ -22,6 +22,12 @@ type Asked struct {
 	Keeps                   bool     // rules say which old snapshots are kept
 	Prunes                  bool     // and nothing is done but to delete the others
 	IfNone                  bool     // an input says what to do when nothing is found
+
+	Restores, SnapshotFirst bool   // servers are put back, perhaps after a snapshot of each
+	Series                  string // where the newest snapshots are looked for
+	MaxAge                  time.Duration
+	RestoreTimeout          time.Duration
+	BootTimeout             time.Duration
 }
 
 // Ask says what the run is asked to do.
@@ -77,6 +83,8 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 		w.text = "named in exclude, and matches none of the servers that the label-selector means"
 	case e.Kind == snapshot.EventCancelled && r.asked.Prunes:
 		w.text = "cancelled: no further snapshot is deleted"
+	case e.Kind == snapshot.EventCancelled && r.asked.Restores:
+		w.text = "cancelled: nothing more is begun; snapshots and rebuilds that are under way go on at Hetzner"
 	case e.Kind == snapshot.EventLocked && e.Err != nil && e.Holder == nil:
 		w.text = "not accepted: {error}; retrying for up to {limit}"
 		if !isLocked(e.Err) {
@@ -224,6 +232,8 @@ var standings = []struct {
 	{snapshot.PhaseLocked, "locked or refused for now"},
 	{snapshot.PhaseStuck, "without room"},
 	{snapshot.PhaseCreating, "being created"},
+	{snapshot.PhaseRebuilding, "being rebuilt"},
+	{snapshot.PhaseProving, "booting"},
 	{snapshot.PhaseWaiting, "to come"},
 }
 
@@ -251,7 +261,7 @@ func progress(p snapshot.Progress) string {
 // detail says how far a server is.
 func detail(s snapshot.Standing) string {
 	switch {
-	case s.Phase == snapshot.PhaseCreating:
+	case s.Phase == snapshot.PhaseCreating, s.Phase == snapshot.PhaseRebuilding:
 		return fmt.Sprintf(" (%d%%)", s.Percent)
 	case s.Phase == snapshot.PhaseLocked && s.Holder != nil:
 		return fmt.Sprintf(" (%s %d%%)", s.Holder.Command, s.Holder.Progress)

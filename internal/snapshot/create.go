@@ -23,7 +23,7 @@ const (
 // refused it for now or has no room; [ErrAgain] when the server's way begins again; otherwise how the way ends. Only a refusal
 // in Hetzner's own words, or a request that was never sent, leads to another create without a proof.
 func (s *server) create() error {
-	if err := s.takePlace(); err != nil {
+	if err := s.TakePlace(); err != nil {
 		return err
 	}
 	image := s.newImage()
@@ -49,7 +49,7 @@ func (s *server) newImage() hetzner.NewImage {
 	if s.Host.Status == hetzner.StatusRunning || s.Host.Status == hetzner.StatusOff {
 		s.Result.PowerState = s.Host.Status
 	}
-	if s.refusals == 0 {
+	if s.refusals == 0 && !s.Ending() {
 		s.tellOf(Event{Kind: EventAsked})
 	}
 	image := hetzner.NewImage{Description: s.Result.Description, Labels: s.labelsOf(s.Host, s.Result.Request)}

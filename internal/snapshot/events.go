@@ -90,11 +90,13 @@ type Phase int
 
 // The phases.
 const (
-	PhaseWaiting  Phase = iota // for its turn
-	PhaseStuck                 // waits for others to make room for snapshots
-	PhaseLocked                // Hetzner shows a lock, or refused for now
-	PhaseLost                  // nobody knows what became of the create
-	PhaseCreating              // accepted
-	PhaseFinished              // its power may still have to come back
-	PhaseThinning              // the same, while old snapshots are thinned out
+	PhaseWaiting    Phase = iota // for its turn
+	PhaseStuck                   // waits for others to make room for snapshots
+	PhaseLocked                  // Hetzner shows a lock, or refused for now
+	PhaseLost                    // nobody knows what became of the create
+	PhaseCreating                // accepted
+	PhaseFinished                // its power may still have to come back
+	PhaseThinning                // the same, while old snapshots are thinned out
+	PhaseRebuilding              // of a server that is restored: its disk is written anew
+	PhaseProving                 // it has to prove that it is back
 )

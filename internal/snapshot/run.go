@@ -50,7 +50,8 @@ type run struct {
 // event, from its own goroutine, and has no goroutine left when it returns. The first signal cancels the run in good
 // order within 5 s, the second ends it at once.
 func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) Outcome {
-	r := newRun(api, settings, signals, emit)
+	r := newRun(api, settings, emit)
+	r.start(signals)
 	r.fleet.Go(func(s *fleet.Script) { r.outcome.Price = project.Reader{Script: s, API: api}.Price() })
 	r.fleet.Go(r.begin)
 	return r.end(ctx)
@@ -59,7 +60,8 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 // Rescue switches the servers on that a run, killed since, may have left off. It is otherwise as [Run]: of the settings
 // only those about power matter.
 func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []Recorded, signals <-chan os.Signal, emit func(Event)) Outcome {
-	r := newRun(api, settings, signals, emit)
+	r := newRun(api, settings, emit)
+	r.start(signals)
 	r.powerOnFor = rescueLimit
 	for _, recorded := range left {
 		host := hetzner.Server{ID: recorded.Server, Name: fmt.Sprintf("server %d", recorded.Server)}
@@ -68,7 +70,7 @@ func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []
 		r.servers, r.active = append(r.servers, s), r.active+1
 		r.fleet.GoPatient(s.power.rescue)
 	}
-	r.fleet.Go(r.reportProgress)
+	r.fleet.Go(func(s *fleet.Script) { r.reportProgress(s, r.over, r.standings) })
 	return r.end(ctx)
 }
 
@@ -80,17 +82,20 @@ func (r *run) mayBeOff(host hetzner.Server) *server {
 	return s
 }
 
-func newRun(api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) *run {
-	r := &run{
+func newRun(api *hetzner.Client, settings Settings, emit func(Event)) *run {
+	return &run{
 		Settings: settings, api: api, emit: emit, powerOnFor: powerOnLimit, outcome: Outcome{DryRun: settings.DryRun},
 		inFlight: fleet.NewSlots(settings.MaxParallel), unavailable: fleet.NewSlots(settings.MaxUnavailable),
 		deleter: thinning.NewDeleter(api), holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
 	}
+}
+
+// start gives the run a fleet of its own.
+func (r *run) start(signals <-chan os.Signal) {
 	r.fleet = fleet.New(fleet.Options{
-		API: api, Signals: signals, Late: settings.Late, Cancelled: func() { r.tell(Event{Kind: EventCancelled}) },
+		API: r.api, Signals: signals, Late: r.Late, Cancelled: func() { r.tell(Event{Kind: EventCancelled}) },
 	})
 	r.lastNews = r.fleet.Now()
-	return r
 }
 
 // end runs the scripts to their end and returns the outcome.
@@ -152,9 +157,9 @@ func (r *run) begin(s *fleet.Script) {
 	r.tell(Event{Kind: EventSelected, Servers: chosen.Servers})
 	r.outcome.AddMissing(chosen, r.IfNone, r.tell)
 	for _, host := range chosen.Servers {
-		r.start(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)
+		r.add(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)
 	}
-	r.fleet.Go(r.reportProgress)
+	r.fleet.Go(func(s *fleet.Script) { r.reportProgress(s, r.over, r.standings) })
 }
 
 // reusable is a snapshot that is taken over instead of a new one.
@@ -210,28 +215,39 @@ func newest(images []hetzner.Image, fits func(hetzner.Image) bool) map[int64]het
 	return newest
 }
 
-// reportProgress is the script that reports the state of the whole when nothing new has happened for a while.
-func (r *run) reportProgress(s *fleet.Script) {
-	thins := func(s *server) bool { return s.isThinning }
-	over := func() bool { return r.active == 0 && !slices.ContainsFunc(r.servers, thins) }
+// over reports whether nothing more is done for any server.
+func (r *run) over() bool {
+	return r.active == 0 && !slices.ContainsFunc(r.servers, func(s *server) bool { return s.isThinning })
+}
+
+// standings are where the servers are at.
+func (r *run) standings() (list []Standing) {
+	for _, s := range r.servers {
+		standing := s.Standing()
+		standing.Off, standing.Over = s.power != nil && !s.power.on, s.over() && !s.isThinning
+		if s.isThinning && s.Phase == PhaseFinished {
+			standing.Phase = PhaseThinning
+		}
+		list = append(list, standing)
+	}
+	return list
+}
+
+// reportProgress is the script that reports where the servers are at when nothing new has happened for a while.
+func (r *run) reportProgress(s *fleet.Script, over func() bool, standings func() []Standing) {
 	for errors.Is(s.Until(over, r.lastNews.Add(progressEvery)), fleet.ErrTimeout) {
 		if r.fleet.Now().Sub(r.lastNews) < progressEvery {
 			continue
 		}
-		var p Progress
-		p.Silence, p.Err = r.longSilence()
-		for _, s := range r.servers {
-			p.Servers = append(p.Servers, Standing{
-				Name: s.Host.Name, Phase: s.phaseNow(), Percent: s.progress, Holder: s.holder, Off: s.power != nil && !s.power.on, Over: s.over() && !s.isThinning,
-			})
-		}
+		p := Progress{Servers: standings()}
+		p.Silence, p.Err = r.LongSilence()
 		r.tell(Event{Kind: EventProgress, Progress: p})
 	}
 }
 
-// longSilence returns for how long Hetzner has not answered, and what came instead; 0 for less than the time between two
+// LongSilence returns for how long Hetzner has not answered, and what came instead; 0 for less than the time between two
 // reports of the progress.
-func (r *run) longSilence() (time.Duration, *hetzner.Error) {
+func (r *run) LongSilence() (time.Duration, *hetzner.Error) {
 	if since, err := r.fleet.Silence(); since >= progressEvery {
 		return since, err
 	}

@@ -40,14 +40,15 @@ func (r *run) target(host hetzner.Server) *Target {
 	}}
 }
 
-// start starts the script of a server.
-func (r *run) start(host hetzner.Server, earlier reusable, leftOff bool) {
+// add starts the script of a server.
+func (r *run) add(host hetzner.Server, earlier reusable, leftOff bool) {
 	s := &server{Target: r.target(host)}
 	s.Result.LeftOff, s.Result.LeftBefore = leftOff, leftOff
 	r.servers, r.active = append(r.servers, s), r.active+1
 	r.fleet.Go(func(script *fleet.Script) {
 		s.Script = script
 		s.finish(s.begin(earlier))
+		s.LeavePlace()
 		s.thin()
 	})
 }
@@ -137,13 +138,12 @@ func (s *server) planned() error {
 // finish makes the result of a server final, but for its power.
 func (s *server) finish(err error) {
 	r := &s.Result
-	s.settle(err)
+	s.Settle(err)
 	if !s.accepted.IsZero() {
 		r.Accepted, r.Duration = true, s.Now().Sub(s.accepted)
 	}
 	s.ended = s.Now()
 	s.power.release()
-	s.LeavePlace()
 	if s.hasRoom && s.accepted.IsZero() {
 		s.makeRoom() // for another server, since this one did not need it
 	}
@@ -152,14 +152,6 @@ func (s *server) finish(err error) {
 		result := *r
 		s.tellOf(Event{Kind: EventEnded, Result: &result})
 	}
-}
-
-// phaseNow is the phase as others are told it.
-func (s *server) phaseNow() Phase {
-	if s.Phase == PhaseFinished && s.isThinning {
-		return PhaseThinning
-	}
-	return s.Phase
 }
 
 // over reports whether the server's result is final, and so is its power.

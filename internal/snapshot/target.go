@@ -67,7 +67,7 @@ var ErrAgain = errors.New("again")
 // Hetzner has refused it for now or has no room, or when its answer is lost; [ErrAgain] when the way begins again; otherwise
 // how the way ends.
 func (t *Target) Ask(send fleet.Request) error {
-	if err := t.takePlace(); err != nil {
+	if err := t.TakePlace(); err != nil {
 		return err
 	}
 	var limit time.Time
@@ -97,9 +97,9 @@ func (t *Target) Ask(send fleet.Request) error {
 	return failed(Refused)
 }
 
-// takePlace waits for one of the places for changes in flight, unless the server has one. That is nothing that Hetzner keeps
+// TakePlace waits for one of the places for changes in flight, unless the server has one. That is nothing that Hetzner keeps
 // back.
-func (t *Target) takePlace() error {
+func (t *Target) TakePlace() error {
 	t.Phase = PhaseWaiting
 	t.lock.stop(t.Now())
 	if t.placed {
@@ -353,8 +353,8 @@ func (t *Target) Follow(action int64, accepted, limit time.Time) (*hetzner.Actio
 	}
 }
 
-// settle records how the target's way has ended.
-func (t *Target) settle(err error) {
+// Settle records how the target's way has ended.
+func (t *Target) Settle(err error) {
 	r := &t.Result
 	ended, ok := errors.AsType[*EndError](err)
 	switch failure, _ := errors.AsType[*hetzner.Error](err); {

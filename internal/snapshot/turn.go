@@ -93,7 +93,7 @@ var errLocked = errors.New("locked")
 // startPower starts the script that switches the server off, if a poll shows it running and unlocked, and once it is
 // recorded.
 func (s *server) startPower() error {
-	if err := s.takePlace(); err != nil {
+	if err := s.TakePlace(); err != nil {
 		return err
 	}
 	began := s.Now()

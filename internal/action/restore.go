@@ -1,0 +1,64 @@
+package action
+
+import (
+	"context"
+	"time"
+
+	"github.com/org/hsnap-action/internal/config"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/report"
+	"github.com/org/hsnap-action/internal/restore"
+	"github.com/org/hsnap-action/internal/secret"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+const (
+	// beforeSeries is the series of the snapshots that are made before a server is rebuilt.
+	beforeSeries = "pre-restore"
+	// beforeTimeout is how long such a snapshot may take once it is accepted: as long as one of the command snapshot.
+	beforeTimeout = 2 * time.Hour
+)
+
+// runRestore puts servers back to their snapshots.
+func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.Mask, cfg *config.Restore) int {
+	set := restore.Settings{
+		Images: map[string]restore.Choice{}, Series: string(cfg.Series), MaxAge: time.Duration(cfg.MaxAge),
+		SnapshotFirst: bool(cfg.SnapshotFirst), Proof: restore.Proof{Port: cfg.Prove.Port},
+		IfVolumes: snapshot.Policy(cfg.IfVolumesAttached), RestoreTimeout: time.Duration(cfg.RestoreTimeout),
+		BootTimeout: time.Duration(cfg.BootTimeout), DryRun: bool(cfg.DryRun), Dial: p.Dial, Late: late(cfg.Run),
+	}
+	if cfg.Prove.Kind == config.ProofSSH {
+		set.Proof.Banner = "SSH-"
+	}
+	for name, choice := range cfg.Images {
+		set.Images[name] = restore.Choice{Image: choice.ID, OnlyIfVerified: choice.Newest == config.LatestVerified}
+	}
+	set.Take = snapshot.Settings{
+		IfVolumes: snapshot.Ignore, IfLocked: snapshot.Wait, LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: beforeTimeout,
+		Wait: true, MaxParallel: int(cfg.MaxParallel), Shutdown: snapshot.Never, MaxUnavailable: 1, Series: beforeSeries,
+		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, p.Rand), Repository: labels.Value(cfg.Run.Repository), Rand: p.Rand,
+		Describe: func(s hetzner.Server, now time.Time) string {
+			return s.Name + "-" + beforeSeries + "-" + now.UTC().Format("2006-01-02T150405Z")
+		},
+	}
+	r.Ask(report.Asked{
+		LockTimeout: set.Take.LockTimeout, Endpoint: string(cfg.APIEndpoint), Restores: true, SnapshotFirst: set.SnapshotFirst,
+		Series: set.Series, MaxAge: set.MaxAge, RestoreTimeout: set.RestoreTimeout, BootTimeout: set.BootTimeout, Keeps: true,
+	})
+	outcome := restore.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.RestoreEvent)
+	return deliver(r.DeliverRestore(outcome), restoreExitCode(outcome))
+}
+
+// restoreExitCode returns the exit code of an outcome, which depends on nothing else.
+func restoreExitCode(o restore.Outcome) int {
+	switch code := exitCode(o.Outcome); {
+	case code != exitSuccess:
+		return code
+	case len(o.Refused) > 0:
+		return exitInputs
+	case report.RestoreTallyOf(o).Failed > 0:
+		return exitFailure
+	}
+	return exitSuccess
+}

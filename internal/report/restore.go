@@ -1,0 +1,221 @@
+package report
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/restore"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// restoreWording holds the words of each event of a restore, but for those that take more than a line.
+var restoreWording = map[restore.EventKind]words{
+	restore.EventVolumes:  {text: "{volumes} attached: {ids}; they stay as they are", warn: true},
+	restore.EventAsked:    {text: "asking for the rebuild"},
+	restore.EventAccepted: {text: "rebuild accepted: action {action}; its disk is overwritten", phase: "rebuild", style: down},
+	restore.EventLost:     {text: "the answer was lost ({error}); polling whether the rebuild has begun", phase: "answer lost", style: waits},
+	restore.EventFound:    {text: "found the rebuild of the lost answer: action {action}; its disk is overwritten", phase: "rebuild", style: down},
+	restore.EventWritten:  {text: "the image is on its disk, waiting until it runs", phase: "starting", style: down},
+	restore.EventOff:      {text: "off after its rebuild; switching it on", phase: "switching on", style: down},
+	restore.EventProving:  {text: "running, waiting until {address} answers", phase: "booting", style: down},
+	restore.EventFinished: {style: ends},
+}
+
+// RestoreEvent logs what happened in a restore.
+func (r *Report) RestoreEvent(e restore.Event) {
+	w := restoreWording[e.Kind]
+	w.text = r.filler(e.Event).Replace(strings.ReplaceAll(w.text, "{address}", e.Address))
+	if e.Kind == restore.EventFinished && e.Result.Failed() {
+		w.style = fails
+	}
+	if e.Kind != 0 {
+		r.timeline.add(e.Name, w.phase, w.style, e.At)
+	}
+	switch text := e.Name + ": " + w.text; {
+	case e.Kind == 0:
+		r.Event(e.Event)
+	case e.Kind == restore.EventChecked:
+		r.checked(e.Results)
+	case e.Kind == restore.EventBefore:
+		r.timeline.add(e.Name, "", ends, e.At)
+		r.Line("%s: its disk as it is now is image %d%s, made in %s", e.Name, e.Event.Result.ImageID, size(*e.Event.Result), short(e.Event.Result.Duration))
+	case e.Kind == restore.EventFinished:
+		r.restored(*e.Result)
+	case w.warn:
+		r.Warn(text)
+	default:
+		r.Line("%s", text)
+	}
+}
+
+// checked opens the log: each server, and what it is put back to.
+func (r *Report) checked(results []restore.Result) {
+	var list []string
+	for _, result := range results {
+		s := result.Server
+		list = append(list, fmt.Sprintf("%s  ID %d, ", s.Name, s.ID)+
+			joined(", ", s.Status, s.Type, s.Location, s.IPv4, s.IPv6, only(s.Locked, "locked"))+" <- "+madeOf(result))
+	}
+	r.group(count(len(results), "server")+" selected", len(results) > foldAbove, list)
+}
+
+// madeOf names the image of a restore.
+func madeOf(r restore.Result) string {
+	return fmt.Sprintf("image %d of %s (%s old)", r.Image.ID, minute(r.Image.Created), short(r.Age))
+}
+
+// restored logs a server's end.
+func (r *Report) restored(result restore.Result) {
+	a := explainRestore(result, r.asked)
+	if result.Failed() || result.LeftOff {
+		r.failure(result.Name, string(result.Status)+only(result.Reason != "", " ("+string(result.Reason)+")"), a, result.LeftOff)
+		return
+	}
+	r.Line("%s: %s", result.Name, strings.Join(a.lines(), "; "))
+}
+
+// explainRestore says what became of a server and, where that is a failure, what to try.
+func explainRestore(r restore.Result, asked Asked) account {
+	var a account
+	switch r.Status {
+	case restore.Restored:
+		a.what = fmt.Sprintf("is back on %s, downtime %s; proof: %s", madeOf(r), short(r.Downtime), r.Proof)
+	case snapshot.Planned:
+		a.what = "would be put back to " + madeOf(r) + only(asked.SnapshotFirst, ", after a snapshot of its disk as it is now") +
+			only(r.Server.Locked, ", once its lock is gone")
+	default:
+		a = restoreCause(r, asked)
+	}
+	if r.LeftOff { // nothing is more urgent
+		a = account{
+			title: "IS LEFT OFF", next: adviceOff(typed(r.Result)), details: []string{answered(r.PowerErr)},
+			what: "THE SERVER IS OFF: it was rebuilt from " + madeOf(r) + ", and could not be seen running since",
+		}
+	} else if r.Status != snapshot.Cancelled && r.Reason != restore.SnapshotFirstFailed {
+		a.details = append(a.details, answered(r.Err))
+	}
+	untouched := r.Status == snapshot.Failed && !r.Accepted && !r.MaySlip && r.Reason != snapshot.NotFound
+	b, resetPassword := r.Before, "hcloud server reset-password "+typed(r.Result)
+	a.details = append(a.details,
+		only(untouched, "nothing was done to its disk"),
+		only(b.Usable(), fmt.Sprintf("its disk as it was before is image %d", b.ImageID)),
+		only(goesOn(b) && b.Status != "", fmt.Sprintf("image %d, of its disk as it was before, goes on being made, and costs money until it is deleted: %s", b.ImageID, deletion(b.ImageID))),
+		only(b.MaySlip, "a snapshot may still appear, with the label hsnap/request="+b.Request),
+		only(r.Password, "Hetzner has set a new root password, which is shown nowhere; to set another one: "+resetPassword),
+		only(r.AnswerLost, "Hetzner may have set a new root password; to set another one: "+resetPassword))
+	a.title = cmp.Or(a.title, "is not restored")
+	return a
+}
+
+// restoreCause says for each reason what happened and what to try.
+func restoreCause(r restore.Result, asked Asked) (a account) {
+	again := fmt.Sprintf("`hcloud server rebuild %s --image %d`", typed(r.Result), r.Image.ID)
+	look := fmt.Sprintf("`hcloud server describe %s`", typed(r.Result))
+	switch r.Reason {
+	case restore.SnapshotFirstFailed:
+		first := explain(r.Before, asked)
+		a.what = fmt.Sprintf("its disk as it is now could not be snapshotted (%s), so it was not rebuilt: %s", r.Before.Reason, first.what)
+		a.details = []string{answered(r.Before.Err)}
+		a.next = joined("; ", first.next, "where what is on its disk now may be lost, set snapshot-first: false")
+	case snapshot.LockTimeout:
+		return lockTimeout(r.Result, "rebuild")
+	case snapshot.Refused:
+		a.what = "Hetzner refused the rebuild"
+		a.next = "see to what the answer is about, and run it again; if it is about nothing that you can change, report it as a bug of this action, with the log"
+		if r.Err != nil && r.Err.Verdict == hetzner.TokenRefused {
+			a.next = adviceToken
+		}
+	case snapshot.ActionFailed:
+		a.what = "Hetzner could not finish the rebuild"
+		if action := r.Action; action != nil {
+			a.what += only(action.ErrorMessage != "", ": "+action.ErrorMessage) + " (" + joined(", ", action.ErrorCode, fmt.Sprintf("action %d", action.ID)) + ")"
+		}
+		a.what += "; ITS DISK MAY BE HALF WRITTEN"
+		a.next = "write it again with " + again + ", or run this again with snapshot-first: false; do not trust the server until that has succeeded"
+	case snapshot.UnknownOutcome:
+		a.what = "the answer to the rebuild was lost, and nothing shows whether it has begun; its disk may be overwritten yet"
+		a.next = look + " shows the image and the status; run it again when the server is as you expect it"
+	case restore.RestoreTimeout:
+		a.what = fmt.Sprintf("the rebuild (action %d) has not ended well within %s, and may go on; until then its disk may be half written", r.ActionID, asked.RestoreTimeout)
+		a.next = look + " shows whether it runs since; next time set a longer restore-timeout"
+		if r.Silence > 0 {
+			a.what = fmt.Sprintf("Hetzner's API has given no usable answer for %s, so nobody knows whether the rebuild (action %d) has ended", short(r.Silence), r.ActionID)
+			a.next = "see https://status.hetzner.com; when the API is back, " + look
+		}
+	case restore.NotProven:
+		a.what = fmt.Sprintf("it is rebuilt and runs, but has not proved that it is back within %s: %s", asked.BootTimeout, cmp.Or(r.NoProof, "no answer"))
+		a.next = "look at its screen in the Hetzner Console; see that its firewalls let this runner in; if it boots slowly, set a longer boot-timeout"
+	case snapshot.NotFound:
+		a.what, a.next = "the server does not exist any more", "make a new one from its image: "+fmt.Sprintf("`hcloud server create --image %d …`", r.Image.ID)
+	case snapshot.RunCancelled:
+		a.what = "the run was cancelled before the rebuild was asked for: nothing was done to its disk"
+		switch {
+		case r.Done:
+			a.what = "the run was cancelled; it is rebuilt and runs, and has not proved yet that it is back"
+		case r.Accepted:
+			a.what = fmt.Sprintf("the run was cancelled; the rebuild (action %d) goes on at Hetzner, and overwrites its disk", r.ActionID)
+		case r.MaySlip:
+			a.what = "the run was cancelled; the answer to the rebuild was lost, so its disk may be overwritten yet"
+		}
+	default:
+		a.what = string(r.Reason)
+	}
+	return a
+}
+
+// wrongPair says what is wrong with a pair, and what is accepted.
+func wrongPair(m restore.Mistake, asked Asked) string {
+	choice := strconv.FormatInt(m.Choice.Image, 10)
+	if m.Choice.Image == 0 {
+		choice = "latest" + only(m.Choice.OnlyIfVerified, "-verified")
+	}
+	image, server := fmt.Sprintf("image %d", m.Image.ID), typed(snapshot.Result{Name: m.Name, Server: m.Server})
+	what := map[restore.Why]string{
+		restore.NoServer:        "no server in this token's project has this name" + meant(m.Nearest) + "; IDs and globs are not taken, since the name is the confirmation",
+		restore.SeveralServers:  "several servers have this name",
+		restore.IsDrill:         "it is a copy that a verification has made, and is never restored",
+		restore.IsSelf:          "this run itself runs on that server; run it from another machine",
+		restore.IsProtected:     "the server is protected against being rebuilt; if you mean it, `hcloud server disable-protection " + server + " rebuild`",
+		restore.BootsElsewhere:  bootsElsewhere(m, server),
+		restore.VolumesAttached: count(len(m.Server.Volumes), "volume") + " attached (" + ids(m.Server.Volumes, ", ") + "), which would stay as they are; set if-volumes-attached to warn to restore its own disk all the same",
+		restore.NoAddress:       "the server has no public address that could prove it; set prove to running",
+
+		restore.NoImage:      "no image in this token's project has this ID",
+		restore.NoneFound:    fmt.Sprintf("the series %s holds no available snapshot of this server that this action made", asked.Series),
+		restore.NoneVerified: fmt.Sprintf("no snapshot of this server in the series %s is verified; use latest, or give an image's ID", asked.Series),
+		restore.NotSnapshot:  fmt.Sprintf("%s is no snapshot, but of type %s", image, m.Image.Type),
+		restore.NotAvailable: fmt.Sprintf("%s is %s, not available", image, m.Image.Status),
+		restore.NotMade:      image + " was not made by this action, or its labels do not agree with what Hetzner says of it",
+		restore.NotVerified:  image + " has failed its verification",
+		restore.TooOld:       fmt.Sprintf("%s is %s old, and max-age allows %s; give a newer one, or set a longer max-age", image, short(m.Age), short(asked.MaxAge)),
+		restore.NoAge:        "Hetzner's answer did not tell the time, so nobody knows how old " + image + " is; if a proxy stands between, have it pass the header Date on",
+
+		restore.OtherServer:       fmt.Sprintf("%s was made of another server (ID %d); this one has the ID %d", image, m.Image.CreatedFrom, m.Server.ID),
+		restore.OtherArchitecture: fmt.Sprintf("%s is for %s, and the server is %s", image, m.Image.Architecture, m.Server.Architecture),
+		restore.DiskTooSmall:      fmt.Sprintf("%s needs a disk of %g GB, and the server's has %d GB", image, m.Image.DiskGB, m.Server.DiskGB),
+	}[m.Why]
+	return fmt.Sprintf("images: %.100s=%s: %s", m.Name, choice, strings.ReplaceAll(what, "`", ""))
+}
+
+func bootsElsewhere(m restore.Mistake, server string) string {
+	if m.Server.RescueEnabled {
+		return "its next boot would be into the rescue system, which is armed; disarm it: hcloud server disable-rescue " + server
+	}
+	return "its next boot would be from the ISO " + m.Server.ISO + ", which is attached; detach it: hcloud server detach-iso " + server
+}
+
+// wrongPairs reports pairs that are wrong as mistakes in the inputs.
+func (r *Report) wrongPairs(refused []restore.Mistake) {
+	var lines []string
+	for _, m := range refused {
+		lines = append(lines, clean(wrongPair(m, r.asked)))
+	}
+	if len(lines) > 0 {
+		r.Mistakes(errors.New(strings.Join(lines, "\n")))
+		r.read = true
+	}
+}

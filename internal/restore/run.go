@@ -1,0 +1,174 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+const (
+	// readLimit is how long the project is tried to be read.
+	readLimit = 30 * time.Minute
+	// serversPerList is for how many servers one list asks for the snapshots.
+	serversPerList = 25
+)
+
+// run is what the scripts of a run share.
+type run struct {
+	Settings
+	fleet   *fleet.Fleet
+	api     *hetzner.Client
+	emit    func(Event)
+	taker   *snapshot.Taker
+	servers []*server
+	outcome Outcome
+}
+
+// Run restores what the settings ask for and returns what became of each server. It calls emit for every event, from its own
+// goroutine, and has no goroutine left when it returns. The first signal cancels the run in good order within 5 s, the second
+// ends it at once.
+func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) Outcome {
+	r := &run{Settings: settings, api: api, emit: emit}
+	r.outcome.DryRun = settings.DryRun
+	r.fleet = fleet.New(fleet.Options{
+		API: api, Signals: signals, Late: settings.Late,
+		Cancelled: func() { r.tellAny(snapshot.Event{Kind: snapshot.EventCancelled, At: r.fleet.Now()}) },
+	})
+	r.fleet.Go(r.begin)
+	r.fleet.Run(ctx)
+	for _, s := range r.servers {
+		r.outcome.Restores = append(r.outcome.Restores, s.result)
+	}
+	r.outcome.Signal, r.outcome.Token = r.fleet.Signal(), r.fleet.Token()
+	return r.outcome
+}
+
+// tellAny passes an event of package snapshot on. What became of the snapshot of before is told by this package.
+func (r *run) tellAny(e snapshot.Event) {
+	if e.Kind != snapshot.EventEnded && e.Kind != snapshot.EventFinished {
+		r.emit(Event{Event: e})
+	}
+}
+
+// begin is the script that reads the project, checks every pair and, where all are right, starts the script of each server.
+func (r *run) begin(s *fleet.Script) {
+	read := snapshot.NewReader(s, r.api, s.Now().Add(readLimit), r.tellAny)
+	all, err := read.Servers("")
+	var pairs []pair
+	if err == nil {
+		pairs, err = r.pairs(s, read, all)
+	}
+	if err != nil {
+		r.outcome.Blame(r.fleet, err, false)
+		return
+	}
+	for _, p := range pairs {
+		r.outcome.Refused = append(r.outcome.Refused, p.mistakes...)
+	}
+	if len(r.outcome.Refused) > 0 {
+		return
+	}
+	r.taker = snapshot.NewTaker(r.fleet, r.api, r.Take, all, r.tellAny)
+	for _, p := range pairs {
+		s := &server{run: r, host: p.host, target: r.taker.Target(p.host)}
+		s.result = Result{Image: p.image, Age: p.age, Result: snapshot.Result{Name: p.host.Name, Server: p.host, ImageID: p.image.ID}}
+		r.servers = append(r.servers, s)
+	}
+	var results []Result
+	for _, s := range r.servers {
+		results = append(results, s.result)
+	}
+	r.emit(Event{Kind: EventChecked, Event: snapshot.Event{At: s.Now()}, Results: results})
+	for _, s := range r.servers {
+		r.fleet.Go(s.begin)
+	}
+	r.taker.ReportProgress(r.over, r.standings)
+}
+
+// pairs finds for each server that is named what it is put back to, ordered by name, and what speaks against it.
+func (r *run) pairs(s *fleet.Script, read project.Reader, all []hetzner.Server) ([]pair, error) {
+	byName := map[string][]hetzner.Server{}
+	for _, host := range all {
+		byName[host.Name] = append(byName[host.Name], host)
+	}
+	var ids []string
+	for name := range maps.Keys(r.Images) {
+		for _, host := range byName[name] {
+			ids = append(ids, strconv.FormatInt(host.ID, 10))
+		}
+	}
+	slices.Sort(ids)
+	var images []hetzner.Image
+	var date time.Time
+	for some := range slices.Chunk(ids, serversPerList) {
+		list, at, err := read.Images(fmt.Sprintf("%s in (%s)", labels.ServerID, strings.Join(some, ",")))
+		if err != nil {
+			return nil, err
+		}
+		images, date = append(images, list...), at
+	}
+	var self int64
+	if err := s.Do(func(ctx context.Context) func() { // answered within a second
+		id := r.api.Self(ctx)
+		return func() { self = id }
+	}); err != nil {
+		return nil, err
+	}
+	var pairs []pair
+	for _, name := range slices.Sorted(maps.Keys(r.Images)) {
+		p := pair{run: r, name: name, choice: r.Images[name], date: date, self: self}
+		p.findServer(byName[name], all)
+		p.findImage(images)
+		if p.isUnknown() {
+			if err := r.lookUp(s, &p); err != nil {
+				return nil, err
+			}
+		}
+		p.check()
+		pairs = append(pairs, p)
+	}
+	return pairs, nil
+}
+
+// lookUp asks for an image that is none of the server's snapshots, to say what it is instead.
+func (r *run) lookUp(s *fleet.Script, p *pair) error {
+	again := func(failure *hetzner.Error) bool { return !failure.Final() }
+	err := s.Persist(s.Now().Add(readLimit), again, func() error {
+		return s.Send(func(ctx context.Context) (quota hetzner.Quota, err error) {
+			p.image, quota, err = r.api.Image(ctx, p.choice.Image)
+			return quota, err
+		})
+	})
+	if failure, ok := errors.AsType[*hetzner.Error](err); ok && failure.Code == hetzner.CodeNotFound {
+		p.image = hetzner.Image{}
+		return nil
+	}
+	return err
+}
+
+// over reports whether nothing more is done for any server.
+func (r *run) over() bool {
+	return !slices.ContainsFunc(r.servers, func(s *server) bool { return !s.over })
+}
+
+// standings are where the servers are at.
+func (r *run) standings() (list []snapshot.Standing) {
+	for _, s := range r.servers {
+		standing := s.target.Standing()
+		standing.Over, standing.Off = s.over, s.switching
+		list = append(list, standing)
+	}
+	return list
+}

@@ -1,0 +1,297 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+const (
+	// pollEvery is the pause between two polls of a server that something waits for.
+	pollEvery = 3 * time.Second
+	// offFor is how long a server may be off after its rebuild before it is switched on: Hetzner does that itself.
+	offFor = 15 * time.Second
+	// noteLimit is how long the actions of a server may take to be listed before its rebuild.
+	noteLimit = 5 * time.Minute
+)
+
+// server is one server on its way back to its image.
+type server struct {
+	*run
+	*fleet.Script
+	host   hetzner.Server
+	target *snapshot.Target // of the snapshot of before, and then of the rebuild
+	result Result
+
+	asked     bool      // for the rebuild
+	sent      time.Time // when the rebuild was sent that Hetzner has accepted, or may have
+	accepted  time.Time // when it was known to be
+	ended     bool      // the way
+	switching bool      // its power may still have to come back
+	over      bool      // nothing more is done for it
+}
+
+// begin is the script of a server.
+func (s *server) begin(script *fleet.Script) {
+	s.Script, s.target.Script = script, script
+	if len(s.host.Volumes) > 0 && s.IfVolumes == snapshot.Warn {
+		s.tell(Event{Kind: EventVolumes})
+	}
+	s.end(s.way())
+}
+
+// way is the way of one server back to its image. Each step returns nil when the next one may follow.
+func (s *server) way() error {
+	if s.DryRun {
+		return &snapshot.EndError{Status: snapshot.Planned}
+	}
+	if s.SnapshotFirst {
+		if err := s.snapshotFirst(); err != nil {
+			return err
+		}
+	} else if s.host.Locked { // the list was a poll
+		if err := s.target.SeenLocked(); err != nil {
+			return err
+		}
+	}
+	if err := s.askUntilAccepted(); err != nil {
+		return err
+	}
+	if err := s.follow(); err != nil { // its action, and then the server
+		return err
+	}
+	s.result.Done = true
+	if err := s.prove(); err != nil {
+		return err
+	}
+	return &snapshot.EndError{Status: Restored}
+}
+
+// snapshotFirst brings the disk as it is now to a snapshot, without which it is not written anew.
+func (s *server) snapshotFirst() error {
+	s.result.Before = s.taker.Take(s.target)
+	s.target = s.taker.Next(s.target)
+	switch before := s.result.Before; {
+	case before.Status == snapshot.Available:
+		s.tell(Event{Kind: EventBefore, Event: snapshot.Event{Result: &s.result.Before}})
+		return nil
+	case before.Status == snapshot.Cancelled:
+		return fleet.ErrCancelled
+	case s.Token() != nil:
+		return s.Token()
+	}
+	return failed(SnapshotFirstFailed)
+}
+
+// askUntilAccepted asks for the rebuild until Hetzner accepts it, which it does once.
+func (s *server) askUntilAccepted() error {
+	for {
+		err := s.rebuild()
+		refusal, _ := errors.AsType[*hetzner.Error](err)
+		switch {
+		case errors.Is(err, snapshot.ErrAgain):
+			s.target.LeavePlace()
+			err = nil
+		case refusal != nil && refusal.Later():
+			err = s.target.Refused(refusal) // waits until it may be asked for again
+		case refusal != nil && refusal.Verdict == hetzner.Full: // no limit can matter to a server that exists
+			s.target.Result.Err = refusal
+			return failed(snapshot.Refused)
+		default:
+			return err
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// rebuild asks for the rebuild. It returns nil when Hetzner has accepted it, and otherwise as [snapshot.Target.Ask] does.
+func (s *server) rebuild() error {
+	if err := s.target.TakePlace(); err != nil {
+		return err
+	}
+	newest, err := s.newestAction()
+	if err != nil {
+		return err
+	}
+	if !s.asked { // that it is asked for again is told with the refusal
+		s.asked = true
+		s.tell(Event{Kind: EventAsked})
+	}
+	var action int64
+	var password bool
+	err = s.target.Ask(func(ctx context.Context) (quota hetzner.Quota, err error) {
+		action, password, quota, err = s.api.Rebuild(ctx, s.host.ID, s.result.Image.ID)
+		return quota, err
+	})
+	switch {
+	case hetzner.IsLost(err):
+		return s.find(hetzner.AsError(err), newest)
+	case err != nil:
+		return err
+	}
+	s.result.Password = password
+	s.record(action, EventAccepted)
+	return nil
+}
+
+// newestAction returns the highest ID of the server's actions: the rebuild's will be higher.
+func (s *server) newestAction() (newest int64, err error) {
+	seen, err := s.Watch(s.actions()).Next(0, s.Now().Add(noteLimit))
+	if errors.Is(err, fleet.ErrTimeout) {
+		_, s.target.Result.Err = s.target.LongSilence()
+		return 0, failed(snapshot.Refused)
+	}
+	for _, action := range seen.Actions {
+		newest = max(newest, action.ID)
+	}
+	return newest, err
+}
+
+// actions are the newest actions of the server.
+func (s *server) actions() fleet.Want { return fleet.ServerActions(s.host.ID, "") }
+
+// find decides what became of a rebuild whose answer was lost: the server's action is found that is newer than all there were
+// before, or it is proved that there is and will be none.
+func (s *server) find(loss *hetzner.Error, newest int64) error {
+	s.tell(Event{Kind: EventLost, Event: snapshot.Event{Err: loss}})
+	s.sent, s.asked = s.Sent, false
+	var action int64
+	err := s.target.Find(loss, s.actions(), func(seen fleet.Seen) bool {
+		for _, a := range seen.Actions { // the newest come first
+			if a.Command == hetzner.CommandRebuild && a.ID > newest {
+				action = a.ID
+			}
+		}
+		return action != 0
+	})
+	if errors.Is(err, snapshot.ErrAgain) {
+		s.sent = time.Time{}
+	}
+	if err != nil {
+		return err
+	}
+	s.result.AnswerLost = true
+	s.record(action, EventFound)
+	return nil
+}
+
+// record records that Hetzner has accepted the rebuild: from then on the old disk is gone.
+func (s *server) record(action int64, kind EventKind) {
+	s.accepted, s.sent = s.Now(), fleet.Earliest(s.sent, s.Sent)
+	s.result.Accepted, s.target.Result.ActionID, s.target.Phase = true, action, snapshot.PhaseRebuilding
+	s.tell(Event{Kind: kind, Event: snapshot.Event{ActionID: action}})
+}
+
+// follow waits until the rebuild has ended well: its action has, and the server shows it.
+func (s *server) follow() error {
+	limit := s.accepted.Add(s.RestoreTimeout)
+	action, err := s.target.Follow(s.target.Result.ActionID, s.accepted, limit)
+	switch {
+	case err != nil:
+		return s.timedOut(err)
+	case action != nil && !action.Succeeded():
+		s.target.Result.Action = action
+		return failed(snapshot.ActionFailed)
+	}
+	s.target.Phase = snapshot.PhaseProving
+	s.tell(Event{Kind: EventWritten})
+	return s.timedOut(s.awaitRunning(limit))
+}
+
+// timedOut gives the end of a limit its reason.
+func (s *server) timedOut(err error) error {
+	if !errors.Is(err, fleet.ErrTimeout) {
+		return err
+	}
+	s.target.Result.Silence, s.target.Result.Err = s.target.LongSilence()
+	return failed(RestoreTimeout)
+}
+
+// awaitRunning waits until a poll shows the server running from its image, and unlocked. One that stays off is switched on.
+func (s *server) awaitRunning(limit time.Time) error {
+	var offSince time.Time
+	pause := time.Duration(0)
+	for watch := s.Watch(fleet.Server(s.host.ID)); ; pause = pollEvery {
+		seen, err := watch.Next(pause, limit)
+		if err != nil {
+			return err
+		}
+		if seen.Missing {
+			return failed(snapshot.NotFound)
+		}
+		s.host.Status = seen.Server.Status
+		rewritten := seen.Server.ImageID == s.result.Image.ID && !seen.Server.Locked
+		isOff := rewritten && s.host.Status == hetzner.StatusOff
+		switch {
+		case rewritten && s.host.Status == hetzner.StatusRunning:
+			return nil
+		case !isOff:
+			offSince = time.Time{}
+		case offSince.IsZero():
+			offSince = seen.Began
+		case seen.Began.Sub(offSince) >= offFor:
+			return s.switchOn()
+		}
+	}
+}
+
+// switchOn has the server switched on and waits until it runs. A cancel ends the wait, and not what is waited for.
+func (s *server) switchOn() error {
+	s.tell(Event{Kind: EventOff})
+	s.switching = true
+	var power snapshot.Result
+	s.taker.SwitchOn(s.host, func(result snapshot.Result) {
+		power, s.switching = result, false
+		r := &s.target.Result
+		r.LeftOff, r.PowerAction, r.PowerErr, r.PowerOnFailed = power.LeftOff, power.PowerAction, power.PowerErr, power.PowerOnFailed
+		s.complete()
+	})
+	switch err := s.Until(func() bool { return !s.switching }, time.Time{}); {
+	case err != nil:
+		return err
+	case power.LeftOff:
+		return failed(snapshot.PowerOnFailed)
+	}
+	return nil
+}
+
+// end makes the result of a server final, but for its power.
+func (s *server) end(err error) {
+	s.target.Settle(err)
+	s.target.LeavePlace()
+	s.ended = true
+	if s.result.Accepted {
+		s.target.Result.Downtime = s.Now().Sub(s.sent)
+	}
+	s.complete()
+}
+
+// complete reports the end of a server that is over.
+func (s *server) complete() {
+	if !s.ended || s.switching {
+		return
+	}
+	s.over = true
+	r := &s.result
+	accepted, image := r.Accepted, r.ImageID
+	r.Result = s.target.Result
+	r.Accepted, r.ImageID = accepted, image
+	final := *r
+	s.tell(Event{Kind: EventFinished, Result: &final})
+}
+
+func failed(reason snapshot.Reason) error {
+	return &snapshot.EndError{Status: snapshot.Failed, Reason: reason}
+}
+
+// tell reports an event of this package.
+func (s *server) tell(e Event) {
+	e.At, e.Name, e.Server = s.Now(), s.host.Name, s.host
+	s.emit(e)
+}

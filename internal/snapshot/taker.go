@@ -1,0 +1,60 @@
+package snapshot
+
+import (
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+)
+
+// Taker lends the scripts of this package to another command's run, which owns the fleet.
+type Taker struct{ run *run }
+
+// NewTaker returns a taker for a fleet in a project with these servers. It calls emit for every event.
+func NewTaker(f *fleet.Fleet, api *hetzner.Client, settings Settings, all []hetzner.Server, emit func(Event)) *Taker {
+	r := newRun(api, settings, emit)
+	r.fleet, r.all, r.lastNews = f, all, f.Now()
+	f.Pages("", all)
+	return &Taker{r}
+}
+
+// Target returns a server that a change is wanted of, by a script that is still to be set.
+func (t *Taker) Target(host hetzner.Server) *Target { return t.run.target(host) }
+
+// Next returns the target for the next change of the same server, which goes on in its place.
+func (t *Taker) Next(target *Target) *Target {
+	next := t.run.target(target.Host)
+	next.Script, next.placed, target.placed = target.Script, target.placed, false
+	return next
+}
+
+// Take brings a target to exactly one usable snapshot, or to a reason why not. It returns when that is decided, and the
+// target keeps its place.
+func (t *Taker) Take(target *Target) Result {
+	s := &server{Target: target}
+	t.run.active++
+	s.finish(s.begin(reusable{}))
+	return s.Result
+}
+
+// SwitchOn switches a server on that a change has left off. It starts a script of its own, which a cancel does not end at
+// once, and calls done when the server is seen running, is gone, or is left off as the result says.
+func (t *Taker) SwitchOn(host hetzner.Server, done func(Result)) {
+	s := t.run.mayBeOff(host)
+	s.power.down = true
+	t.run.fleet.GoPatient(func(script *fleet.Script) {
+		s.Script, s.power.Script = script, script
+		s.power.outage.start(script.Now())
+		s.power.switchOn(false)
+		done(s.Result)
+	})
+}
+
+// ReportProgress starts the script that reports where the servers are at when nothing new has happened for a while, until
+// over reports true.
+func (t *Taker) ReportProgress(over func() bool, standings func() []Standing) {
+	t.run.fleet.Go(func(s *fleet.Script) { t.run.reportProgress(s, over, standings) })
+}
+
+// Standing is where the target is at.
+func (t *Target) Standing() Standing {
+	return Standing{Name: t.Host.Name, Phase: t.Phase, Percent: t.progress, Holder: t.holder}
+}
