@@ -10,7 +10,7 @@
 //   - config: from the environment to validated settings
 //   - fleet: a loop that runs one script per server, and polls for all of them within one budget
 //   - snapshot: the script that brings one server to exactly one usable snapshot
-//   - restore: the script that puts one server back to its snapshot
+//   - restore: the script that puts one server back to its snapshot, and proof: whether it answers
 //   - audit: what a project holds; the shortest command
 //   - hetzner: one request to the API, and what its answer means
 //   - retention: which old snapshots to keep
@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -33,6 +32,7 @@ import (
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/prune"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/restore"
@@ -57,8 +57,8 @@ type Process struct {
 	Out       io.Writer
 	Signals   <-chan os.Signal
 	Transport http.RoundTripper
-	Dial      func(ctx context.Context, network, address string) (net.Conn, error) // to a server that has to prove something
-	Rand      io.Reader                                                            // as crypto/rand.Reader: never fails
+	Dial      proof.Dialer // to a server that has to prove something
+	Rand      io.Reader    // as crypto/rand.Reader: never fails
 }
 
 // A log that nobody reads may hold the end up for so long; a cancelled run has less time.

@@ -7,6 +7,7 @@ import (
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/restore"
 	"github.com/org/hsnap-action/internal/secret"
@@ -24,12 +25,9 @@ const (
 func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.Mask, cfg *config.Restore) int {
 	set := restore.Settings{
 		Images: map[string]restore.Choice{}, Series: string(cfg.Series), MaxAge: time.Duration(cfg.MaxAge),
-		SnapshotFirst: bool(cfg.SnapshotFirst), Proof: restore.Proof{Port: cfg.Prove.Port},
+		SnapshotFirst: bool(cfg.SnapshotFirst), Proof: proofOf(cfg.Prove),
 		IfVolumes: snapshot.Policy(cfg.IfVolumesAttached), RestoreTimeout: time.Duration(cfg.RestoreTimeout),
 		BootTimeout: time.Duration(cfg.BootTimeout), DryRun: bool(cfg.DryRun), Dial: p.Dial, Late: late(cfg.Run),
-	}
-	if cfg.Prove.Kind == config.ProofSSH {
-		set.Proof.Banner = "SSH-"
 	}
 	for name, choice := range cfg.Images {
 		set.Images[name] = restore.Choice{Image: choice.ID, OnlyIfVerified: choice.Newest == config.LatestVerified}
@@ -48,6 +46,14 @@ func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.M
 	})
 	outcome := restore.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.RestoreEvent)
 	return deliver(r.DeliverRestore(outcome), restoreExitCode(outcome))
+}
+
+// proofOf returns what a server has to do.
+func proofOf(p config.Proof) proof.Proof {
+	if p.Kind == config.ProofSSH {
+		return proof.Proof{Port: p.Port, Banner: "SSH-"}
+	}
+	return proof.Proof{Port: p.Port}
 }
 
 // restoreExitCode returns the exit code of an outcome, which depends on nothing else.

@@ -7,6 +7,7 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/project"
+	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -132,7 +133,7 @@ func (p *pair) checkServer() {
 		{p.host.RebuildProtected, IsProtected},
 		{p.host.BootsElsewhere(), BootsElsewhere},
 		{len(p.host.Volumes) > 0 && p.IfVolumes == snapshot.Fail, VolumesAttached},
-		{p.Proof.Port != 0 && address(p.host) == "", NoAddress},
+		{p.Proof.Port != 0 && proof.Address(p.host) == "", NoAddress},
 	})
 }
 

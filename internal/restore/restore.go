@@ -2,7 +2,7 @@
 //
 // A run reads the project once and checks every pair of a server and an image before anything is sent (pairs.go): one pair
 // that is wrong, and no server is touched. The way of one server is a script, read from top to bottom: [server.way] in
-// server.go. Its disk as it is now is snapshotted first, it is rebuilt, and it proves that it is back (prove.go). The lock,
+// server.go. Its disk as it is now is snapshotted first, it is rebuilt, and it proves that it is back (package proof). The lock,
 // the refusals and the proof after a lost answer are those of package snapshot.
 //
 // The package deletes nothing, writes no text, lifts no protection, and never repeats a rebuild because its answer is
@@ -10,12 +10,11 @@
 package restore
 
 import (
-	"context"
-	"net"
 	"os"
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -25,19 +24,13 @@ type Choice struct {
 	OnlyIfVerified bool  // the newest one that a verification has proved
 }
 
-// Proof is what a server must do to be back.
-type Proof struct {
-	Port   int    // of its own public address, that accepts a connection; 0: that it runs is proof enough
-	Banner string // what a line from there must begin with; "" for nothing
-}
-
 // Settings is what a run was asked to do. All of it is valid when it gets here.
 type Settings struct {
 	Images        map[string]Choice // by the server's name
 	Series        string            // where the newest snapshot is looked for
 	MaxAge        time.Duration     // of an image
 	SnapshotFirst bool
-	Proof         Proof
+	Proof         proof.Proof
 	IfVolumes     snapshot.Policy // Warn, Fail or Ignore
 
 	RestoreTimeout time.Duration // from the acceptance of a rebuild to its end
@@ -46,8 +39,7 @@ type Settings struct {
 
 	// Take is how the snapshot of before is made, and how a lock is waited for.
 	Take snapshot.Settings
-	// Dial connects to a server, as a [net.Dialer] does.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial proof.Dialer
 	Late func(os.Signal) bool // reports whether a first signal is the runner's last; nil for never
 }
 

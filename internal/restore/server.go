@@ -261,6 +261,25 @@ func (s *server) switchOn() error {
 	return nil
 }
 
+// prove waits until the server proves that it is back.
+func (s *server) prove() error {
+	if s.Proof.Port == 0 {
+		s.result.Proof = "running"
+		return nil
+	}
+	address := s.Proof.On(s.host)
+	s.tell(Event{Kind: EventProving, Address: address})
+	seen, err := s.Proof.Await(s.Script, s.Dial, address, s.Now().Add(s.BootTimeout))
+	s.result.Proof = seen.Proof
+	if seen.Failure != nil {
+		s.result.NoProof = seen.Failure.Error()
+	}
+	if err == nil && seen.Proof == "" {
+		err = failed(NotProven)
+	}
+	return err
+}
+
 // end makes the result of a server final, but for its power.
 func (s *server) end(err error) {
 	s.target.Settle(err)
