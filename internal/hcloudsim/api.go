@@ -64,7 +64,9 @@ type route struct {
 
 var routes = []route{
 	{http.MethodGet, "/servers", (*call).listServers},
+	{http.MethodPost, "/servers", (*call).createServer},
 	{http.MethodGet, "/servers/{id}", (*call).getServer},
+	{http.MethodDelete, "/servers/{id}", (*call).deleteServer},
 	{http.MethodGet, "/servers/{id}/actions", (*call).listServerActions},
 	{http.MethodPost, "/servers/{id}/actions/create_image", (*call).createImage},
 	{http.MethodPost, "/servers/{id}/actions/shutdown", (*call).shutdown},

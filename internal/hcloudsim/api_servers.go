@@ -96,7 +96,13 @@ func (c *call) createImage() reply {
 
 func (c *call) shutdown() reply { return c.power(c.p.shutdown) }
 func (c *call) powerOff() reply { return c.power(c.p.powerOff) }
-func (c *call) powerOn() reply  { return c.power(c.p.powerOn) }
+
+func (c *call) powerOn() reply {
+	if s := c.p.servers[c.id]; s != nil && s.creation != nil && s.IPv4 == "" && s.IPv6 == "" && len(s.Networks) == 0 {
+		return refuse(http.StatusUnprocessableEntity, "invalid_input", "server has no network")
+	}
+	return c.power(c.p.powerOn)
+}
 
 // power serves the commands that take no input.
 func (c *call) power(command func(*server) *action) reply {

@@ -44,16 +44,42 @@ type product struct {
 	disk    int     // GB
 	cpu     string
 	arch    string
-	monthly string // net
+	monthly string   // net
+	at      []string // locations where it is offered
 }
 
+var (
+	inEurope   = []string{"fsn1", "nbg1", "hel1"}
+	everywhere = []string{"fsn1", "nbg1", "hel1", "ash", "hil", "sin"}
+)
+
 var products = []product{
-	{114, "cx23", 2, 4, 40, "shared", "x86", "3.99"},
-	{115, "cx33", 4, 8, 80, "shared", "x86", "6.49"},
-	{116, "cx43", 8, 16, 160, "shared", "x86", "11.99"},
-	{109, "cpx22", 2, 4, 80, "shared", "x86", "7.99"},
-	{45, "cax11", 2, 4, 40, "shared", "arm", "4.49"},
-	{96, "ccx13", 2, 8, 80, "dedicated", "x86", "15.99"},
+	{114, "cx23", 2, 4, 40, "shared", "x86", "3.99", inEurope},
+	{115, "cx33", 4, 8, 80, "shared", "x86", "6.49", inEurope},
+	{116, "cx43", 8, 16, 160, "shared", "x86", "11.99", inEurope},
+	{109, "cpx22", 2, 4, 80, "shared", "x86", "7.99", everywhere},
+	{45, "cax11", 2, 4, 40, "shared", "arm", "4.49", inEurope},
+	{96, "ccx13", 2, 8, 80, "dedicated", "x86", "15.99", everywhere},
+}
+
+// findProduct returns the product of that ID or name, nil where there is none.
+func findProduct(idOrName string) *product {
+	for i, p := range products {
+		if idOrName == p.name || idOrName == strconv.FormatInt(p.id, 10) {
+			return &products[i]
+		}
+	}
+	return nil
+}
+
+// findLocation returns the name of the location of that ID or name.
+func findLocation(idOrName string) (name string, ok bool) {
+	for _, l := range locations {
+		if idOrName == l.Name || idOrName == strconv.FormatInt(l.ID, 10) {
+			return l.Name, true
+		}
+	}
+	return "", false
 }
 
 // serverTypeJSON is a server type as the API shows it: its traffic is a matter
@@ -165,8 +191,8 @@ func pricing(currency string) pricingJSON {
 	}
 	for _, p := range products {
 		kind := schema.PricingServerType{ID: p.id, Name: p.name}
-		for _, l := range locations {
-			kind.Prices = append(kind.Prices, p.price(l.Name))
+		for _, at := range p.at {
+			kind.Prices = append(kind.Prices, p.price(at))
 		}
 		list.ServerTypes = append(list.ServerTypes, kind)
 	}

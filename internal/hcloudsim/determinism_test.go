@@ -15,7 +15,7 @@ import (
 
 // busyRun lets many clients loose on one project at the same instants, and
 // returns all that happened.
-func busyRun(t *testing.T, seed uint64) (history []Exchange, images []Image) {
+func busyRun(t *testing.T, seed uint64) (history []Exchange, images []Image, made []Creation) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := New(Options{
@@ -37,7 +37,7 @@ func busyRun(t *testing.T, seed uint64) (history []Exchange, images []Image) {
 			ids = append(ids, id)
 		}
 		h := rude(t, c)
-		for range 10 {
+		for round := range 10 {
 			var all sync.WaitGroup
 			send := func(method, path, body string) {
 				all.Go(func() { _, _, _ = h.send(method, path, body) }) // the history has the answer, and the fault
@@ -48,33 +48,42 @@ func busyRun(t *testing.T, seed uint64) (history []Exchange, images []Image) {
 			}
 			send("GET", "/servers?per_page=50", "")
 			send("GET", "/images", "")
+			for i := range 3 {
+				send("POST", "/servers", fmt.Sprintf(`{"name":"copy-%d","server_type":"cx23","image":"ubuntu-24.04"}`, round+i))
+			}
+			for _, s := range c.Creations() {
+				send("DELETE", fmt.Sprint("/servers/", s.ServerID), "")
+			}
 			all.Wait()
 			time.Sleep(2 * time.Second)
 		}
-		history, images = c.History(), c.Images()
+		history, images, made = c.History(), c.Images(), c.Creations()
 	})
-	return history, images
+	return history, images, made
 }
 
 func TestSameSeedSameRun(t *testing.T) {
-	history, images := busyRun(t, 7)
-	if len(images) < 10 {
-		t.Errorf("only %d images: the run tests little", len(images))
+	history, images, made := busyRun(t, 7)
+	if len(images) < 10 || len(made) < 10 {
+		t.Errorf("only %d images and %d created servers: the run tests little", len(images), len(made))
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, procs := range []int{1, 2, 4} {
 		runtime.GOMAXPROCS(procs)
 		for range 3 {
-			h, i := busyRun(t, 7)
+			h, i, m := busyRun(t, 7)
 			if diff := cmp.Diff(history, h); diff != "" {
 				t.Fatalf("%d processors: another history: %s", procs, diff)
 			}
 			if diff := cmp.Diff(images, i); diff != "" {
 				t.Fatalf("%d processors: other images: %s", procs, diff)
 			}
+			if diff := cmp.Diff(made, m); diff != "" {
+				t.Fatalf("%d processors: other servers: %s", procs, diff)
+			}
 		}
 	}
-	if other, _ := busyRun(t, 8); cmp.Equal(history, other) {
+	if other, _, _ := busyRun(t, 8); cmp.Equal(history, other) {
 		t.Error("another seed gives the same run")
 	}
 }

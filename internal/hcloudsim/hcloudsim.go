@@ -1,6 +1,6 @@
 // Package hcloudsim simulates the part of the Hetzner Cloud API that this
-// project uses: servers with power and locks, images, actions, prices and the
-// rate limit. It also simulates what goes wrong on the way, see [Fault], and
+// project uses: servers with power and locks, their creation and deletion,
+// images, actions, prices and the rate limit. It also simulates what goes wrong on the way, see [Fault], and
 // what a server's own address answers, see [Cloud.Dial].
 //
 // It serves tests and the demo. A test adds servers and images to a [Cloud],
@@ -21,10 +21,10 @@
 // testing/synctest bubble an hour of waiting takes milliseconds.
 //
 // The same seed gives the same run. Latency, correlation IDs and random faults
-// are drawn from the identity of a request (method, path, query, and how often
-// it was seen), never from one generator in order of arrival. With a latency
-// set, no two requests are processed in the same nanosecond, so their order
-// does not depend on the scheduler either.
+// are drawn from the identity of a request (method, path, query, for a POST to
+// a collection its body, and how often it was seen), never from one generator
+// in order of arrival. With a latency set, no two requests are processed in the
+// same nanosecond, so their order does not depend on the scheduler either.
 //
 // The package never opens a connection, never reads the environment, never
 // logs and keeps no state outside a Cloud.
@@ -71,6 +71,10 @@ type Options struct {
 	// SnapshotLimit is how many snapshots the project may hold, those still
 	// being created included. Zero: any number.
 	SnapshotLimit int
+
+	// ServerLimit and PrimaryIPLimit are how many of each the project may hold
+	// for another server to be created. Zero: any number.
+	ServerLimit, PrimaryIPLimit int
 
 	// RateLimit is the number of requests an hour; one comes back each
 	// hour/RateLimit. Zero: 3600.
@@ -157,14 +161,14 @@ type Exchange struct {
 }
 
 // History returns every request so far, by time of arrival. Requests that
-// arrived at the same instant are sorted by method, path, query and the number
-// of times they were seen.
+// arrived at the same instant are sorted by method, path, query, the number of
+// times they were seen, and body.
 func (c *Cloud) History() []Exchange {
 	var all []Exchange
 	c.update(func(p *project) {
 		sorted := slices.SortedStableFunc(slices.Values(p.history), func(a, b *exchange) int {
 			return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Method, b.Method),
-				cmp.Compare(a.Path, b.Path), cmp.Compare(a.Query, b.Query), cmp.Compare(a.nth, b.nth))
+				cmp.Compare(a.Path, b.Path), cmp.Compare(a.Query, b.Query), cmp.Compare(a.nth, b.nth), cmp.Compare(a.Body, b.Body))
 		})
 		for _, ex := range sorted {
 			all = append(all, ex.Exchange)

@@ -48,6 +48,8 @@ type got struct {
 	Images  []schema.Image  `json:"images"`
 	Action  schema.Action   `json:"action"`
 	Actions []schema.Action `json:"actions"`
+	Next    []schema.Action `json:"next_actions"`
+	Root    *string         `json:"root_password"`
 	Meta    struct {
 		Pagination *pagination `json:"pagination"`
 	} `json:"meta"`

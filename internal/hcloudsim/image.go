@@ -11,6 +11,8 @@ import (
 // image is an image of the project.
 type image struct {
 	Image
+	copy   CopyBehaviour
+	copies int // how many servers were created from it
 }
 
 func (p *project) addImage(spec Image) *image {
@@ -26,8 +28,14 @@ func (p *project) addImage(spec Image) *image {
 	if !spec.Deprecated.IsZero() {
 		spec.Deprecated = wall(spec.Deprecated).Truncate(time.Second)
 	}
-	img := &image{spec}
+	img := &image{Image: spec}
+	if spec.Copy != nil {
+		img.copy = *spec.Copy
+	}
 	if s := p.servers[spec.ServerID]; s != nil {
+		if spec.Copy == nil {
+			img.copy.Guest = s.Guest
+		}
 		img.ServerName = cmp.Or(img.ServerName, s.Name)
 		img.Architecture = cmp.Or(img.Architecture, s.architecture())
 		img.DiskGB = cmp.Or(img.DiskGB, s.PrimaryDiskGB)
@@ -120,7 +128,7 @@ const systemImageName = "ubuntu-24.04"
 // systemImage is the image that servers were made from. It is part of every
 // server and, to keep the listings of a test its own, of no listing.
 func systemImage(architecture string) *image {
-	return &image{Image{
+	return &image{Image: Image{
 		ID:           161547269,
 		Type:         "system",
 		Status:       "available",

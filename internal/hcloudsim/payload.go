@@ -15,9 +15,18 @@ type payload struct {
 // payload reads the request's body, which may have the known fields and no
 // others. Its second result is the refusal of what is no JSON object.
 func (c *call) payload(known ...string) (*payload, *reply) {
-	b := &payload{}
-	if err := json.Unmarshal(c.ex.body, &b.raw); err != nil || b.raw == nil {
+	b := readObject(c.ex.body, known)
+	if b == nil {
 		return nil, new(refuse(http.StatusBadRequest, "json_error", "invalid JSON in request body"))
+	}
+	return b, nil
+}
+
+// readObject reads a JSON object; nil where there is none.
+func readObject(text []byte, known []string) *payload {
+	b := &payload{}
+	if err := json.Unmarshal(text, &b.raw); err != nil || b.raw == nil {
+		return nil
 	}
 	var unknown []string
 	for name := range b.raw {
@@ -29,7 +38,52 @@ func (c *call) payload(known ...string) (*payload, *reply) {
 	for _, name := range unknown {
 		b.errs.add(name, "unknown field")
 	}
-	return b, nil
+	return b
+}
+
+// object reads an object inside, an empty one where there is none.
+func (b *payload) object(name string, known ...string) *payload {
+	raw, ok := b.raw[name]
+	if !ok {
+		return &payload{}
+	}
+	inside := readObject(raw, known)
+	if inside == nil {
+		b.errs.add(name, "must be an object")
+		return &payload{}
+	}
+	return inside
+}
+
+// nest reports what is wrong with an object inside, once all of it is read.
+func (b *payload) nest(name string, inside *payload) {
+	for _, err := range inside.errs {
+		b.errs.add(name+"."+err.Name, err.Messages...)
+	}
+}
+
+// ids reads an array of IDs.
+func (b *payload) ids(name string) []int64 {
+	ids := field[[]int64](b, name, "must be an array of numbers")
+	if ids == nil {
+		return nil
+	}
+	if slices.ContainsFunc(*ids, func(id int64) bool { return id < 1 }) {
+		b.errs.add(name, "must be an array of IDs")
+	}
+	return *ids
+}
+
+// required reads a string that must be there and not be empty.
+func (b *payload) required(name string) string {
+	if raw := string(b.raw[name]); raw == "" || raw == `""` {
+		b.errs.add(name, "missing")
+		return ""
+	}
+	if text := b.text(name); text != nil {
+		return *text
+	}
+	return ""
 }
 
 // text reads a string, nil where there is none.
@@ -43,14 +97,7 @@ func (b *payload) idOrName(name string) string {
 	if _, ok := parseID(raw); ok {
 		return raw
 	}
-	if raw == "" || raw == `""` {
-		b.errs.add(name, "missing")
-		return ""
-	}
-	if text := b.text(name); text != nil {
-		return *text
-	}
-	return ""
+	return b.required(name)
 }
 
 // labels reads labels and checks them, nil where there are none.

@@ -30,6 +30,7 @@ func (p *project) switchTo(id int64, status string) {
 	}
 	s.power++
 	if status == "running" {
+		s.noteStart(p.now)
 		p.setRunning(s)
 	} else {
 		s.Status = status
@@ -46,33 +47,51 @@ func (p *project) setRunning(s *server) {
 }
 
 func (p *project) powerOff(s *server) *action {
-	return p.operate(s, "stop_server", "off", "stopping", s.Power.PowerOffAfter, func() (code, message string) {
+	a := p.command(s, "stop_server", s.Power.PowerOffAfter)
+	p.operate(s, a, "off", "stopping", s.Power.PowerOffAfter, func() (code, message string) {
 		p.setOff(s)
 		return "", ""
 	})
+	return a
 }
 
 func (p *project) powerOn(s *server) *action {
-	return p.operate(s, "start_server", "running", "starting", s.Power.PowerOnAfter, func() (code, message string) {
+	a := p.command(s, "start_server", s.Power.PowerOnAfter)
+	p.switchOn(s, a)
+	return a
+}
+
+// switchOn is what a power-on does, by the action that was made for it.
+func (p *project) switchOn(s *server, a *action) {
+	s.noteStart(p.now)
+	p.operate(s, a, "running", "starting", s.Power.PowerOnAfter, func() (code, message string) {
 		s.powerOnsTried++
 		if s.Power.PowerOnFails < 0 || s.powerOnsTried <= s.Power.PowerOnFails {
 			s.Status = "off"
 			return "server_error", "server could not be started"
+		}
+		if s.Power.PowerOnEndsIn != "" {
+			s.Status = s.Power.PowerOnEndsIn
+			return "", ""
 		}
 		p.setRunning(s)
 		return "", ""
 	})
 }
 
+// command makes the running action of an accepted command.
+func (p *project) command(s *server, command string, d time.Duration) *action {
+	s.commands = append(s.commands, command)
+	return p.start(p.newActionID(), command, "server", s.ID, d)
+}
+
 // operate runs an operation that keeps the server locked while its action
 // runs and shows the status meanwhile. A server whose status is idle has
 // nothing to be done to it, and the action ends at once.
-func (p *project) operate(s *server, command, idle, meanwhile string, d time.Duration, finish func() (code, message string)) *action {
-	s.commands = append(s.commands, command)
-	a := p.start(p.newActionID(), command, "server", s.ID, d)
+func (p *project) operate(s *server, a *action, idle, meanwhile string, d time.Duration, finish func() (code, message string)) {
 	if s.Status == idle {
 		p.end(a, "", "")
-		return a
+		return
 	}
 	s.Status = meanwhile
 	p.holdFor(s, d)
@@ -81,7 +100,6 @@ func (p *project) operate(s *server, command, idle, meanwhile string, d time.Dur
 		code, message := finish()
 		p.end(a, code, message)
 	})
-	return a
 }
 
 // unlessPowered applies f d from now unless another operation comes first.

@@ -16,6 +16,7 @@ import (
 const (
 	firstServerID = 1_000_001
 	firstImageID  = 200_000_001
+	firstIPID     = 30_000_001 // below are those of servers
 	firstActionID = 580_000_000_000_001
 )
 
@@ -31,8 +32,12 @@ type project struct {
 	servers map[int64]*server
 	images  map[int64]*image
 	actions map[int64]*action
+	ips     map[int64]*PrimaryIP
 
-	nextServer, nextImage, nextAction int64
+	nextServer, nextImage, nextAction, nextIP int64
+
+	creations []*Creation
+	capacity  map[offer]int // where it is limited
 
 	revoked bool
 	limit   bucket
@@ -55,9 +60,12 @@ func newProject(o Options) *project {
 		servers:    map[int64]*server{},
 		images:     map[int64]*image{},
 		actions:    map[int64]*action{},
+		ips:        map[int64]*PrimaryIP{},
+		capacity:   map[offer]int{},
 		nextServer: firstServerID,
 		nextImage:  firstImageID,
 		nextAction: firstActionID,
+		nextIP:     firstIPID,
 		limit:      bucket{size: o.RateLimit},
 		seen:       map[string]int{},
 	}

@@ -25,7 +25,7 @@ func (c *call) rebuild() reply {
 	if b.errs != nil {
 		return invalid(b.errs)
 	}
-	img := c.p.imageFor(s, idOrName)
+	img := c.p.imageFor(s.architecture(), idOrName)
 	switch {
 	case img == nil:
 		return refuse(http.StatusNotFound, "not_found", "image not found")
@@ -47,10 +47,10 @@ func (c *call) rebuild() reply {
 }
 
 // imageFor returns the image of that ID or, among the system images for the
-// server's architecture, of that name; nil where there is none that can be used.
-func (p *project) imageFor(s *server, idOrName string) *image {
-	for _, img := range append(p.sortedImages(), systemImage(s.architecture())) {
-		named := img.Type == "system" && img.Name == idOrName && img.Architecture == s.architecture()
+// architecture, of that name; nil where there is none that can be used.
+func (p *project) imageFor(architecture, idOrName string) *image {
+	for _, img := range append(p.sortedImages(), systemImage(architecture)) {
+		named := img.Type == "system" && img.Name == idOrName && img.Architecture == architecture
 		if !named && idOrName != strconv.FormatInt(img.ID, 10) {
 			continue
 		}

@@ -143,9 +143,8 @@ func TestUnknownPaths(t *testing.T) {
 			{"GET", "/servers/", 404, "not_found", ""},
 			{"GET", "/servers/x", 404, "not_found", ""},
 			{"GET", "/servers/0", 404, "not_found", ""},
-			{"POST", "/servers", 405, "method_not_allowed", "GET"},
-			{"PUT", "/servers/5", 405, "method_not_allowed", "GET"},
-			{"DELETE", "/servers/5", 405, "method_not_allowed", "GET"},
+			{"DELETE", "/servers", 405, "method_not_allowed", "GET, POST"},
+			{"PUT", "/servers/5", 405, "method_not_allowed", "GET, DELETE"},
 			{"GET", "/servers/5/actions/create_image", 405, "method_not_allowed", "POST"},
 			{"POST", "/images/6", 405, "method_not_allowed", "GET, PUT, DELETE"},
 		} {

@@ -24,6 +24,9 @@ type server struct {
 	snapshotsTried int
 	powerOnsTried  int
 
+	deletionsTried int
+	creation       *Creation // nil: it was added
+
 	image     *image // that the API shows, also once it is deleted
 	diskImage int64  // the ID of the one on the disk; zero: half written
 	rebuilds  []int64
@@ -56,6 +59,7 @@ func (p *project) addServer(spec Server) *server {
 	spec.Rebuild.Duration = cmp.Or(spec.Rebuild.Duration, 20*time.Second)
 	spec.PrimaryDiskGB = cmp.Or(spec.PrimaryDiskGB, serverType(spec.Type, spec.Location).Disk)
 	spec.Guest.Ports = maps.Clone(spec.Guest.Ports)
+	spec.Networks = slices.Clone(spec.Networks)
 	s := &server{Server: spec}
 	s.image = systemImage(s.architecture())
 	if spec.ImageID != 0 {
@@ -66,14 +70,20 @@ func (p *project) addServer(spec Server) *server {
 	}
 	s.diskImage = s.image.ID
 	p.servers[s.ID] = s
+	p.assignIPs(s)
 	return s
 }
 
 func (p *project) deleteServer(id int64) {
-	if p.servers[id] == nil {
+	s := p.servers[id]
+	if s == nil {
 		return
 	}
 	delete(p.servers, id)
+	p.releaseIPs(s)
+	if s.creation != nil {
+		s.creation.Deleted = p.now
+	}
 	for _, img := range p.sortedImages() {
 		if img.Type == "backup" && img.ServerID == id {
 			delete(p.images, img.ID)
@@ -151,10 +161,10 @@ func (s *server) show() serverJSON {
 	kind := serverType(s.Type, s.Location)
 	net := publicNetJSON{FloatingIPs: []int64{}, Firewalls: []schema.ServerFirewall{}}
 	if s.IPv4 != "" {
-		net.IPv4 = &schema.ServerPublicNetIPv4{ID: 10_000_000 + s.ID, IP: s.IPv4, DNSPtr: reverseName(s.IPv4)}
+		net.IPv4 = &schema.ServerPublicNetIPv4{ID: s.ipID("ipv4"), IP: s.IPv4, DNSPtr: reverseName(s.IPv4)}
 	}
 	if s.IPv6 != "" {
-		net.IPv6 = &schema.ServerPublicNetIPv6{ID: 20_000_000 + s.ID, IP: s.IPv6, DNSPtr: []schema.ServerPublicNetIPv6DNSPtr{}}
+		net.IPv6 = &schema.ServerPublicNetIPv6{ID: s.ipID("ipv6"), IP: s.IPv6, DNSPtr: []schema.ServerPublicNetIPv6DNSPtr{}}
 	}
 	return serverJSON{
 		Server: schema.Server{
@@ -162,7 +172,7 @@ func (s *server) show() serverJSON {
 			Name:            s.Name,
 			Status:          s.Status,
 			Created:         s.Created,
-			PrivateNet:      []schema.ServerPrivateNet{},
+			PrivateNet:      s.privateNet(),
 			Location:        location(s.Location),
 			Locked:          s.seemsLocked(),
 			RescueEnabled:   s.RescueEnabled,
@@ -173,10 +183,31 @@ func (s *server) show() serverJSON {
 			Volumes:         append([]int64{}, s.Volumes...),
 			LoadBalancers:   []int64{},
 			PrimaryDiskSize: s.PrimaryDiskGB,
+			PlacementGroup:  s.placementGroup(),
 		},
 		PublicNet:  net,
 		ServerType: kind,
 		Image:      s.image.show(),
+	}
+}
+
+func (s *server) privateNet() []schema.ServerPrivateNet {
+	all := []schema.ServerPrivateNet{}
+	for i, id := range s.Networks {
+		all = append(all, schema.ServerPrivateNet{
+			Network: id, IP: fmt.Sprintf("10.%d.0.2", i), AliasIPs: []string{}, MACAddress: fmt.Sprintf("86:00:ff:00:00:%02x", i),
+		})
+	}
+	return all
+}
+
+func (s *server) placementGroup() *schema.PlacementGroup {
+	if s.PlacementGroup == 0 {
+		return nil
+	}
+	return &schema.PlacementGroup{
+		ID: s.PlacementGroup, Name: fmt.Sprint("placement-group-", s.PlacementGroup), Labels: map[string]string{},
+		Created: s.Created, Servers: []int64{s.ID}, Type: "spread",
 	}
 }
 

@@ -17,7 +17,10 @@ type Server struct {
 	IPv6     string // empty: none
 	Labels   map[string]string
 	Volumes  []int64
+	Networks []int64
 	Created  time.Time // zero: 30 days ago
+
+	PlacementGroup int64 // zero: none
 
 	// PrimaryDiskGB is the size of its disk, smaller than its type's where the
 	// type was changed and the disk kept. Zero: that of the type.
@@ -34,6 +37,7 @@ type Server struct {
 	Snapshot SnapshotBehaviour
 	Power    PowerBehaviour
 	Rebuild  RebuildBehaviour
+	Deletion DeletionBehaviour
 	Guest    Guest
 }
 
@@ -79,6 +83,9 @@ type PowerBehaviour struct {
 	// PowerOnFails is how many power-ons end in an error and leave the server
 	// off. Negative: all.
 	PowerOnFails int
+	// PowerOnEndsIn is the status that a power-on leaves whose action succeeds:
+	// starting or off, for a server that never runs. Empty: running.
+	PowerOnEndsIn string
 }
 
 // RebuildBehaviour is how a server is rebuilt.
@@ -122,7 +129,7 @@ func (c *Cloud) AddServer(spec Server) (id int64) {
 	return id
 }
 
-// DeleteServer deletes a server and its backups. Its snapshots stay. Unknown IDs are ignored.
+// DeleteServer deletes a server at once, its backups and its primary IPs. Its snapshots stay. Unknown IDs are ignored.
 func (c *Cloud) DeleteServer(id int64) {
 	c.update(func(p *project) { p.deleteServer(id) })
 }
@@ -152,6 +159,7 @@ type ServerState struct {
 	Name   string
 	Status string
 	Locked bool // truly locked, whether or not the API shows it
+	Labels map[string]string
 	// Commands are the power commands and rebuilds that were accepted, in order.
 	Commands []string
 	// Rebuilds are the images of the rebuilds that took effect, those that
@@ -169,7 +177,8 @@ func (c *Cloud) Servers() []ServerState {
 		for _, s := range p.sortedServers() {
 			all = append(all, ServerState{
 				ID: s.ID, Name: s.Name, Status: s.Status,
-				Locked: s.locked(), Commands: slices.Clone(s.commands), Rebuilds: slices.Clone(s.rebuilds), DiskImage: s.diskImage,
+				Locked: s.locked(), Labels: maps.Clone(s.Labels),
+				Commands: slices.Clone(s.commands), Rebuilds: slices.Clone(s.rebuilds), DiskImage: s.diskImage,
 			})
 		}
 	})
@@ -195,6 +204,11 @@ type Image struct {
 	// Deprecated is when the image's deprecation was announced; 90 days later
 	// it becomes unavailable. Zero: it isn't deprecated.
 	Deprecated time.Time
+
+	// Copy is how servers are that are created from the image. Nil: as usual,
+	// with the guest of the server that the image was made of, where there is
+	// such a server.
+	Copy *CopyBehaviour
 }
 
 // AddImage adds an image and returns its ID. It panics when the ID is taken.
