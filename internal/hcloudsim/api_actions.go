@@ -3,17 +3,30 @@ package hcloudsim
 import (
 	"net/http"
 	"slices"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 )
 
 func (c *call) listServerActions() reply {
 	if c.p.servers[c.id] == nil {
 		return notFound("server", c.id)
 	}
+	return c.listActionsThat(func(a *action) bool { return a.concerns("server", c.id) })
+}
+
+func (c *call) listFirewallActions() reply {
+	ids := c.query.ids("id")
+	return c.listActionsThat(func(a *action) bool {
+		ofFirewall := slices.ContainsFunc(a.Resources, func(r schema.ActionResourceReference) bool { return r.Type == "firewall" })
+		return ofFirewall && (ids == nil || slices.Contains(ids, a.ID))
+	})
+}
+
+// listActionsThat answers a page of the actions that are wanted.
+func (c *call) listActionsThat(are func(*action) bool) reply {
 	q := &c.query
 	status := q.oneOf("status", "running", "success", "error")
-	actions := slices.DeleteFunc(c.p.sortedActions(), func(a *action) bool {
-		return !a.concerns("server", c.id) || !status(a.Status)
-	})
+	actions := slices.DeleteFunc(c.p.sortedActions(), func(a *action) bool { return !are(a) || !status(a.Status) })
 	sortBy(q, actions, orders[*action]{
 		"id":      by(func(a *action) int64 { return a.ID }),
 		"command": by(func(a *action) string { return a.Command }),

@@ -10,7 +10,7 @@ import (
 
 func (c *call) createServer() reply {
 	b, refusal := c.payload("name", "location", "server_type", "start_after_create", "image", "placement_group", "ssh_keys",
-		"volumes", "networks", "user_data", "labels", "automount", "public_net")
+		"volumes", "networks", "firewalls", "user_data", "labels", "automount", "public_net")
 	if refusal != nil {
 		return *refusal
 	}
@@ -47,10 +47,18 @@ func (b *payload) order(o *order) (kind, at, img string) {
 	if b.raw["location"] != nil {
 		at = b.idOrName("location")
 	}
-	o.labels = b.labels("labels")
+	o.labels = b.labels()
 	o.networks, o.volumes = b.ids("networks"), b.ids("volumes")
 	if group := field[int64](b, "placement_group", "must be a number"); group != nil {
 		o.placementGroup = *group
+	}
+	for _, firewall := range b.objects("firewalls", "firewall") {
+		id := field[int64](firewall, "firewall", "must be a number")
+		if id == nil || *id < 1 {
+			b.errs.add("firewalls", "must be an array of firewalls")
+			break
+		}
+		o.firewalls = append(o.firewalls, *id)
 	}
 	o.sshKeys = b.sshKeys()
 	if data := b.text("user_data"); data != nil {
@@ -116,6 +124,11 @@ func (c *call) findParts(o *order, kind, at, idOrName string) *reply {
 		return bad("image architecture is not compatible with server type")
 	case o.image.DiskGB > sold.disk:
 		return bad("image disk is bigger than server type disk")
+	}
+	for _, id := range o.firewalls {
+		if c.p.firewalls[id] == nil {
+			return new(notFound("firewall", id))
+		}
 	}
 	return nil
 }

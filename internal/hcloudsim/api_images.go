@@ -48,7 +48,7 @@ func (c *call) updateImage() reply {
 	if refusal != nil {
 		return *refusal
 	}
-	description, kind, labels := b.text("description"), b.text("type"), b.labels("labels")
+	description, kind, labels := b.text("description"), b.text("type"), b.labels()
 	if kind != nil && *kind != "snapshot" {
 		b.errs.add("type", "must be snapshot")
 	}

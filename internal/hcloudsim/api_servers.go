@@ -65,7 +65,7 @@ func (c *call) createImage() reply {
 	if refusal != nil {
 		return *refusal
 	}
-	description, kind, labels := b.text("description"), b.text("type"), b.labels("labels")
+	description, kind, labels := b.text("description"), b.text("type"), b.labels()
 	switch {
 	case kind == nil || *kind == "snapshot":
 	case *kind == "backup":

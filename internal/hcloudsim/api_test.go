@@ -87,7 +87,8 @@ func TestOperationsRefused(t *testing.T) {
 	h.refused("POST", "/servers/5/actions/create_image", "{}", 403, "resource_limit_exceeded")
 	h.refused("POST", "/servers", `{"name":"x","server_type":"cx23","image":"debian-13"}`, 404, "not_found")
 	h.refused("DELETE", "/servers/99", "", 404, "not_found")
-	h.refused("GET", "/firewalls", "", 404, "not_found")
+	h.refused("GET", "/firewalls/99", "", 404, "not_found")
+	h.refused("DELETE", "/firewalls/99", "", 404, "not_found")
 	h.token = "wrong"
 	h.refused("GET", "/servers", "", 401, "unauthorized")
 }

@@ -20,6 +20,7 @@ type order struct {
 	labels         map[string]string
 	networks       []int64
 	volumes        []int64
+	firewalls      []int64
 	placementGroup int64
 	sshKeys        int
 	userData       string
@@ -32,6 +33,7 @@ func (p *project) create(o order) (s *server, made *action, next []*action) {
 	o.image.copies++
 	b := o.image.copy
 	b.Duration = cmp.Or(b.Duration, 30*time.Second)
+	b.FirewallAfter = cmp.Or(b.FirewallAfter, 2*time.Second)
 	fails := b.FailCode != "" && (b.FailTimes == 0 || o.image.copies <= b.FailTimes)
 	length := b.Duration
 	if fails {
@@ -44,6 +46,7 @@ func (p *project) create(o order) (s *server, made *action, next []*action) {
 	if b.LockFor >= 0 {
 		p.holdFor(s, cmp.Or(b.LockFor, length))
 	}
+	filters := p.assignFirewalls(s, o.firewalls, b.Duration+b.FirewallAfter)
 	if o.start {
 		next = append(next, p.command(s, "start_server", b.Duration+s.Power.PowerOnAfter))
 	}
@@ -56,11 +59,14 @@ func (p *project) create(o order) (s *server, made *action, next []*action) {
 			s.Status = "off"
 		}
 		if fails {
-			p.failCreation(s, b, append(next, made))
+			p.failCreation(s, b, slices.Concat(next, filters, []*action{made}))
 			return
 		}
 		s.diskImage = o.image.ID
 		p.end(made, "", "")
+		if b.FirewallAfter >= 0 {
+			p.after(b.FirewallAfter, func() { p.applyFirewalls(s, filters) })
+		}
 		for _, a := range next {
 			if s.Status == "off" {
 				p.switchOn(s, a)
@@ -90,8 +96,8 @@ func (p *project) place(o order, b CopyBehaviour) *server {
 	}
 	s.creation = &Creation{
 		ServerID: s.ID, Name: o.name, Type: o.serverType, Location: o.location, ImageID: o.image.ID, Labels: maps.Clone(o.labels),
-		Networks: slices.Clone(o.networks), Volumes: slices.Clone(o.volumes), PlacementGroup: o.placementGroup, SSHKeys: o.sshKeys,
-		UserData: o.userData, Accepted: p.now,
+		Networks: slices.Clone(o.networks), Volumes: slices.Clone(o.volumes), Firewalls: slices.Clone(o.firewalls),
+		PlacementGroup: o.placementGroup, SSHKeys: o.sshKeys, UserData: o.userData, Accepted: p.now,
 	}
 	if o.sshKeys == 0 {
 		s.creation.RootPassword = p.password(s.ID)
@@ -134,7 +140,11 @@ func (p *project) password(serverID int64) string {
 // noteStart records that a server is being switched on.
 func (s *server) noteStart(now time.Time) {
 	if s.creation != nil && s.Status != "running" {
-		s.creation.Starts = append(s.creation.Starts, Start{At: now})
+		s.creation.Starts = append(s.creation.Starts, Start{
+			At:         now,
+			Firewalled: len(s.filters) > 0 && !slices.ContainsFunc(s.filters, func(f *filter) bool { return !f.applied }),
+			Attached:   len(s.Networks)+len(s.Volumes) > 0,
+		})
 	}
 }
 

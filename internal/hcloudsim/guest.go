@@ -11,7 +11,8 @@ import (
 )
 
 // Guest is what runs on a server, as seen from the network. It answers only
-// while the server runs, from a disk that is not half written.
+// while the server runs, from a disk that is not half written, and only what
+// the server's firewalls let in.
 type Guest struct {
 	// Ports are those that something listens on, each with the banner that a
 	// connection is greeted with; empty for none.
@@ -41,9 +42,13 @@ func (c *Cloud) Dial(ctx context.Context, network, address string) (net.Conn, er
 	if err := ctx.Err(); err != nil {
 		return fail(err)
 	}
+	from := c.p.dialFrom(to.Addr())
+	if !from.IsValid() {
+		return fail(syscall.ENETUNREACH)
+	}
 	var state listening
 	var banner string
-	c.update(func(p *project) { state, banner = p.listens(to) })
+	c.update(func(p *project) { state, banner = p.listens(from, to) })
 	switch state {
 	case nobody:
 		<-ctx.Done()
@@ -72,15 +77,26 @@ const (
 	open
 )
 
+// dialFrom is the caller's address of that family; the zero one where it has
+// none.
+func (p *project) dialFrom(to netip.Addr) netip.Addr {
+	for _, text := range p.opts.DialFrom {
+		if from := netip.MustParseAddr(text); from.Is4() == to.Is4() {
+			return from
+		}
+	}
+	return netip.Addr{}
+}
+
 // listens returns what is found at an address, and the banner of an open port.
-func (p *project) listens(to netip.AddrPort) (state listening, banner string) {
+func (p *project) listens(from netip.Addr, to netip.AddrPort) (state listening, banner string) {
 	for _, s := range p.sortedServers() {
 		if !s.hasAddress(to.Addr()) {
 			continue
 		}
 		banner, found := s.Guest.Ports[int(to.Port())]
 		switch {
-		case s.Status != "running" || s.diskImage == 0:
+		case s.Status != "running" || s.diskImage == 0 || !p.admits(s, from, to.Port()):
 			return nobody, ""
 		case found && p.now.Sub(s.booted) >= s.Guest.BootAfter:
 			return open, banner

@@ -1,6 +1,6 @@
 // Package hcloudsim simulates the part of the Hetzner Cloud API that this
 // project uses: servers with power and locks, their creation and deletion,
-// images, actions, prices and the rate limit. It also simulates what goes wrong on the way, see [Fault], and
+// firewalls, images, actions, prices and the rate limit. It also simulates what goes wrong on the way, see [Fault], and
 // what a server's own address answers, see [Cloud.Dial].
 //
 // It serves tests and the demo. A test adds servers and images to a [Cloud],
@@ -76,6 +76,10 @@ type Options struct {
 	// for another server to be created. Zero: any number.
 	ServerLimit, PrimaryIPLimit int
 
+	// DialFrom are the addresses that [Cloud.Dial] connects from, at most one of
+	// each family. Empty: one of both.
+	DialFrom []string
+
 	// RateLimit is the number of requests an hour; one comes back each
 	// hour/RateLimit. Zero: 3600.
 	RateLimit int
@@ -106,6 +110,9 @@ func New(o Options) *Cloud {
 	o.ReadOnlyToken = cmp.Or(o.ReadOnlyToken, DefaultReadOnlyToken)
 	o.Currency = cmp.Or(o.Currency, "EUR")
 	o.RateLimit = cmp.Or(o.RateLimit, 3600)
+	if len(o.DialFrom) == 0 {
+		o.DialFrom = []string{"198.51.100.7", "2001:db8:51::7"}
+	}
 	if o.MaxLatency < o.MinLatency {
 		o.MaxLatency = o.MinLatency
 	}

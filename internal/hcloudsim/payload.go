@@ -55,6 +55,24 @@ func (b *payload) object(name string, known ...string) *payload {
 	return inside
 }
 
+// objects reads an array of objects.
+func (b *payload) objects(name string, known ...string) []*payload {
+	list := field[[]json.RawMessage](b, name, "must be an array")
+	if list == nil {
+		return nil
+	}
+	var all []*payload
+	for _, raw := range *list {
+		inside := readObject(raw, known)
+		if inside == nil {
+			b.errs.add(name, "must be an array of objects")
+			return nil
+		}
+		all = append(all, inside)
+	}
+	return all
+}
+
 // nest reports what is wrong with an object inside, once all of it is read.
 func (b *payload) nest(name string, inside *payload) {
 	for _, err := range inside.errs {
@@ -101,7 +119,8 @@ func (b *payload) idOrName(name string) string {
 }
 
 // labels reads labels and checks them, nil where there are none.
-func (b *payload) labels(name string) map[string]string {
+func (b *payload) labels() map[string]string {
+	const name = "labels"
 	given := field[map[string]*string](b, name, "must be an object of strings")
 	if given == nil {
 		return nil

@@ -14,10 +14,11 @@ import (
 // of another kind is found out, and actions are beyond 32 bits as they are at
 // Hetzner.
 const (
-	firstServerID = 1_000_001
-	firstImageID  = 200_000_001
-	firstIPID     = 30_000_001 // below are those of servers
-	firstActionID = 580_000_000_000_001
+	firstServerID   = 1_000_001
+	firstImageID    = 200_000_001
+	firstIPID       = 30_000_001 // below are those of servers
+	firstFirewallID = 3_000_001
+	firstActionID   = 580_000_000_000_001
 )
 
 // project is the state behind a Cloud. All of it is guarded by mu, and no
@@ -34,7 +35,9 @@ type project struct {
 	actions map[int64]*action
 	ips     map[int64]*PrimaryIP
 
-	nextServer, nextImage, nextAction, nextIP int64
+	firewalls map[int64]*Firewall
+
+	nextServer, nextImage, nextAction, nextIP, nextFirewall int64
 
 	creations []*Creation
 	capacity  map[offer]int // where it is limited
@@ -61,13 +64,16 @@ func newProject(o Options) *project {
 		images:     map[int64]*image{},
 		actions:    map[int64]*action{},
 		ips:        map[int64]*PrimaryIP{},
+		firewalls:  map[int64]*Firewall{},
 		capacity:   map[offer]int{},
 		nextServer: firstServerID,
 		nextImage:  firstImageID,
 		nextAction: firstActionID,
 		nextIP:     firstIPID,
-		limit:      bucket{size: o.RateLimit},
-		seen:       map[string]int{},
+
+		nextFirewall: firstFirewallID,
+		limit:        bucket{size: o.RateLimit},
+		seen:         map[string]int{},
 	}
 }
 

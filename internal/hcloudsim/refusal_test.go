@@ -135,9 +135,9 @@ func TestUnknownPaths(t *testing.T) {
 			code, allow  string
 		}{
 			{"GET", "/volumes", 404, "not_found", ""},
-			{"GET", "/firewalls", 404, "not_found", ""},
-			{"GET", "/firewalls/actions", 404, "not_found", ""},
-			{"POST", "/firewalls", 404, "not_found", ""},
+			{"GET", "/firewalls/x", 404, "not_found", ""},
+			{"PUT", "/firewalls/5", 405, "method_not_allowed", "GET, DELETE"},
+			{"DELETE", "/firewalls/actions", 405, "method_not_allowed", "GET"},
 			{"GET", "/server_types", 404, "not_found", ""},
 			{"DELETE", "/primary_ips/5", 404, "not_found", ""},
 			{"GET", "/servers/", 404, "not_found", ""},

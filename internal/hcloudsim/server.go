@@ -26,6 +26,7 @@ type server struct {
 
 	deletionsTried int
 	creation       *Creation // nil: it was added
+	filters        []*filter
 
 	image     *image // that the API shows, also once it is deleted
 	diskImage int64  // the ID of the one on the disk; zero: half written
@@ -71,6 +72,7 @@ func (p *project) addServer(spec Server) *server {
 	s.diskImage = s.image.ID
 	p.servers[s.ID] = s
 	p.assignIPs(s)
+	p.applyFirewalls(s, p.assignFirewalls(s, spec.Firewalls, 0))
 	return s
 }
 
@@ -159,7 +161,7 @@ type publicNetJSON struct {
 
 func (s *server) show() serverJSON {
 	kind := serverType(s.Type, s.Location)
-	net := publicNetJSON{FloatingIPs: []int64{}, Firewalls: []schema.ServerFirewall{}}
+	net := publicNetJSON{FloatingIPs: []int64{}, Firewalls: s.firewalls()}
 	if s.IPv4 != "" {
 		net.IPv4 = &schema.ServerPublicNetIPv4{ID: s.ipID("ipv4"), IP: s.IPv4, DNSPtr: reverseName(s.IPv4)}
 	}
@@ -189,6 +191,18 @@ func (s *server) show() serverJSON {
 		ServerType: kind,
 		Image:      s.image.show(),
 	}
+}
+
+func (s *server) firewalls() []schema.ServerFirewall {
+	all := []schema.ServerFirewall{}
+	for _, f := range s.filters {
+		status := "pending"
+		if f.applied {
+			status = "applied"
+		}
+		all = append(all, schema.ServerFirewall{ID: f.ID, Status: status})
+	}
+	return all
 }
 
 func (s *server) privateNet() []schema.ServerPrivateNet {

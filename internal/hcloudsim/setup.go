@@ -20,7 +20,8 @@ type Server struct {
 	Networks []int64
 	Created  time.Time // zero: 30 days ago
 
-	PlacementGroup int64 // zero: none
+	Firewalls      []int64 // that are applied to it
+	PlacementGroup int64   // zero: none
 
 	// PrimaryDiskGB is the size of its disk, smaller than its type's where the
 	// type was changed and the disk kept. Zero: that of the type.
@@ -123,7 +124,7 @@ const (
 )
 
 // AddServer adds a server and returns its ID. It panics when the ID or the
-// name is taken, or the image isn't there.
+// name is taken, or the image or a firewall isn't there.
 func (c *Cloud) AddServer(spec Server) (id int64) {
 	c.update(func(p *project) { id = p.addServer(spec).ID })
 	return id

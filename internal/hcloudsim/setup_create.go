@@ -26,6 +26,10 @@ type CopyBehaviour struct {
 	// FailTimes is how many creations fail before one succeeds. Zero: all.
 	FailTimes int
 
+	// FirewallAfter is the time from the end of the creation until the server's
+	// firewalls are applied. Zero: 2 s; negative: they never are.
+	FirewallAfter time.Duration
+
 	Power    PowerBehaviour
 	Deletion DeletionBehaviour
 	Guest    Guest
@@ -55,6 +59,7 @@ type Creation struct {
 	Labels         map[string]string // as asked for
 	Networks       []int64           // as asked for
 	Volumes        []int64           // as asked for
+	Firewalls      []int64           // as asked for
 	PlacementGroup int64
 	SSHKeys        int // how many
 	UserData       string
@@ -71,7 +76,9 @@ type Creation struct {
 // Start is when a server was switched on: when the request was accepted, or
 // the creation that was to start it was over.
 type Start struct {
-	At time.Time
+	At         time.Time
+	Firewalled bool // it had a firewall, and all that it had were applied
+	Attached   bool // it was in a private network, or had a volume
 }
 
 // Creations returns every server that was created through the API, in the order
