@@ -85,6 +85,11 @@ var routes = []route{
 	{http.MethodPut, "/images/{id}", (*call).updateImage},
 	{http.MethodDelete, "/images/{id}", (*call).deleteImage},
 	{http.MethodPost, "/images/{id}/actions/change_protection", (*call).changeProtection},
+	{http.MethodGet, "/server_types", (*call).listServerTypes},
+	{http.MethodGet, "/server_types/{id}", (*call).getServerType},
+	{http.MethodGet, "/primary_ips", (*call).listPrimaryIPs},
+	{http.MethodGet, "/primary_ips/{id}", (*call).getPrimaryIP},
+	{http.MethodDelete, "/primary_ips/{id}", (*call).deletePrimaryIP},
 	{http.MethodGet, "/pricing", (*call).getPricing},
 }
 

@@ -102,8 +102,11 @@ func (c *call) findParts(o *order, kind, at, idOrName string) *reply {
 		return new(refuse(http.StatusUnprocessableEntity, "invalid_input", message))
 	}
 	sold := findProduct(kind)
-	if sold == nil {
+	switch {
+	case sold == nil:
 		return bad(fmt.Sprintf("server type '%s' not found", kind))
+	case c.p.withdrawn(sold.name):
+		return bad("server type is deprecated and can no longer be ordered")
 	}
 	o.offer = offer{sold.name, sold.at[0]}
 	if at != "" {

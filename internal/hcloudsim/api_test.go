@@ -88,6 +88,9 @@ func TestOperationsRefused(t *testing.T) {
 	h.refused("POST", "/servers", `{"name":"x","server_type":"cx23","image":"debian-13"}`, 404, "not_found")
 	h.refused("DELETE", "/servers/99", "", 404, "not_found")
 	h.refused("GET", "/firewalls/99", "", 404, "not_found")
+	h.refused("GET", "/server_types/99", "", 404, "not_found")
+	h.refused("GET", "/primary_ips/99", "", 404, "not_found")
+	h.refused("DELETE", "/primary_ips/99", "", 404, "not_found")
 	h.refused("DELETE", "/firewalls/99", "", 404, "not_found")
 	h.token = "wrong"
 	h.refused("GET", "/servers", "", 401, "unauthorized")
@@ -393,7 +396,12 @@ func TestBadSetupPanics(t *testing.T) {
 	c := New(Options{})
 	c.AddServer(Server{ID: 5, Name: "a"})
 	c.AddImage(Image{ID: 5})
+	c.AddFirewall(Firewall{ID: 5, Name: "a"})
 	for name, f := range map[string]func(){
+		"firewall ID":       func() { c.AddFirewall(Firewall{ID: 5}) },
+		"firewall name":     func() { c.AddFirewall(Firewall{Name: "a"}) },
+		"no such firewall":  func() { c.AddServer(Server{Firewalls: []int64{6}}) },
+		"no such image":     func() { c.AddServer(Server{ImageID: 6}) },
 		"server ID taken":   func() { c.AddServer(Server{ID: 5}) },
 		"server name taken": func() { c.AddServer(Server{Name: "a"}) },
 		"image ID taken":    func() { c.AddImage(Image{ID: 5}) },

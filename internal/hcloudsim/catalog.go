@@ -117,11 +117,16 @@ func serverType(name, at string) serverTypeJSON {
 	}}
 }
 
+// price is the product's price at a location. Outside of Europe all is dearer.
 func (p product) price(at string) schema.PricingServerTypePrice {
+	monthly := decimal(p.monthly)
+	if location(at).NetworkZone != "eu-central" {
+		monthly.Mul(monthly, decimal("1.2"))
+	}
 	return schema.PricingServerTypePrice{
 		Location:          at,
-		PriceHourly:       hourly(p.monthly),
-		PriceMonthly:      price(p.monthly),
+		PriceHourly:       hourly(monthly),
+		PriceMonthly:      taxed(monthly),
 		IncludedTraffic:   includedTraffic,
 		PricePerTBTraffic: price("1"),
 	}
@@ -132,8 +137,8 @@ func (p product) price(at string) schema.PricingServerTypePrice {
 func price(net string) schema.Price { return taxed(decimal(net)) }
 
 // hourly is the price of an hour: the month's is a cap that 26 days reach.
-func hourly(monthly string) schema.Price {
-	return taxed(new(big.Rat).Quo(decimal(monthly), big.NewRat(26*24, 1)))
+func hourly(monthly *big.Rat) schema.Price {
+	return taxed(new(big.Rat).Quo(monthly, big.NewRat(26*24, 1)))
 }
 
 func taxed(net *big.Rat) schema.Price {
@@ -178,12 +183,16 @@ func pricing(currency string) pricingJSON {
 		LoadBalancerTypes: []schema.PricingLoadBalancerType{},
 	}}
 	for _, family := range []string{"ipv4", "ipv6"} {
+		anHour, aMonth := "0.0008", "0.5"
+		if family == "ipv6" {
+			anHour, aMonth = "0", "0"
+		}
 		floating := schema.PricingFloatingIPType{Type: family}
 		primary := primaryIPJSON{Type: family}
 		for _, l := range locations {
 			floating.Prices = append(floating.Prices, schema.PricingFloatingIPTypePrice{Location: l.Name, PriceMonthly: price("3")})
 			primary.Prices = append(primary.Prices, primaryIPPriceJSON{PricingPrimaryIPTypePrice: schema.PricingPrimaryIPTypePrice{
-				Location: l.Name, PriceHourly: price("0.0008"), PriceMonthly: price("0.5"),
+				Location: l.Name, PriceHourly: price(anHour), PriceMonthly: price(aMonth),
 			}})
 		}
 		list.FloatingIPs = append(list.FloatingIPs, floating)

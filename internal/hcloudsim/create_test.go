@@ -16,6 +16,22 @@ import (
 const createCopy = `{"name":"hsnap-drill-6","server_type":"cx23","image":"6","location":"nbg1","labels":{"hsnap/drill":"4f"},` +
 	`"start_after_create":false,"public_net":{"enable_ipv4":true,"enable_ipv6":false}}`
 
+// checkAccepted checks the answer to createCopy.
+func checkAccepted(t *testing.T, made got) {
+	t.Helper()
+	s := made.Server
+	if made.Status != 201 || s.ID == 0 || s.Status != "initializing" || !s.Locked || s.Name != "hsnap-drill-6" || s.Image.ID != 6 || s.Location.Name != "nbg1" ||
+		s.ServerType.Name != "cx23" || s.Labels["hsnap/drill"] != "4f" || s.PublicNet.IPv4.IP == "" || s.PublicNet.IPv4.ID == 0 || s.PublicNet.IPv6.IP != "" {
+		t.Errorf("accepted: %s", made.Raw)
+	}
+	if a := made.Action; a.Command != "create_server" || a.Status != "running" || a.Resources[0].ID != s.ID || made.Next == nil || len(made.Next) > 0 {
+		t.Errorf("accepted: %s", made.Raw)
+	}
+	if made.Root == nil || len(*made.Root) != 20 {
+		t.Errorf("no root password for a server without a key: %s", made.Raw)
+	}
+}
+
 func TestCreateLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(Options{})
@@ -25,16 +41,7 @@ func TestCreateLife(t *testing.T) {
 		start := time.Now().UTC()
 		made := h.must("POST", "/servers", createCopy)
 		s, path := made.Server, fmt.Sprint("/servers/", made.Server.ID)
-		if made.Status != 201 || s.ID == 0 || s.Status != "initializing" || !s.Locked || s.Name != "hsnap-drill-6" || s.Image.ID != 6 || s.Location.Name != "nbg1" ||
-			s.ServerType.Name != "cx23" || s.Labels["hsnap/drill"] != "4f" || s.PublicNet.IPv4.IP == "" || s.PublicNet.IPv4.ID == 0 || s.PublicNet.IPv6.IP != "" {
-			t.Errorf("accepted: %s", made.Raw)
-		}
-		if a := made.Action; a.Command != "create_server" || a.Status != "running" || a.Resources[0].ID != s.ID || made.Next == nil || len(made.Next) > 0 {
-			t.Errorf("accepted: %s", made.Raw)
-		}
-		if made.Root == nil || len(*made.Root) != 20 {
-			t.Errorf("no root password for a server without a key: %s", made.Raw)
-		}
+		checkAccepted(t, made)
 		time.Sleep(15 * time.Second)
 		if a := h.get(fmt.Sprint("/actions/", made.Action.ID)).Action; a.Progress != 50 || h.get(path).Server.Status != "initializing" {
 			t.Errorf("half way: %+v", a)

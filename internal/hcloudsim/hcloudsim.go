@@ -1,12 +1,14 @@
 // Package hcloudsim simulates the part of the Hetzner Cloud API that this
 // project uses: servers with power and locks, their creation and deletion,
-// firewalls, images, actions, prices and the rate limit. It also simulates what goes wrong on the way, see [Fault], and
-// what a server's own address answers, see [Cloud.Dial].
+// firewalls, primary IPs, images, actions, server types, prices and the rate
+// limit. It also simulates what goes wrong on the way, see [Fault], and what a
+// server's own address answers, see [Cloud.Dial].
 //
 // It serves tests and the demo. A test adds servers and images to a [Cloud],
 // sends requests through [Cloud.Transport] or, over a network, to the Cloud as
 // an [http.Handler], and then compares what the client believes with the truth:
-// [Cloud.Servers], [Cloud.Images], [Cloud.Actions] and [Cloud.History].
+// [Cloud.Servers], [Cloud.Creations], [Cloud.Images], [Cloud.Firewalls],
+// [Cloud.PrimaryIPs], [Cloud.Actions] and [Cloud.History].
 //
 // It is as strict as the real API: what Hetzner refuses, it refuses with the
 // same status and code, because a test that passes against a lenient fake

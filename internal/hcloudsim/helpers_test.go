@@ -42,16 +42,19 @@ type got struct {
 		Message string          `json:"message"`
 		Details json.RawMessage `json:"details"`
 	} `json:"error"`
-	Server  schema.Server     `json:"server"`
-	Servers []schema.Server   `json:"servers"`
-	Image   schema.Image      `json:"image"`
-	Images  []schema.Image    `json:"images"`
-	Action  schema.Action     `json:"action"`
-	Actions []schema.Action   `json:"actions"`
-	Wall    schema.Firewall   `json:"firewall"`
-	Walls   []schema.Firewall `json:"firewalls"`
-	Next    []schema.Action   `json:"next_actions"`
-	Root    *string           `json:"root_password"`
+	Server  schema.Server       `json:"server"`
+	Servers []schema.Server     `json:"servers"`
+	Image   schema.Image        `json:"image"`
+	Images  []schema.Image      `json:"images"`
+	Action  schema.Action       `json:"action"`
+	Actions []schema.Action     `json:"actions"`
+	Types   []schema.ServerType `json:"server_types"`
+	IP      schema.PrimaryIP    `json:"primary_ip"`
+	IPs     []schema.PrimaryIP  `json:"primary_ips"`
+	Wall    schema.Firewall     `json:"firewall"`
+	Walls   []schema.Firewall   `json:"firewalls"`
+	Next    []schema.Action     `json:"next_actions"`
+	Root    *string             `json:"root_password"`
 	Meta    struct {
 		Pagination *pagination `json:"pagination"`
 	} `json:"meta"`

@@ -73,7 +73,10 @@ func (p *project) snapshots() int {
 func (img *image) deprecated() bool { return !img.Deprecated.IsZero() }
 
 // unavailableAfter is when a deprecated image can no longer be used.
-func (img *image) unavailableAfter() time.Time { return img.Deprecated.AddDate(0, 0, 90) }
+func (img *image) unavailableAfter() time.Time { return lastDay(img.Deprecated) }
+
+// lastDay is when what was deprecated is withdrawn.
+func lastDay(announced time.Time) time.Time { return announced.AddDate(0, 0, 90) }
 
 // withdrawn reports whether the image's deprecation has run out: it is in no
 // listing any more, and nothing can be made from it.

@@ -40,7 +40,8 @@ type project struct {
 	nextServer, nextImage, nextAction, nextIP, nextFirewall int64
 
 	creations []*Creation
-	capacity  map[offer]int // where it is limited
+	capacity  map[offer]int        // where it is limited
+	retired   map[string]time.Time // server type -> when its deprecation was announced
 
 	revoked bool
 	limit   bucket
@@ -66,6 +67,7 @@ func newProject(o Options) *project {
 		ips:        map[int64]*PrimaryIP{},
 		firewalls:  map[int64]*Firewall{},
 		capacity:   map[offer]int{},
+		retired:    map[string]time.Time{},
 		nextServer: firstServerID,
 		nextImage:  firstImageID,
 		nextAction: firstActionID,

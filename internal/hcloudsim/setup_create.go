@@ -141,6 +141,16 @@ func (c *Cloud) SetCapacity(serverType, location string, n int) {
 	})
 }
 
+// RetireServerType announces at that time that a server type will go. 90 days
+// later it is in no listing, and no server can be created with it. It panics
+// when there is no such type.
+func (c *Cloud) RetireServerType(name string, announced time.Time) {
+	if findProduct(name) == nil {
+		panic("hcloudsim: no server type " + name)
+	}
+	c.update(func(p *project) { p.retired[name] = wall(announced).Truncate(time.Second) })
+}
+
 // PrimaryIP is a primary IP of the project, both to be added and as the truth.
 // Servers bring their own.
 type PrimaryIP struct {
