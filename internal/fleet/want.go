@@ -129,3 +129,40 @@ func (w *Watch) Until(every time.Duration, limit time.Time, seen func(Seen) bool
 		}
 	}
 }
+
+// vanishedAfter is how many polls in a row must lack an action before it counts as gone.
+const vanishedAfter = 3
+
+// actionPause returns when a running action is polled next: after part of the time that its percentage says is left, or of
+// its age, within bounds that keep the promise to notice its end.
+func actionPause(progress int, age time.Duration) time.Duration {
+	pause := min(max(age/20, 2500*time.Millisecond), 5500*time.Millisecond)
+	if progress > 0 && progress < 100 {
+		left := age * time.Duration(100-progress) / time.Duration(progress)
+		pause = min(pause, max(left/2, 2*time.Second))
+	}
+	return pause
+}
+
+// Follow waits for the end of an action that was accepted at a time, and returns it; nil where Hetzner denies an action that
+// it has named. It reports the percentage after each poll.
+func (s *Script) Follow(action int64, accepted, limit time.Time, progress func(percent int)) (*hetzner.Action, error) {
+	pause, unseen := actionPause(0, 0), 0
+	for watch := s.Watch(Action(action)); ; {
+		seen, err := watch.Next(pause, limit)
+		switch {
+		case err != nil:
+			return nil, err
+		case seen.Missing:
+			if unseen++; unseen == vanishedAfter {
+				return nil, nil //nolint:nilnil // there is no such action, and that is no failure
+			}
+		case seen.Action.Running():
+			unseen = 0
+			progress(seen.Action.Progress)
+			pause = actionPause(seen.Action.Progress, s.now.Sub(accepted))
+		default:
+			return seen.Action, nil
+		}
+	}
+}

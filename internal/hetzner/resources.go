@@ -38,6 +38,10 @@ type Server struct {
 	Architecture     string // "x86" or "arm"
 	DiskGB           int
 	RebuildProtected bool
+
+	Networks       int            // private ones that it is in
+	IPv4ID, IPv6ID int64          // of its primary IPs, 0 for none
+	Firewalls      map[int64]bool // by ID: whether the firewall holds already
 }
 
 // BootsElsewhere reports whether the server's next boot may not be from its own disk.
@@ -94,6 +98,13 @@ func serverFrom(s schema.Server) Server {
 	if s.Image != nil {
 		server.ImageID = s.Image.ID
 	}
+	server.Networks, server.IPv4ID, server.IPv6ID = len(s.PrivateNet), s.PublicNet.IPv4.ID, s.PublicNet.IPv6.ID
+	for _, firewall := range s.PublicNet.Firewalls {
+		if server.Firewalls == nil {
+			server.Firewalls = map[int64]bool{}
+		}
+		server.Firewalls[firewall.ID] = firewall.Status == "applied"
+	}
 	if s.ISO != nil { // a private one has no name
 		server.ISO = cmp.Or(s.ISO.Name, s.ISO.Description, "unnamed")
 	}
@@ -148,7 +159,7 @@ type Page[T Resource] struct {
 
 // Resource is what a listing can hold.
 type Resource interface {
-	Server | Image
+	Server | Image | ServerType
 	resourceID() int64
 	created() time.Time
 }

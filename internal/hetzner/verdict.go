@@ -83,6 +83,8 @@ const (
 	CodeInvalidInput = string(hcloud.ErrorCodeInvalidInput)
 	CodeMaintenance  = string(hcloud.ErrorCodeMaintenance)       // of the resource
 	CodeRateLimit    = string(hcloud.ErrorCodeRateLimitExceeded) // the project's requests are used up
+	CodeNoCapacity   = string(hcloud.ErrorCodeResourceUnavailable)
+	CodeUniqueness   = string(hcloud.ErrorCodeUniquenessError) // something has this name already
 )
 
 // IsLocked reports whether an error's code and message mean a lock that goes away. An action that failed because of one

@@ -22,9 +22,20 @@ type Reader struct {
 
 // Servers reads all servers that match a label selector ("" for all), ordered by ID.
 func (r Reader) Servers(selector string) ([]hetzner.Server, error) {
-	list, _, err := read(r, func(ctx context.Context, page int) (hetzner.Page[hetzner.Server], hetzner.Quota, error) {
+	list, _, err := r.DatedServers(selector)
+	return list, err
+}
+
+// DatedServers is as [Reader.Servers]. The date is that of the answer, by Hetzner's clock; zero where it did not say.
+func (r Reader) DatedServers(selector string) ([]hetzner.Server, time.Time, error) {
+	return read(r, func(ctx context.Context, page int) (hetzner.Page[hetzner.Server], hetzner.Quota, error) {
 		return r.API.ServerPage(ctx, selector, page)
 	})
+}
+
+// ServerTypes reads all server types that can be had.
+func (r Reader) ServerTypes() ([]hetzner.ServerType, error) {
+	list, _, err := read(r, r.API.ServerTypePage)
 	return list, err
 }
 

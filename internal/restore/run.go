@@ -28,12 +28,13 @@ const (
 // run is what the scripts of a run share.
 type run struct {
 	Settings
-	fleet   *fleet.Fleet
-	api     *hetzner.Client
-	emit    func(Event)
-	taker   *snapshot.Taker
-	servers []*server
-	outcome Outcome
+	fleet    *fleet.Fleet
+	api      *hetzner.Client
+	emit     func(Event)
+	lastNews time.Time
+	taker    *snapshot.Taker
+	servers  []*server
+	outcome  Outcome
 }
 
 // Run restores what the settings ask for and returns what became of each server. It calls emit for every event, from its own
@@ -44,7 +45,7 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 	r.outcome.DryRun = settings.DryRun
 	r.fleet = fleet.New(fleet.Options{
 		API: api, Signals: signals, Late: settings.Late,
-		Cancelled: func() { r.tellAny(snapshot.Event{Kind: snapshot.EventCancelled, At: r.fleet.Now()}) },
+		Cancelled: func() { r.tellAny(snapshot.Event{Kind: snapshot.EventCancelled}) },
 	})
 	r.fleet.Go(r.begin)
 	r.fleet.Run(ctx)
@@ -58,8 +59,14 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 // tellAny passes an event of package snapshot on. What became of the snapshot of before is told by this package.
 func (r *run) tellAny(e snapshot.Event) {
 	if e.Kind != snapshot.EventEnded && e.Kind != snapshot.EventFinished {
-		r.emit(Event{Event: e})
+		r.tell(Event{Event: e})
 	}
+}
+
+func (r *run) tell(e Event) {
+	r.lastNews = r.fleet.Now()
+	e.At = r.lastNews
+	r.emit(e)
 }
 
 // begin is the script that reads the project, checks every pair and, where all are right, starts the script of each server.
@@ -90,11 +97,13 @@ func (r *run) begin(s *fleet.Script) {
 	for _, s := range r.servers {
 		results = append(results, s.result)
 	}
-	r.emit(Event{Kind: EventChecked, Event: snapshot.Event{At: s.Now()}, Results: results})
+	r.tell(Event{Kind: EventChecked, Results: results})
 	for _, s := range r.servers {
 		r.fleet.Go(s.begin)
 	}
-	r.taker.ReportProgress(r.over, r.standings)
+	r.fleet.Go(func(s *fleet.Script) {
+		snapshot.ReportProgress(s, func() time.Time { return r.lastNews }, r.over, r.standings, r.tellAny)
+	})
 }
 
 // pairs finds for each server that is named what it is put back to, ordered by name, and what speaks against it.

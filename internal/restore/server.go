@@ -144,7 +144,7 @@ func (s *server) rebuild() error {
 func (s *server) newestAction() (newest int64, err error) {
 	seen, err := s.Watch(s.actions()).Next(0, s.Now().Add(noteLimit))
 	if errors.Is(err, fleet.ErrTimeout) {
-		_, s.target.Result.Err = s.target.LongSilence()
+		_, s.target.Result.Err = snapshot.LongSilence(s.fleet)
 		return 0, failed(snapshot.Refused)
 	}
 	for _, action := range seen.Actions {
@@ -209,7 +209,7 @@ func (s *server) timedOut(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.target.Result.Silence, s.target.Result.Err = s.target.LongSilence()
+	s.target.Result.Silence, s.target.Result.Err = snapshot.LongSilence(s.fleet)
 	return failed(RestoreTimeout)
 }
 
@@ -311,6 +311,6 @@ func failed(reason snapshot.Reason) error {
 
 // tell reports an event of this package.
 func (s *server) tell(e Event) {
-	e.At, e.Name, e.Server = s.Now(), s.host.Name, s.host
-	s.emit(e)
+	e.Name, e.Server = s.host.Name, s.host
+	s.run.tell(e)
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 )
 
+// vanishedAfter is how many polls in a row must lack an image before it counts as gone.
+const vanishedAfter = 3
+
 // protectLimit is how long delete protection may take.
 const protectLimit = 5 * time.Minute
 
@@ -115,7 +118,7 @@ func (s *server) snapshotTimeout(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.Result.Silence, s.Result.Err = s.LongSilence()
+	s.Result.Silence, s.Result.Err = LongSilence(s.fleet)
 	return failed(SnapshotTimeout)
 }
 

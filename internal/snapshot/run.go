@@ -70,7 +70,7 @@ func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []
 		r.servers, r.active = append(r.servers, s), r.active+1
 		r.fleet.GoPatient(s.power.rescue)
 	}
-	r.fleet.Go(func(s *fleet.Script) { r.reportProgress(s, r.over, r.standings) })
+	r.fleet.Go(r.reportProgress)
 	return r.end(ctx)
 }
 
@@ -159,7 +159,7 @@ func (r *run) begin(s *fleet.Script) {
 	for _, host := range chosen.Servers {
 		r.add(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)
 	}
-	r.fleet.Go(func(s *fleet.Script) { r.reportProgress(s, r.over, r.standings) })
+	r.fleet.Go(r.reportProgress)
 }
 
 // reusable is a snapshot that is taken over instead of a new one.
@@ -234,21 +234,27 @@ func (r *run) standings() (list []Standing) {
 }
 
 // reportProgress is the script that reports where the servers are at when nothing new has happened for a while.
-func (r *run) reportProgress(s *fleet.Script, over func() bool, standings func() []Standing) {
-	for errors.Is(s.Until(over, r.lastNews.Add(progressEvery)), fleet.ErrTimeout) {
-		if r.fleet.Now().Sub(r.lastNews) < progressEvery {
+func (r *run) reportProgress(s *fleet.Script) {
+	ReportProgress(s, func() time.Time { return r.lastNews }, r.over, r.standings, r.tell)
+}
+
+// ReportProgress reports where the servers of a command are at when nothing new has happened for a while, until over reports
+// true.
+func ReportProgress(s *fleet.Script, lastNews func() time.Time, over func() bool, standings func() []Standing, tell func(Event)) {
+	for errors.Is(s.Until(over, lastNews().Add(progressEvery)), fleet.ErrTimeout) {
+		if s.Now().Sub(lastNews()) < progressEvery {
 			continue
 		}
 		p := Progress{Servers: standings()}
-		p.Silence, p.Err = r.LongSilence()
-		r.tell(Event{Kind: EventProgress, Progress: p})
+		p.Silence, p.Err = LongSilence(s.Fleet)
+		tell(Event{Kind: EventProgress, Progress: p})
 	}
 }
 
 // LongSilence returns for how long Hetzner has not answered, and what came instead; 0 for less than the time between two
 // reports of the progress.
-func (r *run) LongSilence() (time.Duration, *hetzner.Error) {
-	if since, err := r.fleet.Silence(); since >= progressEvery {
+func LongSilence(f *fleet.Fleet) (time.Duration, *hetzner.Error) {
+	if since, err := f.Silence(); since >= progressEvery {
 		return since, err
 	}
 	return 0, nil

@@ -48,12 +48,6 @@ func (t *Taker) SwitchOn(host hetzner.Server, done func(Result)) {
 	})
 }
 
-// ReportProgress starts the script that reports where the servers are at when nothing new has happened for a while, until
-// over reports true.
-func (t *Taker) ReportProgress(over func() bool, standings func() []Standing) {
-	t.run.fleet.Go(func(s *fleet.Script) { t.run.reportProgress(s, over, standings) })
-}
-
 // Standing is where the target is at.
 func (t *Target) Standing() Standing {
 	return Standing{Name: t.Host.Name, Phase: t.Phase, Percent: t.progress, Holder: t.holder}

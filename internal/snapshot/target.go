@@ -25,8 +25,6 @@ const (
 	lostLimit = 5 * time.Minute
 	// lastTry is how long after the lock timeout the last request may still wait for a place in the budget.
 	lastTry = 5 * time.Second
-	// vanishedAfter is how many polls in a row must lack an action or an image before it counts as gone.
-	vanishedAfter = 3
 )
 
 // Target is a server that one change is wanted of, such as a snapshot, on its way to Hetzner's acceptance. Whatever the
@@ -320,37 +318,9 @@ func (t *Target) unknown(err error) error {
 	return err
 }
 
-// actionPause returns when a running action is polled next: after part of the time that its percentage says is left, or of
-// its age, within bounds that keep the promise to notice its end.
-func actionPause(progress int, age time.Duration) time.Duration {
-	pause := min(max(age/20, 2500*time.Millisecond), 5500*time.Millisecond)
-	if progress > 0 && progress < 100 {
-		left := age * time.Duration(100-progress) / time.Duration(progress)
-		pause = min(pause, max(left/2, 2*time.Second))
-	}
-	return pause
-}
-
-// Follow waits for the end of the change's action, which was accepted at a time, and returns it; nil where Hetzner denies an
-// action that it has named.
+// Follow waits for the end of the change's action, see [fleet.Script.Follow].
 func (t *Target) Follow(action int64, accepted, limit time.Time) (*hetzner.Action, error) {
-	pause, unseen := actionPause(0, 0), 0
-	for watch := t.Watch(fleet.Action(action)); ; {
-		seen, err := watch.Next(pause, limit)
-		switch {
-		case err != nil:
-			return nil, err
-		case seen.Missing:
-			if unseen++; unseen == vanishedAfter {
-				return nil, nil //nolint:nilnil // there is no such action, and that is no failure
-			}
-		case seen.Action.Running():
-			t.progress, unseen = seen.Action.Progress, 0
-			pause = actionPause(t.progress, t.Now().Sub(accepted))
-		default:
-			return seen.Action, nil
-		}
-	}
+	return t.Script.Follow(action, accepted, limit, func(percent int) { t.progress = percent })
 }
 
 // Settle records how the target's way has ended.

@@ -1,0 +1,216 @@
+package hetzner
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
+)
+
+// NewServer describes a server to create. It is not started, and has one public address.
+type NewServer struct {
+	Name, Type, Location string
+	Image                int64
+	Firewall             int64
+	IPv6                 bool // rather than IPv4
+	Labels               map[string]string
+}
+
+// CreateServer creates a server. On success all IDs are above zero; any error is an [*Error] whose Verdict says what is known
+// about the server. A root password in the answer goes no further.
+func (c *Client) CreateServer(ctx context.Context, s NewServer) (server Server, actionID int64, quota Quota, err error) {
+	type firewall struct {
+		ID int64 `json:"firewall"`
+	}
+	type network struct {
+		IPv4 bool `json:"enable_ipv4"`
+		IPv6 bool `json:"enable_ipv6"`
+	}
+	body, answer, err := send[struct {
+		Server schema.Server `json:"server"`
+		Action schema.Action `json:"action"`
+	}](ctx, c, http.MethodPost, "/servers", struct {
+		Name      string            `json:"name"`
+		Type      string            `json:"server_type"`
+		Image     string            `json:"image"`
+		Location  string            `json:"location"`
+		Labels    map[string]string `json:"labels"`
+		Firewalls []firewall        `json:"firewalls"`
+		Public    network           `json:"public_net"`
+		Start     bool              `json:"start_after_create"`
+	}{
+		s.Name, s.Type, strconv.FormatInt(s.Image, 10), s.Location, s.Labels, []firewall{{s.Firewall}}, network{!s.IPv6, s.IPv6}, false,
+	})
+	if err == nil && (body.Server.ID <= 0 || body.Action.ID <= 0) {
+		err = answer.incomplete("the answer names no server or no action")
+	}
+	return serverFrom(body.Server), body.Action.ID, answer.quota, err
+}
+
+// ServerNamed returns the server of a name. Names are unique in a project; without a server of this name the ID is 0.
+func (c *Client) ServerNamed(ctx context.Context, name string) (Server, Quota, error) {
+	body, answer, err := get[schema.ServerListResponse](ctx, c, "/servers?"+url.Values{"name": {name}}.Encode())
+	if err == nil && (body.Servers == nil || answer.pagination == nil) {
+		err = answer.incomplete("the answer holds no list of servers")
+	}
+	for _, server := range body.Servers {
+		if err == nil && server.Name == name {
+			return serverFrom(server), answer.quota, nil
+		}
+	}
+	return Server{}, answer.quota, err
+}
+
+// DeleteServer deletes a server. One that does not exist is an [*Error] with the code not_found.
+func (c *Client) DeleteServer(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
+	body, answer, err := send[schema.ActionGetResponse](ctx, c, http.MethodDelete, fmt.Sprintf("/servers/%d", server), nil)
+	if err == nil && body.Action.ID <= 0 {
+		err = answer.incomplete("the answer names no action")
+	}
+	return body.Action.ID, answer.quota, err
+}
+
+// Firewall is what this program needs to know of a firewall.
+type Firewall struct {
+	ID     int64
+	Name   string
+	Labels map[string]string
+	Rules  []FirewallRule
+}
+
+// FirewallRule lets traffic through.
+type FirewallRule struct {
+	Direction string   // "in" or "out"
+	Protocol  string   // "tcp" and others
+	Port      string   // "" for none
+	Networks  []string // where the traffic comes from, or goes to
+}
+
+func firewallFrom(f schema.Firewall) Firewall {
+	firewall := Firewall{ID: f.ID, Name: f.Name, Labels: f.Labels}
+	for _, r := range f.Rules {
+		rule := FirewallRule{Direction: r.Direction, Protocol: r.Protocol, Networks: r.SourceIPs}
+		if r.Direction == "out" {
+			rule.Networks = r.DestinationIPs
+		}
+		if r.Port != nil {
+			rule.Port = *r.Port
+		}
+		firewall.Rules = append(firewall.Rules, rule)
+	}
+	return firewall
+}
+
+// FirewallNamed returns the firewall of a name. Names are unique in a project; without a firewall of this name the ID is 0.
+func (c *Client) FirewallNamed(ctx context.Context, name string) (Firewall, Quota, error) {
+	body, answer, err := get[schema.FirewallListResponse](ctx, c, "/firewalls?"+url.Values{"name": {name}}.Encode())
+	if err == nil && (body.Firewalls == nil || answer.pagination == nil) {
+		err = answer.incomplete("the answer holds no list of firewalls")
+	}
+	for _, firewall := range body.Firewalls {
+		if err == nil && firewall.Name == name {
+			return firewallFrom(firewall), answer.quota, nil
+		}
+	}
+	return Firewall{}, answer.quota, err
+}
+
+// CreateFirewall creates a firewall, which is applied to nothing, and returns it. The ID of the firewall given is of no
+// matter.
+func (c *Client) CreateFirewall(ctx context.Context, f Firewall) (Firewall, Quota, error) {
+	request := schema.FirewallCreateRequest{Name: f.Name, Labels: &f.Labels}
+	for _, r := range f.Rules {
+		rule := schema.FirewallRuleRequest{Direction: r.Direction, Protocol: r.Protocol, Port: &r.Port}
+		if r.Direction == "out" {
+			rule.DestinationIPs = r.Networks
+		} else {
+			rule.SourceIPs = r.Networks
+		}
+		request.Rules = append(request.Rules, rule)
+	}
+	body, answer, err := send[schema.FirewallCreateResponse](ctx, c, http.MethodPost, "/firewalls", request)
+	if err == nil && body.Firewall.ID <= 0 {
+		err = answer.incomplete("the answer names no firewall")
+	}
+	return firewallFrom(body.Firewall), answer.quota, err
+}
+
+// PrimaryIPAssigned reports whether a primary IP is assigned to anything. One that does not exist is an [*Error] with the code
+// not_found.
+func (c *Client) PrimaryIPAssigned(ctx context.Context, id int64) (assigned bool, quota Quota, err error) {
+	body, answer, err := get[schema.PrimaryIPGetResponse](ctx, c, fmt.Sprintf("/primary_ips/%d", id))
+	if err == nil && body.PrimaryIP.ID != id {
+		err = answer.incomplete("the answer does not hold primary IP %d", id)
+	}
+	return body.PrimaryIP.AssigneeID != nil, answer.quota, err
+}
+
+// DeletePrimaryIP deletes a primary IP. One that does not exist is an [*Error] with the code not_found.
+func (c *Client) DeletePrimaryIP(ctx context.Context, id int64) (Quota, error) {
+	_, answer, err := send[bytes.Buffer](ctx, c, http.MethodDelete, fmt.Sprintf("/primary_ips/%d", id), nil)
+	if err == nil && answer.exchange.Status != http.StatusNoContent {
+		err = answer.incomplete("unexpected HTTP status %d", answer.exchange.Status)
+	}
+	return answer.quota, err
+}
+
+// ServerType is what this program needs to know of a server type.
+type ServerType struct {
+	ID           int64
+	Name         string
+	Architecture string // "x86" or "arm"
+	DiskGB       int
+	Hourly       map[string]float64 // gross price of an hour, by the location that has it
+	Unavailable  map[string]bool    // where Hetzner says that it has none for now, or no more
+}
+
+func (t ServerType) resourceID() int64  { return t.ID }
+func (t ServerType) created() time.Time { return time.Time{} }
+
+func serverTypeFrom(t schema.ServerType) ServerType {
+	kind := ServerType{
+		ID: t.ID, Name: t.Name, Architecture: t.Architecture, DiskGB: t.Disk, Hourly: map[string]float64{}, Unavailable: map[string]bool{},
+	}
+	for _, p := range t.Prices {
+		if gross, err := strconv.ParseFloat(p.PriceHourly.Gross, 64); err == nil && gross > 0 {
+			kind.Hourly[p.Location] = gross
+		}
+	}
+	for _, at := range t.Locations {
+		kind.Unavailable[at.Name] = !at.Available || at.Deprecation != nil
+	}
+	return kind
+}
+
+// ServerTypePage returns one page of the server types.
+func (c *Client) ServerTypePage(ctx context.Context, page int) (Page[ServerType], Quota, error) {
+	query := url.Values{"page": {strconv.Itoa(page)}, "per_page": {strconv.Itoa(PerPage)}}
+	body, answer, err := get[schema.ServerTypeListResponse](ctx, c, "/server_types?"+query.Encode())
+	return pageOf(answer, page, body.ServerTypes, serverTypeFrom, err)
+}
+
+// AddressPrices are what an hour of a primary IP costs, gross, by its type ("ipv4", "ipv6") and location.
+type AddressPrices map[string]map[string]float64
+
+// AddressPrices returns what primary IPs cost, and in which currency.
+func (c *Client) AddressPrices(ctx context.Context) (prices AddressPrices, currency string, quota Quota, err error) {
+	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing")
+	if err == nil && body.Pricing.Currency == "" {
+		err = answer.incomplete("the price list names no currency")
+	}
+	prices = AddressPrices{}
+	for _, kind := range body.Pricing.PrimaryIPs {
+		prices[kind.Type] = map[string]float64{}
+		for _, p := range kind.Prices {
+			if gross, err := strconv.ParseFloat(p.PriceHourly.Gross, 64); err == nil {
+				prices[kind.Type][p.Location] = gross
+			}
+		}
+	}
+	return prices, body.Pricing.Currency, answer.quota, err
+}
