@@ -12,7 +12,7 @@ type Command struct {
 	Settings Settings
 }
 
-// Settings are what a command was asked to do: a *[Snapshot], *[Restore], *[Prune] or *[Audit].
+// Settings are what a command was asked to do: a *[Snapshot], *[Restore], *[Verify], *[Prune] or *[Audit].
 type Settings interface {
 	// Shared returns the settings that every command has.
 	Shared() *Common
@@ -29,6 +29,7 @@ func Commands() []Command {
 	return []Command{
 		{"snapshot", "Snapshots Hetzner Cloud servers, waits for their locks to go, and returns the image IDs.", new(Snapshot)},
 		{"restore", "Puts Hetzner Cloud servers back to their snapshots, once each, and proves that they answer.", new(Restore)},
+		{"verify", "Proves snapshots of Hetzner Cloud servers by booting copies that are shut off from everything else.", new(Verify)},
 		{"prune", "Deletes old snapshots of Hetzner Cloud servers by rule, without making new ones.", new(Prune)},
 		{"audit", "Tells which snapshots of Hetzner Cloud servers are missing, stale or orphaned, and what they cost.", new(Audit)},
 	}

@@ -30,6 +30,7 @@ func TestWhichCommand(t *testing.T) {
 		{nil, nil, "*config.Snapshot"},
 		{[]string{"snapshot"}, nil, "*config.Snapshot"},
 		{[]string{"restore"}, nil, "*config.Restore"},
+		{[]string{"verify"}, nil, "*config.Verify"},
 		{[]string{"prune"}, nil, "*config.Prune"},
 		{[]string{"audit"}, nil, "*config.Audit"},
 		{[]string{"audit"}, []string{onGitHub}, "*config.Audit"},
@@ -44,9 +45,9 @@ func TestWhichCommand(t *testing.T) {
 		{nil, []string{"PLUGIN_COMMAND=prune"}, "*config.Snapshot"},
 		{nil, []string{"HSNAP_COMMAND=prune", "PLUGIN_COMMAND=prune", onGitHub}, "*config.Snapshot"},
 
-		{[]string{"prun"}, nil, `"prun" is no command of hsnap-action: did you mean prune? The commands are snapshot, restore, prune and audit`},
+		{[]string{"prun"}, nil, `"prun" is no command of hsnap-action: did you mean prune? The commands are snapshot, restore, verify, prune and audit`},
 		{[]string{"AUDIT"}, nil, `"AUDIT" is no command of hsnap-action: did you mean audit?`},
-		{[]string{"db-1"}, nil, `"db-1" is no command of hsnap-action: use snapshot, restore, prune or audit`},
+		{[]string{"db-1"}, nil, `"db-1" is no command of hsnap-action: use snapshot, restore, verify, prune or audit`},
 		{[]string{""}, nil, `"" is no command`},
 		{nil, []string{"HSNAP_COMMAND=delete"}, `"delete" is no command`},
 		{[]string{"prun"}, []string{"HSNAP_MAX_DELETIONS=5", "HSNAP_COMMAND=prune"}, `"prun" is no command`},
@@ -147,8 +148,8 @@ func TestInputsOfOtherCommands(t *testing.T) {
 	}{
 		{"audit", "INPUT_KEEP-LAST=3", "keep-last is an input of snapshot and prune, not of audit"},
 		{"audit", "INPUT_PROTECT=true", "protect is an input of snapshot, not of audit"},
-		{"snapshot", `INPUT_IMAGES={"db-1": 123}`, "images is an input of restore, not of snapshot"},
-		{"restore", "INPUT_SERVERS=db-1", "servers is an input of snapshot, prune and audit, not of restore"},
+		{"snapshot", `INPUT_IMAGES={"db-1": 123}`, "images is an input of restore and verify, not of snapshot"},
+		{"restore", "INPUT_SERVERS=db-1", "servers is an input of snapshot, verify, prune and audit, not of restore"},
 		{"prune", "INPUT_LOCK-TIMEOUT=5m", "lock-timeout is an input of snapshot and restore, not of prune"},
 		{"prune", "INPUT_SHUTDOWN=force", "shutdown is an input of snapshot, not of prune"},
 		{"prune", "INPUT_FAIL-ON=stale", "fail-on is an input of audit, not of prune"},
@@ -184,7 +185,7 @@ func TestOutputsOfOtherCommands(t *testing.T) {
 	}
 	for name, vars := range map[string][]string{
 		"snapshot": env(), "prune": env("HSNAP_SERIES=nightly", "HSNAP_KEEP_LAST=3"), "audit": env(),
-		"restore": {"HCLOUD_TOKEN=t0ken"},
+		"restore": {"HCLOUD_TOKEN=t0ken"}, "verify": {"HCLOUD_TOKEN=t0ken"},
 	} {
 		if got := mistakesOf([]string{name}, append(vars, earlier...)); got != nil {
 			t.Errorf("%s: %q", name, got)

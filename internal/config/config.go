@@ -16,8 +16,8 @@ import (
 	"github.com/org/hsnap-action/internal/retention"
 )
 
-// Each of the structs Snapshot, Restore, Prune and Audit is what a run of that command was asked to do. They share what is common
-// by embedding.
+// Each of the structs Snapshot, Restore, Verify, Prune and Audit is what a run of that command was asked to do. They share
+// what is common by embedding.
 //
 // The env tag gives an input's key and default. The input's name is the key in lower case with hyphens: LOCK_TIMEOUT is
 // lock-timeout. The variable that it is read from depends on the [Platform]. Three tags of our own may follow:
@@ -166,6 +166,71 @@ type Restore struct {
 	Common
 }
 
+// Verify are the settings of the command that proves snapshots by booting copies of their servers.
+type Verify struct {
+	Access
+	Selection
+
+	// The snapshots to verify where it is not the newest one of each selected server: `db-1=123`, separated by commas or
+	// newlines, or a JSON object such as `{"db-1": 123}`, for which the output `images` of `snapshot` fits as it is. The
+	// image is given by its ID, or as `latest`, the newest available snapshot of the server in the `series` that did not
+	// fail its verification, or as `latest-verified`, the newest one that passed it. Servers are given by their names.
+	// Exactly one of `servers`, `label-selector` and `images` must be given.
+	Images Images `env:"IMAGES"`
+
+	// The series whose snapshots are verified, such as `nightly`: of each selected server its newest available one. In
+	// `images` it is where `latest` and `latest-verified` are looked for, and they need an explicit one. Defaults to
+	// `default`.
+	Series Series `env:"SERIES,default=default" manifest:"no-default"`
+
+	// Skips a server of whose snapshots one was verified within this span: hours, days and weeks, as `7d`. Without it no
+	// server is skipped for that.
+	VerifiedWithin Span `env:"VERIFIED_WITHIN"`
+
+	// How many snapshots this run verifies at most. Those of the servers that have gone without a proof for the longest
+	// time come first, and the other servers are skipped. Without it there is no limit.
+	AtMost Count `env:"AT_MOST"`
+
+	// What proves that a snapshot boots: `ssh`, that a line which begins with `SSH-` is read from port 22 of the copy,
+	// or from another port as in `ssh:2222`; `tcp` with a port, as `tcp:443`, that a connection to it is accepted; or
+	// `running`, that Hetzner shows the copy running, which it does even where the system on the disk does not start.
+	// Defaults to `ssh`.
+	Prove Proof `env:"PROVE,default=ssh"`
+
+	// The server type of the copies: `same`, that of the server; `cheapest`, the cheapest one of the same architecture
+	// whose disk is large enough; or the name of a type, such as `cx23`. A copy is made in the server's own location.
+	// Defaults to `same`.
+	ServerType ServerType `env:"SERVER_TYPE,default=same"`
+
+	// The longest wait, per copy, for Hetzner to create it: a duration such as `90s`, `1h30m` or `1d`. Defaults to
+	// `90m`.
+	CreateTimeout Duration `env:"CREATE_TIMEOUT,default=90m"`
+
+	// The longest wait, per copy, for its proof once it is switched on: a duration such as `90s`, `1h30m` or `1d`.
+	// Defaults to `10m`.
+	BootTimeout Duration `env:"BOOT_TIMEOUT,default=10m"`
+
+	// How many copies there may be at once, from 1 to 100. Defaults to `2`.
+	MaxParallel Parallel `env:"MAX_PARALLEL,default=2"`
+
+	// What all copies together may cost at most, with VAT, in the currency of the account: an amount such as `0.50`.
+	// Every hour that is begun counts whole, for the IPv4 address too. When the run could cost more, it fails and no copy
+	// is created. Defaults to `1`.
+	MaxCost Amount `env:"MAX_COST,default=1"`
+
+	// The networks that can reach the port of the proof on a copy, as `203.0.113.7/32` or `2001:db8::/48`: separated by
+	// commas, spaces or newlines, or a JSON array of strings. All other ports are closed, and with `prove: running` all
+	// are. A copy has the passwords and keys of the original, so give the address of the runner where it has one of its
+	// own. A copy has an IPv4 address only. Defaults to `0.0.0.0/0, ::/0`.
+	AllowFrom Networks `env:"ALLOW_FROM,default=0.0.0.0/0, ::/0"`
+
+	// What to do when nothing was verified and nothing failed either, since copies could not be made or reached safely,
+	// such as for want of room in the account: `fail` or `warn`. Defaults to `fail`.
+	IfInconclusive string `env:"IF_INCONCLUSIVE,default=fail" oneof:"fail warn"`
+
+	Common
+}
+
 // Prune are the settings of the command that deletes old snapshots without making new ones.
 type Prune struct {
 	Access
@@ -220,7 +285,8 @@ type Access struct {
 type Selection struct {
 	// The servers: names, IDs or globs such as `web-*`, separated by commas, spaces or newlines, or a JSON array of
 	// strings such as the output `failed-servers`. `*` is every server of the project. Exactly one of `servers` and
-	// `label-selector` must be given; only `audit` may go without either, and then looks at every server.
+	// `label-selector` must be given; `verify` accepts `images` in their place, and only `audit` may go without any,
+	// and then looks at every server.
 	Servers List `env:"SERVERS"`
 
 	// Selects the servers by their labels, in Hetzner's notation, as `env=prod,!ephemeral`; instead of `servers`, never

@@ -135,6 +135,7 @@ func TestDocsProse(t *testing.T) {
 var required = map[string][]string{
 	"snapshot": {"INPUT_SERVERS=web-1"},
 	"restore":  {"INPUT_IMAGES=db-1=123"},
+	"verify":   {"INPUT_SERVERS=web-1"},
 	"prune":    {"INPUT_SERVERS=web-1", "INPUT_SERIES=nightly", "INPUT_KEEP-LAST=3"},
 	"audit":    nil,
 }
@@ -167,7 +168,7 @@ func TestManifestDefaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, prefixes); diff != "" {
 			t.Errorf("%s: defaults of the program (-) and of action.yml (+):\n%s", command.Name, diff)
 		}
 	}

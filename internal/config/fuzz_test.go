@@ -242,7 +242,7 @@ func FuzzLoad(f *testing.F) {
 		for _, command := range config.Commands() {
 			words := []string{command.Name}
 			cfg, err := config.Load(words, vars)
-			if again, err2 := config.Load(words, vars); cmp.Diff(cfg, again) != "" || fmt.Sprint(err) != fmt.Sprint(err2) {
+			if again, err2 := config.Load(words, vars); cmp.Diff(cfg, again, prefixes) != "" || fmt.Sprint(err) != fmt.Sprint(err2) {
 				t.Errorf("%s, %q: %v, then %v", command.Name, vars, err, err2)
 			}
 			if err == nil {

@@ -10,7 +10,7 @@ import (
 	"unicode"
 )
 
-// Images says which image each server is put back to, by the server's name.
+// Images says which image is meant for each server, by the server's name.
 type Images map[string]ImageChoice
 
 // ImageChoice is an image by its ID, or else which one of the server's snapshots it is.
@@ -40,7 +40,7 @@ func (c ImageChoice) String() string {
 const imageRule = "accepted are an image's ID, latest and latest-verified"
 
 // EnvDecode accepts name=image pairs separated by commas or newlines, or a JSON object whose values are numbers or
-// strings. A server's disk is overwritten for what stands here, so nothing is guessed: the server is a name, even if it
+// strings. A server's disk may be overwritten for what stands here, so nothing is guessed: the server is a name, even if it
 // has digits only, and an ID is written as Hetzner writes it.
 func (i *Images) EnvDecode(value string) error {
 	read := textImages
@@ -57,7 +57,7 @@ func (i *Images) EnvDecode(value string) error {
 			wrong.add(pair.server, problem)
 		}
 		if _, twice := images[pair.server]; twice {
-			wrong.add(pair.server, "is given twice: a server can be put back to one image")
+			wrong.add(pair.server, "is given twice: a server can have one image here")
 		}
 		choice, ok := chooseImage(pair.image)
 		if !ok {

@@ -14,12 +14,9 @@ type List []string
 // EnvDecode accepts entries separated by commas and white space, or a JSON array of strings. Globs are those of
 // [path.Match].
 func (l *List) EnvDecode(value string) error {
-	entries := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
-	if strings.HasPrefix(value, "[") && json.Valid([]byte(value)) { // otherwise it begins with a character class
-		entries = nil
-		if json.Unmarshal([]byte(value), &entries) != nil {
-			return refuse(value, `is no JSON array of strings: give one as ["db-1", "web-*"], or the entries alone`)
-		}
+	entries, err := split(value, `["db-1", "web-*"]`)
+	if err != nil {
+		return err
 	}
 	*l = List{}
 	var wrong mistakes
@@ -33,6 +30,17 @@ func (l *List) EnvDecode(value string) error {
 		*l = append(*l, entry)
 	}
 	return wrong.err()
+}
+
+// split returns entries that are separated by commas and white space, or are a JSON array of strings such as the example.
+func split(value, example string) (entries []string, err error) {
+	if !strings.HasPrefix(value, "[") || !json.Valid([]byte(value)) { // it may begin with a character class
+		return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }), nil
+	}
+	if json.Unmarshal([]byte(value), &entries) != nil {
+		return nil, refuse(value, "is no JSON array of strings: give one as "+example+", or the entries alone")
+	}
+	return entries, nil
 }
 
 // checkEntry returns what is wrong with an entry that can be no name, ID or glob, "" if nothing is. A server's name is

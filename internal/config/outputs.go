@@ -38,6 +38,18 @@ func (*Restore) Outputs() []Output {
 }
 
 // Outputs implements [Settings].
+func (*Verify) Outputs() []Output {
+	return []Output{
+		{"result", "`success` (every snapshot that was due is verified or, with `dry-run`, could be), `partial` (some are, some failed or are inconclusive), `failure` (some failed, none is verified), `inconclusive` (none is verified and none failed, but not all were skipped), `skipped` (none was due) or `cancelled`."},
+		{"verifications", "A JSON array with an object for each server: `server_name`, `image_id`, `status`, `reason`, `message`, `proof`, `server_type`, `create_seconds`, `boot_seconds` and `cost_gross`."},
+		{"verified-image-ids", "A JSON array of the IDs of the snapshots that were verified."},
+		{"failed-image-ids", "A JSON array of the IDs of the snapshots that failed."},
+		{"copies-left", "A JSON array of the names of the copies that could not be deleted. They cost money until they are."},
+		{"cost-gross", "What all copies together cost, with VAT, in the currency of the account."},
+	}
+}
+
+// Outputs implements [Settings].
 func (*Prune) Outputs() []Output {
 	return []Output{
 		{"result", "`success` (whatever no rule keeps is deleted), `partial` (some deletions or servers failed), `failure` (something failed, nothing is deleted) or `cancelled`."},

@@ -31,6 +31,9 @@ func (p Proof) String() string {
 	return string(p.Kind) + ":" + strconv.Itoa(p.Port)
 }
 
+// Label is the proof as the value of a label, which can have no colon: ssh, ssh-2222, tcp-443, running.
+func (p Proof) Label() string { return strings.ReplaceAll(p.String(), ":", "-") }
+
 // EnvDecode accepts running, ssh, ssh:PORT and tcp:PORT.
 func (p *Proof) EnvDecode(value string) error {
 	kind, text, hasPort := strings.Cut(value, ":")

@@ -88,7 +88,7 @@ func TestRestoreMistakes(t *testing.T) {
 			[]string{
 				`HSNAP_IMAGES: "web-*" is no name of a server: globs are not accepted here, name each server`,
 				`HSNAP_IMAGES: "newest" is no image for "db-1": accepted are an image's ID, latest and latest-verified`,
-				`HSNAP_IMAGES: "db-1" is given twice: a server can be put back to one image`,
+				`HSNAP_IMAGES: "db-1" is given twice: a server can have one image here`,
 				`HSNAP_MAX_AGE: "24" has no unit: did you mean 24m or 24s?`,
 				`HSNAP_PROVE: "tcp" has no port: give one, as tcp:443`,
 			},
@@ -135,7 +135,7 @@ func TestImagesMistakes(t *testing.T) {
 		noName   = "is no name of a server: give db-1=123, without comments, quotation marks, or dashes before it"
 		glob     = "is no name of a server: globs are not accepted here, name each server"
 		noImage  = `is no image for "db-1": ` + rule
-		twice    = `"db-1" is given twice: a server can be put back to one image`
+		twice    = `"db-1" is given twice: a server can have one image here`
 		noJSON   = `is no JSON object of images: give one as {"db-1": 123, "db-2": "latest"}`
 		noValue  = `"db-1" has a value that is no number and no string: ` + rule
 	)

@@ -22,12 +22,27 @@ func (s *Snapshot) complete(r *reader) {
 
 // complete implements [Settings].
 func (s *Restore) complete(r *reader) {
-	images, series := r.input("IMAGES"), r.input("SERIES")
-	if !images.given() {
-		r.add("%s is missing: name each server and its image, as db-1=123 or db-1=latest", images.name)
+	if in := r.input("IMAGES"); !in.given() {
+		r.add("%s is missing: name each server and its image, as db-1=123 or db-1=latest", in.name)
 	}
-	if newest := s.Images.newest(); newest != "" && !series.given() {
-		r.add("%s has %s, which needs %s: name the one to look in, as series: nightly", images.name, newest, series.name)
+	r.needSeries(s.Images)
+}
+
+// complete implements [Settings].
+func (v *Verify) complete(r *reader) {
+	servers, selector, images := r.input("SERVERS"), r.input("LABEL_SELECTOR"), r.input("IMAGES")
+	switch {
+	case images.given():
+		r.onlyImages(images)
+	case servers.given() || selector.given():
+		r.needSelection(v.Servers)
+	default:
+		r.add("%s is missing: give either %[1]s (names, IDs or globs, as web-*), %s (as env=prod) or %s (as db-1=123)",
+			servers.name, selector.name, images.name)
+	}
+	r.needSeries(v.Images)
+	if in := r.input("ALLOW_FROM"); v.Prove.Kind != ProofRunning && !v.AllowFrom.hasIPv4() {
+		r.add("%s has no IPv4 network, but a copy has an IPv4 address only: add the one that this run comes from, as 203.0.113.7/32", in.name)
 	}
 }
 
@@ -72,6 +87,27 @@ func (r *reader) needSelection(list List) {
 		r.add("%s is missing: give either %[1]s (names, IDs or globs, as web-*) or %s (as env=prod)", servers.name, selector.name)
 	case list != nil && len(list) == 0:
 		r.add("%s lists nothing: give names, IDs or globs, as web-*", servers.name)
+	}
+}
+
+// onlyImages wants none of the inputs that select servers beside images, which names them.
+func (r *reader) onlyImages(images input) {
+	hint := "it names each server itself"
+	if strings.HasPrefix(images.name, "HSNAP_") {
+		hint += " (an earlier job's file of outputs may have set it)"
+	}
+	for _, key := range []string{"SERVERS", "LABEL_SELECTOR", "EXCLUDE"} {
+		if in := r.input(key); in.given() {
+			r.add("%s can't be combined with %s: %s", in.name, images.name, hint)
+		}
+	}
+}
+
+// needSeries wants an explicit series where images has to be looked for in one.
+func (r *reader) needSeries(chosen Images) {
+	images, series := r.input("IMAGES"), r.input("SERIES")
+	if newest := chosen.newest(); newest != "" && !series.given() {
+		r.add("%s has %s, which needs %s: name the one to look in, as series: nightly", images.name, newest, series.name)
 	}
 }
 

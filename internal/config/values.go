@@ -67,6 +67,49 @@ func decodeNumber[T ~int](to *T, value string, most int) error {
 	return nil
 }
 
+// Amount is an amount of money above zero.
+type Amount float64
+
+// EnvDecode accepts a decimal number: no sign, no exponent, no currency, and no comma, which stands before the
+// cents in some countries and between thousands in others.
+func (a *Amount) EnvDecode(value string) error {
+	whole, cents, point := strings.Cut(value, ".")
+	n, err := strconv.ParseFloat(value, 64)
+	switch {
+	case strings.Contains(value, ","):
+		return refuse(value, "has a comma: write the amount with a point, as 0.50")
+	case err != nil || n <= 0 || !digits(whole) || point && !digits(cents):
+		return refuse(value, "is no amount above zero: give a decimal number without a currency, as 0.50")
+	}
+	*a = Amount(n)
+	return nil
+}
+
+// digits reports whether s has digits, and nothing else.
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// ServerType is the name of a server type, or else how one is chosen.
+type ServerType string
+
+// How a server type is chosen.
+const (
+	TypeSame     ServerType = "same"     // that of the server
+	TypeCheapest ServerType = "cheapest" // the cheapest one that the server's disk and architecture allow
+)
+
+// EnvDecode accepts what may be the name of a type. Whether there is one of that name is Hetzner's to say.
+func (s *ServerType) EnvDecode(value string) error {
+	const rule = "is no server type: accepted are same, cheapest and the name of a type, as cx23"
+	switch lower := strings.ToLower(value); {
+	case !validName(lower, "-"):
+		return refuse(value, rule)
+	case lower != value:
+		return refuse(value, rule+" (did you mean "+lower+"?)")
+	}
+	*s = ServerType(value)
+	return nil
+}
+
 // Span is a span of calendar time, zero where it is not given.
 type Span time.Duration
 

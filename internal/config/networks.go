@@ -1,0 +1,63 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Networks are networks of addresses, each once, in the order given.
+type Networks []netip.Prefix
+
+// EnvDecode accepts networks in CIDR notation, in the forms of a [List]. A port is opened to them, so nothing is guessed:
+// an address without a length may be one address or a network, and one with bits set after its length, too.
+func (n *Networks) EnvDecode(value string) error {
+	entries, err := split(value, `["203.0.113.7/32", "2001:db8::/48"]`)
+	if err != nil {
+		return err
+	}
+	*n = Networks{}
+	var wrong mistakes
+	if len(entries) == 0 {
+		wrong.add(value, "lists nothing: give networks, as 203.0.113.7/32")
+	}
+	for i, entry := range entries {
+		network, problem := parseNetwork(entry)
+		switch {
+		case slices.Contains(entries[:i], entry), problem == "" && slices.Contains(*n, network):
+		case problem != "":
+			wrong.add(entry, problem)
+		default:
+			*n = append(*n, network)
+		}
+	}
+	return wrong.err()
+}
+
+// parseNetwork reads a network, or returns what is wrong with it.
+func parseNetwork(text string) (network netip.Prefix, problem string) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return network, fmt.Sprintf("has no length: did you mean %s?", single(addr))
+	}
+	network, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return network, "is no network: give one as 203.0.113.7/32, 203.0.113.0/24 or 2001:db8::/48"
+	case network.Addr().Is4In6():
+		return network, fmt.Sprintf("is an IPv4 network in the notation of IPv6: give it as %s", single(network.Addr()))
+	case network != network.Masked():
+		return network, fmt.Sprintf("has bits set after its length: did you mean %s or %s?", network.Masked(), single(network.Addr()))
+	}
+	return network, ""
+}
+
+// single returns the network that is one address.
+func single(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	return netip.PrefixFrom(addr, addr.BitLen())
+}
+
+// hasIPv4 reports whether there is a network of IPv4 addresses.
+func (n Networks) hasIPv4() bool {
+	return slices.ContainsFunc(n, func(network netip.Prefix) bool { return network.Addr().Is4() })
+}

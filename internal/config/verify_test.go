@@ -1,0 +1,153 @@
+package config_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/org/hsnap-action/internal/config"
+)
+
+// prefixes lets cmp compare networks, whose fields it can't see.
+var prefixes = cmpopts.EquateComparable(netip.Prefix{})
+
+// readVerify returns the settings of the command verify off any CI system, with a token.
+func readVerify(vars ...string) (config.Verify, error) {
+	cfg, err := config.Load([]string{"verify"}, append(vars, "HCLOUD_TOKEN=t0ken"))
+	return *cfg.(*config.Verify), err
+}
+
+func TestVerify(t *testing.T) {
+	got, err := readVerify("HSNAP_SERVERS=db-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Verify{
+		Access:         config.Access{Token: "t0ken", APIEndpoint: "https://api.hetzner.cloud/v1"},
+		Selection:      config.Selection{Servers: config.List{"db-*"}},
+		Series:         "default",
+		Prove:          config.Proof{Kind: config.ProofSSH, Port: 22},
+		ServerType:     config.TypeSame,
+		CreateTimeout:  config.Duration(90 * time.Minute),
+		BootTimeout:    config.Duration(10 * time.Minute),
+		MaxParallel:    2,
+		MaxCost:        1,
+		AllowFrom:      config.Networks{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+		IfInconclusive: "fail",
+		Common:         config.Common{Summary: true},
+	}
+	if diff := cmp.Diff(want, got, prefixes); diff != "" {
+		t.Error(diff)
+	}
+
+	got, err = readVerify("HSNAP_IMAGES=db-1=latest,db-2=123", "HSNAP_SERIES=nightly", "HSNAP_VERIFIED_WITHIN=7d", "HSNAP_AT_MOST=3",
+		"HSNAP_PROVE=tcp:443", "HSNAP_SERVER_TYPE=cx23", "HSNAP_CREATE_TIMEOUT=2h", "HSNAP_BOOT_TIMEOUT=3m", "HSNAP_MAX_PARALLEL=5",
+		"HSNAP_MAX_COST=0.25", "HSNAP_ALLOW_FROM=203.0.113.7/32", "HSNAP_IF_INCONCLUSIVE=warn", "HSNAP_DRY_RUN=true", "HSNAP_SUMMARY=false",
+		"HSNAP_OUTPUT_FILE=out.env", "HSNAP_API_ENDPOINT=http://[::1]/v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = config.Verify{
+		Access:         config.Access{Token: "t0ken", APIEndpoint: "http://[::1]/v1"},
+		Images:         config.Images{"db-1": {Newest: config.Latest}, "db-2": {ID: 123}},
+		Series:         "nightly",
+		VerifiedWithin: config.Span(7 * 24 * time.Hour),
+		AtMost:         3,
+		Prove:          config.Proof{Kind: config.ProofTCP, Port: 443},
+		ServerType:     "cx23",
+		CreateTimeout:  config.Duration(2 * time.Hour),
+		BootTimeout:    config.Duration(3 * time.Minute),
+		MaxParallel:    5,
+		MaxCost:        0.25,
+		AllowFrom:      config.Networks{netip.MustParsePrefix("203.0.113.7/32")},
+		IfInconclusive: "warn",
+		Common:         config.Common{DryRun: true, OutputFile: "out.env"},
+	}
+	if diff := cmp.Diff(want, got, prefixes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestVerifyMistakes(t *testing.T) {
+	const (
+		neither = "HSNAP_SERVERS is missing: give either HSNAP_SERVERS (names, IDs or globs, as web-*), " +
+			"HSNAP_LABEL_SELECTOR (as env=prod) or HSNAP_IMAGES (as db-1=123)"
+		beside = " can't be combined with HSNAP_IMAGES: it names each server itself (an earlier job's file of outputs may have set it)"
+		ipv4   = "HSNAP_ALLOW_FROM has no IPv4 network, but a copy has an IPv4 address only: add the one that this run comes from, as 203.0.113.7/32"
+	)
+	for _, tt := range []struct{ vars, want []string }{
+		{[]string{"HSNAP_LABEL_SELECTOR=env=prod", "HSNAP_EXCLUDE=db-9"}, nil},
+		{[]string{"HSNAP_SERVERS=db-1,web-*", "HSNAP_EXCLUDE=web-9", "HSNAP_VERIFIED_WITHIN=7d", "HSNAP_AT_MOST=1"}, nil},
+		{[]string{"HSNAP_IMAGES=db-1=123", "HSNAP_VERIFIED_WITHIN=7d", "HSNAP_AT_MOST=1"}, nil},
+		{[]string{"HSNAP_IMAGES=db-1=latest-verified", "HSNAP_SERIES=default"}, nil},
+
+		{nil, []string{neither}},
+		{[]string{"HSNAP_EXCLUDE=db-1"}, []string{neither}},
+		{[]string{"HSNAP_SERVERS=,"}, []string{"HSNAP_SERVERS lists nothing: give names, IDs or globs, as web-*"}},
+		{
+			[]string{"HSNAP_SERVERS=db-1", "HSNAP_LABEL_SELECTOR=env=prod"},
+			[]string{"HSNAP_LABEL_SELECTOR can't be combined with HSNAP_SERVERS: give exactly one of the two"},
+		},
+		{[]string{"HSNAP_SERVERS=db-1", "HSNAP_IMAGES=db-1=123"}, []string{"HSNAP_SERVERS" + beside}},
+		{[]string{"HSNAP_LABEL_SELECTOR=a", "HSNAP_EXCLUDE=b", "HSNAP_IMAGES=a=1"}, []string{"HSNAP_LABEL_SELECTOR" + beside, "HSNAP_EXCLUDE" + beside}},
+		{[]string{"HSNAP_SERVERS=db-1", "HSNAP_IMAGES={}"}, []string{
+			`HSNAP_IMAGES: "{}" names no server: name each with its image, as db-1=123 or db-1=latest`, "HSNAP_SERVERS" + beside,
+		}},
+		{
+			[]string{"HSNAP_IMAGES=db-1=latest"},
+			[]string{"HSNAP_IMAGES has latest, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
+		},
+		{
+			[]string{"HSNAP_IMAGES=db-1=7,db-2=latest-verified"},
+			[]string{"HSNAP_IMAGES has latest-verified, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
+		},
+
+		// A proof that nothing can reach would tell good snapshots for bad ones.
+		{[]string{"HSNAP_SERVERS=a", "HSNAP_ALLOW_FROM=2001:db8::/48"}, []string{ipv4}},
+		{[]string{"HSNAP_SERVERS=a", "HSNAP_ALLOW_FROM=::/0", "HSNAP_PROVE=tcp:443"}, []string{ipv4}},
+		{[]string{"HSNAP_SERVERS=a", "HSNAP_ALLOW_FROM=2001:db8::/48", "HSNAP_PROVE=running"}, nil},
+		{[]string{"HSNAP_SERVERS=a", "HSNAP_ALLOW_FROM=2001:db8::/48 203.0.113.0/24"}, nil},
+
+		{
+			[]string{
+				"HSNAP_SERVERS=web 1=x", "HSNAP_VERIFIED_WITHIN=7m", "HSNAP_AT_MOST=0", "HSNAP_PROVE=tcp", "HSNAP_SERVER_TYPE=CX23",
+				"HSNAP_CREATE_TIMEOUT=90", "HSNAP_BOOT_TIMEOUT=0s", "HSNAP_MAX_PARALLEL=0", "HSNAP_MAX_COST=0,50", "HSNAP_ALLOW_FROM=203.0.113.7",
+				"HSNAP_IF_INCONCLUSIVE=ignore", "HSNAP_LOCK_TIMEOUT=5m",
+			},
+			[]string{
+				"HSNAP_LOCK_TIMEOUT is an input of snapshot and restore, not of verify",
+				`HSNAP_SERVERS: "1=x" is no name, ID or glob: give one entry a line, without dashes before it, quotation marks or braces`,
+				`HSNAP_VERIFIED_WITHIN: "7m" is no span of hours, days and weeks above zero: give one as 48h, 30d or 2w` +
+					` (m and y are not accepted: an m is a month for some and a minute for others)`,
+				`HSNAP_AT_MOST: "0" is not accepted: give a whole number from 1 to 100000`,
+				`HSNAP_PROVE: "tcp" has no port: give one, as tcp:443`,
+				`HSNAP_SERVER_TYPE: "CX23" is no server type: accepted are same, cheapest and the name of a type, as cx23 (did you mean cx23?)`,
+				`HSNAP_CREATE_TIMEOUT: "90" has no unit: did you mean 90m or 90s?`,
+				`HSNAP_BOOT_TIMEOUT: "0s" is not accepted: give a duration above zero, as 90s, 1h30m or 7d`,
+				`HSNAP_MAX_PARALLEL: "0" is not accepted: give a whole number from 1 to 100`,
+				`HSNAP_MAX_COST: "0,50" has a comma: write the amount with a point, as 0.50`,
+				`HSNAP_ALLOW_FROM: "203.0.113.7" has no length: did you mean 203.0.113.7/32?`,
+				`HSNAP_IF_INCONCLUSIVE: "ignore" is not accepted: use fail or warn`,
+			},
+		},
+	} {
+		var got []string
+		if _, err := readVerify(tt.vars...); err != nil {
+			got = strings.Split(err.Error(), "\n")
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%q:\n%s", tt.vars, diff)
+		}
+	}
+
+	// In a workflow no file of outputs is read.
+	vars := []string{"GITHUB_ACTIONS=true", "HCLOUD_TOKEN=t0ken", "INPUT_SERVERS=db-1", "INPUT_IMAGES=db-1=1"}
+	want := []string{"servers can't be combined with images: it names each server itself"}
+	if diff := cmp.Diff(want, mistakesOf([]string{"verify"}, vars)); diff != "" {
+		t.Error(diff)
+	}
+}
