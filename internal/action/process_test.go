@@ -24,6 +24,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"/hsnap-action", "Prun"}, 2, `"Prun" is no command of hsnap-action: did you mean prune?`},
 		{[]string{"/hsnap-action", "snapshot"}, 2, "HSNAP_SERVERS is missing"},
 		{[]string{"/hsnap-action", "restore"}, 2, "HSNAP_IMAGES is missing"},
+		{[]string{"/hsnap-action", "verify"}, 2, "HSNAP_SERVERS is missing"},
 		{[]string{"/hsnap-action", "prune"}, 2, "HSNAP_SERIES is missing"},
 		{[]string{"/hsnap-action", "audit", "db-1"}, 2, `unknown argument "db-1"`},
 		{[]string{"/hsnap-action", "--help", "servers"}, 2, `unknown argument "--help"`},

@@ -171,20 +171,20 @@ type Verify struct {
 	Access
 	Selection
 
-	// The snapshots to verify where it is not the newest one of each selected server: `db-1=123`, separated by commas or
+	// The snapshots to verify, instead of the newest one of each selected server: `db-1=123`, separated by commas or
 	// newlines, or a JSON object such as `{"db-1": 123}`, for which the output `images` of `snapshot` fits as it is. The
 	// image is given by its ID, or as `latest`, the newest available snapshot of the server in the `series` that did not
 	// fail its verification, or as `latest-verified`, the newest one that passed it. Servers are given by their names.
 	// Exactly one of `servers`, `label-selector` and `images` must be given.
 	Images Images `env:"IMAGES"`
 
-	// The series whose snapshots are verified, such as `nightly`: of each selected server its newest available one. In
-	// `images` it is where `latest` and `latest-verified` are looked for, and they need an explicit one. Defaults to
+	// The series whose snapshots are verified, such as `nightly`: of each selected server the newest available one. Where
+	// `images` has `latest` or `latest-verified`, it is looked for in this series, which must then be given. Defaults to
 	// `default`.
 	Series Series `env:"SERIES,default=default" manifest:"no-default"`
 
-	// Skips a server of whose snapshots one was verified within this span: hours, days and weeks, as `7d`. Without it no
-	// server is skipped for that.
+	// Skips each server that has a snapshot which was verified within this span: hours, days and weeks, as `7d`. Without
+	// it every server is due.
 	VerifiedWithin Span `env:"VERIFIED_WITHIN"`
 
 	// How many snapshots this run verifies at most. Those of the servers that have gone without a proof for the longest
@@ -218,14 +218,15 @@ type Verify struct {
 	// is created. Defaults to `1`.
 	MaxCost Amount `env:"MAX_COST,default=1"`
 
-	// The networks that can reach the port of the proof on a copy, as `203.0.113.7/32` or `2001:db8::/48`: separated by
-	// commas, spaces or newlines, or a JSON array of strings. All other ports are closed, and with `prove: running` all
-	// are. A copy has the passwords and keys of the original, so give the address of the runner where it has one of its
-	// own. A copy has an IPv4 address only. Defaults to `0.0.0.0/0, ::/0`.
+	// The networks from which the port of the proof can be reached on a copy: in CIDR notation, as `203.0.113.7/32`,
+	// separated by commas, spaces or newlines, or a JSON array of strings. One of them must be of IPv4 addresses, since a
+	// copy has no other. All other ports are closed, and with `prove: running` every port is. A copy has the passwords and
+	// keys of the original, so give the address of the runner where it has one of its own. Defaults to
+	// `0.0.0.0/0, ::/0`.
 	AllowFrom Networks `env:"ALLOW_FROM,default=0.0.0.0/0, ::/0"`
 
-	// What to do when nothing was verified and nothing failed either, since copies could not be made or reached safely,
-	// such as for want of room in the account: `fail` or `warn`. Defaults to `fail`.
+	// What to do when a verification is inconclusive: its copy could not be created, or not be shut off from everything
+	// else, so nothing can be told about the snapshot: `fail` or `warn`. Defaults to `fail`.
 	IfInconclusive string `env:"IF_INCONCLUSIVE,default=fail" oneof:"fail warn"`
 
 	Common

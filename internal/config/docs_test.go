@@ -67,6 +67,10 @@ func TestManifestRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		parts := []string{"\ndescription: " + command.Purpose + "\n", "\nbranding:\n  icon: camera\n  color: red\n"}
+		post := strings.Contains(string(text), "\n  post-entrypoint: /hsnap-post\n  post-if: always()\n")
+		if want := slices.Contains([]string{"snapshot", "verify"}, command.Name); post != want { // what they do may have to be undone
+			t.Errorf("action.yml of %s has a post step: %v, want %v", command.Name, post, want)
+		}
 		if i == 0 {
 			parts = append(parts, "\nruns:\n  using: docker\n  image: Dockerfile\n")
 		} else {

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
+	"math/big"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -186,8 +189,85 @@ func FuzzProof(f *testing.F) {
 		if err := again.EnvDecode(proof.String()); err != nil || again != proof {
 			t.Errorf("%q is %+v, which is %+v (%v)", s, proof, again, err)
 		}
+		if label := proof.Label(); label == "" || !valuePattern.MatchString(label) {
+			t.Errorf("%q has the label %q", s, label)
+		}
 		if s != proof.String() && s != "ssh:22" {
 			t.Errorf("%q and %q are the same", s, proof)
+		}
+	})
+}
+
+func FuzzAmount(f *testing.F) {
+	for _, s := range []string{"1", "0.50", "0", "0.0", "-1", "+1", "1e3", "0x1p-2", "NaN", "Inf", "1,50", "1_0", ".5", "5.", "1.2.3", "€1", "01"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var amount config.Amount
+		if amount.EnvDecode(s) != nil {
+			return
+		}
+		if strings.Trim(s, "0123456789.") != "" || amount <= 0 || math.IsInf(float64(amount), 0) || math.IsNaN(float64(amount)) {
+			t.Errorf("%q is %v", s, amount)
+		}
+		if exact, ok := new(big.Rat).SetString(s); ok {
+			if near, _ := exact.Float64(); near != float64(amount) {
+				t.Errorf("%q is %v, want %v", s, amount, near)
+			}
+		}
+		var again config.Amount
+		if err := again.EnvDecode(strconv.FormatFloat(float64(amount), 'f', -1, 64)); err != nil || again != amount {
+			t.Errorf("%q is %v, then %v (%v)", s, amount, again, err)
+		}
+	})
+}
+
+func FuzzServerType(f *testing.F) {
+	for _, s := range []string{"same", "cheapest", "cx23", "CX23", "cpx-11", "-", "cx23-", "cx 23", "cx23\n", "cx.23", "4", "\u212a"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var kind config.ServerType
+		if kind.EnvDecode(s) == nil && (string(kind) != s || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || s == "") {
+			t.Errorf("%q is the type %q", s, kind)
+		}
+	})
+}
+
+func FuzzNetworks(f *testing.F) {
+	for _, s := range []string{
+		"0.0.0.0/0, ::/0", "203.0.113.7/32\n203.0.113.7/32", "2001:DB8::/32 2001:db8:0::/32", `["10.0.0.0/8"]`, "[]", "[1]", "[null]", ",", "10.0.0.1",
+		"10.0.0.1/8", "10.0.0.0/08", "10.0.0.0/33", "::ffff:10.0.0.0/104", "::ffff:10.0.0.1", "fe80::1%eth0", "fe80::1%a b", "[::1]/128", "/", "localhost/8",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var networks config.Networks
+		if networks.EnvDecode(s) != nil {
+			return
+		}
+		if len(networks) == 0 {
+			t.Errorf("%q lists nothing", s)
+		}
+		var texts []string
+		for i, network := range networks {
+			if !network.IsValid() || network != network.Masked() || network.Addr().Is4In6() || slices.Contains(networks[:i], network) {
+				t.Errorf("%q has the network %v", s, network)
+			}
+			texts = append(texts, network.String())
+		}
+		array, err := json.Marshal(texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, form := range []string{string(array), strings.Join(texts, "\n"), strings.Join(texts, ",")} {
+			var again config.Networks
+			if err := again.EnvDecode(form); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(networks, again, prefixes); diff != "" {
+				t.Errorf("%q, then %q:\n%s", s, form, diff)
+			}
 		}
 	})
 }
@@ -227,6 +307,8 @@ func FuzzLoad(f *testing.F) {
 		"HSNAP_COMMAND=prune\nHSNAP_SERVERS=a\nHSNAP_SERIES=b\nHSNAP_KEEP_WITHIN=1d",
 		"HSNAP_COMMAND=restore\nHSNAP_IMAGES=a=latest\nHSNAP_SERIES=b",
 		"HSNAP_COMMAND=restore\nHSNAP_IMAGES={\"§\": \"§\", \"a\": [\"§\"]}\nHSNAP_PROVE=§",
+		"HSNAP_COMMAND=verify\nHSNAP_SERVERS=a\nHSNAP_ALLOW_FROM=10.0.0.1/32 ::/0\nHSNAP_MAX_COST=0.5",
+		"HSNAP_COMMAND=verify\nHSNAP_IMAGES=a=latest\nHSNAP_SERVERS=§\nHSNAP_ALLOW_FROM=§ 10.0.0.1\nHSNAP_MAX_COST=§\nHSNAP_SERVER_TYPE=§",
 		"HSNAP_COMMAND=audit\nHSNAP_FAIL_ON=stale §\nHSNAP_STALE_AFTER=1d",
 	} {
 		f.Add(s)
@@ -269,6 +351,17 @@ func FuzzLoad(f *testing.F) {
 			newest := slices.ContainsFunc(slices.Collect(maps.Values(cfg.Images)), func(c config.ImageChoice) bool { return c.Newest != "" })
 			if cfg.Token == "" || len(cfg.Images) == 0 || newest && cfg.Series == "" || cfg.MaxAge <= 0 || cfg.Prove.Kind == "" || cfg.APIEndpoint == "" ||
 				cfg.LockTimeout <= 0 || cfg.RestoreTimeout <= 0 || cfg.BootTimeout <= 0 || cfg.MaxParallel < 1 || cfg.MaxParallel > 100 {
+				t.Errorf("%q: incomplete: %+v", vars, cfg)
+			}
+		case *config.Verify:
+			selections := 0
+			for _, given := range []bool{len(cfg.Servers) > 0, cfg.LabelSelector != "", len(cfg.Images) > 0} {
+				if given {
+					selections++
+				}
+			}
+			if cfg.Token == "" || selections != 1 || cfg.Series == "" || cfg.Prove.Kind == "" || cfg.ServerType == "" || cfg.CreateTimeout <= 0 ||
+				cfg.BootTimeout <= 0 || cfg.MaxParallel < 1 || cfg.MaxParallel > 100 || cfg.MaxCost <= 0 || len(cfg.AllowFrom) == 0 || cfg.APIEndpoint == "" {
 				t.Errorf("%q: incomplete: %+v", vars, cfg)
 			}
 		case *config.Prune:

@@ -23,6 +23,7 @@ Exit codes:
   0    everything was done as asked
   1    something failed: a server, a deletion, or what audit was told to fail on
   2    the inputs are wrong, nothing was selected, or too much would be deleted
+       or spent
   3    the API could not be used at all
   130  cancelled by SIGINT
   143  cancelled by SIGTERM

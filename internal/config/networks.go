@@ -36,7 +36,7 @@ func (n *Networks) EnvDecode(value string) error {
 
 // parseNetwork reads a network, or returns what is wrong with it.
 func parseNetwork(text string) (network netip.Prefix, problem string) {
-	if addr, err := netip.ParseAddr(text); err == nil {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		return network, fmt.Sprintf("has no length: did you mean %s?", single(addr))
 	}
 	network, err := netip.ParsePrefix(text)
@@ -53,7 +53,7 @@ func parseNetwork(text string) (network netip.Prefix, problem string) {
 
 // single returns the network that is one address.
 func single(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
+	addr = addr.Unmap() // what is an IPv4 address is given as one
 	return netip.PrefixFrom(addr, addr.BitLen())
 }
 

@@ -40,7 +40,7 @@ func (*Restore) Outputs() []Output {
 // Outputs implements [Settings].
 func (*Verify) Outputs() []Output {
 	return []Output{
-		{"result", "`success` (every snapshot that was due is verified or, with `dry-run`, could be), `partial` (some are, some failed or are inconclusive), `failure` (some failed, none is verified), `inconclusive` (none is verified and none failed, but not all were skipped), `skipped` (none was due) or `cancelled`."},
+		{"result", "`success` (every snapshot that was due is verified or, with `dry-run`, could be), `partial` (some are, some failed or are inconclusive), `failure` (some failed, none is verified), `inconclusive` (nothing can be told about those that were due), `skipped` (every server was skipped) or `cancelled`."},
 		{"verifications", "A JSON array with an object for each server: `server_name`, `image_id`, `status`, `reason`, `message`, `proof`, `server_type`, `create_seconds`, `boot_seconds` and `cost_gross`."},
 		{"verified-image-ids", "A JSON array of the IDs of the snapshots that were verified."},
 		{"failed-image-ids", "A JSON array of the IDs of the snapshots that failed."},

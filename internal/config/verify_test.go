@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -149,5 +150,128 @@ func TestVerifyMistakes(t *testing.T) {
 	want := []string{"servers can't be combined with images: it names each server itself"}
 	if diff := cmp.Diff(want, mistakesOf([]string{"verify"}, vars)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAmount(t *testing.T) {
+	for given, want := range map[string]config.Amount{
+		"1": 1, "0.50": 0.5, "0.05": 0.05, "12.345": 12.345, "1000": 1000, "007": 7, "0.0001": 0.0001,
+	} {
+		if cfg, err := readVerify("HSNAP_SERVERS=a", "HSNAP_MAX_COST="+given); err != nil || cfg.MaxCost != want {
+			t.Errorf("%q is %v (%v), want %v", given, cfg.MaxCost, err, want)
+		}
+	}
+	const (
+		comma = "has a comma: write the amount with a point, as 0.50"
+		none  = "is no amount above zero: give a decimal number without a currency, as 0.50"
+	)
+	for given, want := range map[string]string{
+		"0,50": comma, "1,000.50": comma, ",5": comma, "1,": comma,
+		"0": none, "0.00": none, "-1": none, "-0": none, "+1": none, "1e3": none, "1E-2": none, "0x10": none, "1_000": none, ".5": none, "5.": none,
+		".": none, "1.2.3": none, "NaN": none, "nan": none, "Inf": none, "inf": none, "infinity": none, "1 EUR": none, "€1": none, "1€": none,
+		"1 000": none, "one": none, "1d": none, "\u0661": none, strings.Repeat("9", 50) + "e400": none, "0." + strings.Repeat("0", 40): none,
+	} {
+		mistake := fmt.Sprintf("HSNAP_MAX_COST: %.60q %s", given, want)
+		if _, err := readVerify("HSNAP_SERVERS=a", "HSNAP_MAX_COST="+given); err == nil || err.Error() != mistake {
+			t.Errorf("%q:\n got %v\nwant %s", given, err, mistake)
+		}
+	}
+	for name, given := range map[string]string{ // what no number of this machine can hold
+		"above all": strings.Repeat("9", 400), "next to nothing": "0." + strings.Repeat("0", 400) + "1",
+	} {
+		if cfg, err := readVerify("HSNAP_SERVERS=a", "HSNAP_MAX_COST="+given); err == nil || !strings.HasSuffix(err.Error(), none) {
+			t.Errorf("%s: %v (%v)", name, cfg.MaxCost, err)
+		}
+	}
+}
+
+func TestServerType(t *testing.T) {
+	for _, given := range []string{"same", "cheapest", "cx23", "cpx11", "cax-41", "ccx13"} {
+		if cfg, err := readVerify("HSNAP_SERVERS=a", "HSNAP_SERVER_TYPE="+given); err != nil || cfg.ServerType != config.ServerType(given) {
+			t.Errorf("%q is %q (%v)", given, cfg.ServerType, err)
+		}
+	}
+	const none = "is no server type: accepted are same, cheapest and the name of a type, as cx23"
+	for given, want := range map[string]string{
+		"CX23": none + " (did you mean cx23?)", "Same": none + " (did you mean same?)", "CHEAPEST": none + " (did you mean cheapest?)",
+		"cx 23": none, "cx23,cx33": none, "cx_23": none, "cx.23": none, "-cx23": none, "cx23-": none, "-": none, "cx*": none, `"cx23"`: none,
+		"größte": none, "C X23": none, "cx23/": none, "cx23,": none,
+	} {
+		if _, err := readVerify("HSNAP_SERVERS=a", "HSNAP_SERVER_TYPE="+given); err == nil || err.Error() != fmt.Sprintf("HSNAP_SERVER_TYPE: %q %s", given, want) {
+			t.Errorf("%q:\n got %v\nwant %s", given, err, want)
+		}
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	list := func(networks ...string) (all config.Networks) {
+		for _, network := range networks {
+			all = append(all, netip.MustParsePrefix(network))
+		}
+		return all
+	}
+	for given, want := range map[string]config.Networks{
+		"203.0.113.7/32":                                   list("203.0.113.7/32"),
+		"0.0.0.0/0, ::/0":                                  list("0.0.0.0/0", "::/0"),
+		"203.0.113.0/24\n 2001:db8::/48,,\r\n":             list("203.0.113.0/24", "2001:db8::/48"),
+		"10.0.0.0/8 10.0.0.0/8,10.0.0.0/8":                 list("10.0.0.0/8"),
+		"10.0.0.0/8 10.0.0.0/9":                            list("10.0.0.0/8", "10.0.0.0/9"),
+		"::/0 2001:DB8:0:0::/32 2001:db8::/32 10.1.2.3/32": list("::/0", "2001:db8::/32", "10.1.2.3/32"), // one network, written in two ways
+		`["203.0.113.7/32", "::/0"]`:                       list("203.0.113.7/32", "::/0"),
+	} {
+		cfg, err := readVerify("HSNAP_SERVERS=a", "HSNAP_ALLOW_FROM="+given)
+		if diff := cmp.Diff(want, cfg.AllowFrom, prefixes); err != nil || diff != "" {
+			t.Errorf("%q: %v\n%s", given, err, diff)
+		}
+	}
+}
+
+func TestNetworksMistakes(t *testing.T) {
+	const (
+		nothing = "lists nothing: give networks, as 203.0.113.7/32"
+		none    = "is no network: give one as 203.0.113.7/32, 203.0.113.0/24 or 2001:db8::/48"
+		mapped  = "is an IPv4 network in the notation of IPv6: give it as "
+		array   = `is no JSON array of strings: give one as ["203.0.113.7/32", "2001:db8::/48"], or the entries alone`
+	)
+	for given, want := range map[string]string{ // the only mistake
+		",": `"," ` + nothing, "[]": `"[]" ` + nothing, "[ ]": `"[ ]" ` + nothing,
+
+		"203.0.113.7":                  `"203.0.113.7" has no length: did you mean 203.0.113.7/32?`,
+		"203.0.113.0/24,203.0.113.7":   `"203.0.113.7" has no length: did you mean 203.0.113.7/32?`,
+		"203.0.113.7 203.0.113.7":      `"203.0.113.7" has no length: did you mean 203.0.113.7/32?`, // told once
+		"2001:db8::1":                  `"2001:db8::1" has no length: did you mean 2001:db8::1/128?`,
+		"::ffff:203.0.113.7":           `"::ffff:203.0.113.7" has no length: did you mean 203.0.113.7/32?`,
+		"203.0.113.7/24":               `"203.0.113.7/24" has bits set after its length: did you mean 203.0.113.0/24 or 203.0.113.7/32?`,
+		"203.0.113.7/0":                `"203.0.113.7/0" has bits set after its length: did you mean 0.0.0.0/0 or 203.0.113.7/32?`,
+		"2001:db8::1/48":               `"2001:db8::1/48" has bits set after its length: did you mean 2001:db8::/48 or 2001:db8::1/128?`,
+		"::ffff:203.0.113.7/128":       `"::ffff:203.0.113.7/128" ` + mapped + "203.0.113.7/32",
+		`["203.0.113.0/24", "::1/64"]`: `"::1/64" has bits set after its length: did you mean ::/64 or ::1/128?`,
+
+		"203.0.113.0/33": `"203.0.113.0/33" ` + none, "203.0.113.0/-1": `"203.0.113.0/-1" ` + none, "203.0.113.0/08": `"203.0.113.0/08" ` + none,
+		"203.0.113.0/": `"203.0.113.0/" ` + none, "/24": `"/24" ` + none, "/": `"/" ` + none, "203.0.113/24": `"203.0.113/24" ` + none,
+		"203.0.113.0/255.255.255.0": `"203.0.113.0/255.255.255.0" ` + none, "203.0.113.07/32": `"203.0.113.07/32" ` + none, "10.*": `"10.*" ` + none,
+		"203.0.113.1-203.0.113.9": `"203.0.113.1-203.0.113.9" ` + none, "::/129": `"::/129" ` + none, "[::1]/128": `"[::1]/128" ` + none,
+		"fe80::1%eth0": `"fe80::1%eth0" ` + none, "fe80::1%eth0/64": `"fe80::1%eth0/64" ` + none,
+		"runner.example": `"runner.example" ` + none, "any": `"any" ` + none, "*": `"*" ` + none,
+		"#10.0.0.0/8": `"#10.0.0.0/8" ` + none, `"10.0.0.0/8"`: `"\"10.0.0.0/8\"" ` + none, `["10.0.0.0/8"`: `"[\"10.0.0.0/8\"" ` + none,
+		`[""]`: `"" ` + none, `[" 10.0.0.0/8"]`: `" 10.0.0.0/8" ` + none, "[null]": `"" ` + none,
+
+		"[10]": `"[10]" ` + array, `[["10.0.0.0/8"]]`: `"[[\"10.0.0.0/8\"]]" ` + array,
+	} {
+		_, err := readVerify("HSNAP_SERVERS=a", "HSNAP_ALLOW_FROM="+given)
+		if err == nil || err.Error() != "HSNAP_ALLOW_FROM: "+want {
+			t.Errorf("%q:\n got %v\nwant HSNAP_ALLOW_FROM: %s", given, err, want)
+		}
+	}
+}
+
+// A later run reads from a snapshot's label how it was proved, so the form is fixed.
+func TestProofLabel(t *testing.T) {
+	for given, want := range map[string]string{
+		"running": "running", "ssh": "ssh", "ssh:22": "ssh", "ssh:2222": "ssh-2222", "tcp:443": "tcp-443", "tcp:22": "tcp-22", "tcp:65535": "tcp-65535",
+	} {
+		if cfg, err := readVerify("HSNAP_SERVERS=a", "HSNAP_PROVE="+given); err != nil || cfg.Prove.Label() != want {
+			t.Errorf("%q has the label %q (%v), want %q", given, cfg.Prove.Label(), err, want)
+		}
 	}
 }
