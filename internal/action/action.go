@@ -11,6 +11,7 @@
 //   - fleet: a loop that runs one script per server, and polls for all of them within one budget
 //   - snapshot: the script that brings one server to exactly one usable snapshot
 //   - restore: the script that puts one server back to its snapshot, and proof: whether it answers
+//   - verify: the script that proves one snapshot by a copy, and copies: how those are removed
 //   - audit: what a project holds; the shortest command
 //   - hetzner: one request to the API, and what its answer means
 //   - retention: which old snapshots to keep
@@ -38,6 +39,7 @@ import (
 	"github.com/org/hsnap-action/internal/restore"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
+	"github.com/org/hsnap-action/internal/verify"
 )
 
 // Exit codes are part of the user's contract. A cancelled run returns 128 plus the signal's number.
@@ -106,8 +108,7 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 	case *config.Restore:
 		return p.runRestore(ctx, r, mask, cfg)
 	case *config.Verify:
-		r.Mistakes(errors.New("verify is not built yet"))
-		return refuse(r, cfg)
+		return p.runVerify(ctx, r, mask, cfg)
 	case *config.Prune:
 		return p.runPrune(ctx, r, mask, cfg)
 	case *config.Audit:
@@ -141,7 +142,8 @@ func refuse(r *report.Report, cfg config.Settings) int {
 	switch cfg.(type) {
 	case *config.Restore:
 		r.DeliverRestore(restore.Outcome{Outcome: nothing})
-	case *config.Verify: // has no outputs yet
+	case *config.Verify:
+		r.DeliverVerify(verify.Outcome{Outcome: nothing})
 	case *config.Prune:
 		r.DeliverPrune(prune.Outcome{Outcome: nothing})
 	case *config.Audit:

@@ -74,7 +74,21 @@ func (w *world) play(t *testing.T) *story {
 			fmt.Fprintf(&s.outputs, "then %s is %s after %s\n", server.Name, server.Status, strings.Join(server.Commands, ", "))
 		}
 	}
+	for _, made := range w.cloud.Creations() {
+		fmt.Fprintf(&s.outputs, "then %s, a %s from image %d, was started %d times, and deleted: %t\n",
+			made.Name, made.Type, made.ImageID, len(made.Starts), !made.Deleted.IsZero())
+	}
+	for _, ip := range w.cloud.PrimaryIPs() {
+		if ip.ServerID == 0 || len(w.cloud.Creations()) > 0 {
+			fmt.Fprintf(&s.outputs, "then primary IP %d is there\n", ip.ID)
+		}
+	}
 	for _, image := range w.cloud.Images() {
+		for _, name := range []string{"hsnap/verified", "hsnap/verified-by", "hsnap/verify"} {
+			if value, ok := image.Labels[name]; ok {
+				fmt.Fprintf(&s.outputs, "then image %d of %s has %s=%s\n", image.ID, image.ServerName, name, value)
+			}
+		}
 		if power, ok := image.Labels["hsnap/power"]; ok {
 			fmt.Fprintf(&s.outputs, "then image %d of %s has hsnap/power=%s\n", image.ID, image.ServerName, power)
 		}
@@ -89,7 +103,7 @@ func (s *story) add(r ran, sent []hcloudsim.Exchange) {
 	fmt.Fprintf(&s.outputs, "exit %d after %s with %s\n", r.code, r.took.Round(time.Second), countRequests(sent))
 	for _, name := range r.order {
 		value := r.outputs[name]
-		if name == "snapshots" || name == "restores" {
+		if name == "snapshots" || name == "restores" || name == "verifications" {
 			value = strings.ReplaceAll(strings.ReplaceAll(value, `},{`, "},\n  {"), `,"message`, ",\n   \"message")
 		}
 		fmt.Fprintf(&s.outputs, "%s=%s\n", name, value)
@@ -251,6 +265,12 @@ func (s *scenario) apply(ws words) {
 		s.fault(ws)
 	case "at":
 		s.at(ws)
+	case "firewall":
+		s.w.cloud.AddFirewall(hcloudsim.Firewall{Name: ws.list[1], Rules: []hcloudsim.FirewallRule{
+			{Direction: "in", Protocol: "tcp", Port: ws.args["in"], SourceIPs: []string{"0.0.0.0/0", "::/0"}},
+		}})
+	case "capacity":
+		s.w.cloud.SetCapacity(ws.list[1], ws.list[2], s.number(ws, "left"))
 	case "self":
 		s.w.self = s.id(ws.list[1])
 	case "post":
@@ -338,7 +358,26 @@ func (s *scenario) image(ws words) {
 			ID: int64(s.number(ws, "id")), ServerID: server, Deprecated: deprecated, Labels: labels, Description: ws.args["description"], Status: ws.args["status"], SizeGB: 2.5,
 			Created: time.Now().Add(-s.duration(ws, "age") * time.Duration(i+1)), Protected: ws.args["protected"] == "true",
 			DiskGB: s.number(ws, "disk"), Architecture: ws.args["arch"], Type: ws.args["type"],
+			Copy: s.copyOf(ws),
 		})
+	}
+}
+
+// copyOf reads how a copy of an image is, nil where nothing is said.
+func (s *scenario) copyOf(ws words) *hcloudsim.CopyBehaviour {
+	said := false
+	for name := range ws.args {
+		said = said || strings.HasPrefix(name, "copy-")
+	}
+	if !said {
+		return nil
+	}
+	guest := s.guest(words{line: ws.line, args: map[string]string{"ports": ws.args["copy-ports"], "boot-after": ws.args["copy-boot-after"], "drops": ws.args["copy-drops"]}})
+	return &hcloudsim.CopyBehaviour{
+		Duration: s.duration(ws, "copy-duration"), FailCode: ws.args["copy-fail"], FirewallAfter: s.duration(ws, "copy-firewall-after"),
+		Power:    hcloudsim.PowerBehaviour{PowerOnEndsIn: ws.args["copy-ends-in"]},
+		Deletion: hcloudsim.DeletionBehaviour{After: s.duration(ws, "copy-deleted-after"), FailTimes: s.number(ws, "copy-deletion-fails"), IPsStay: s.duration(ws, "copy-ips-stay")},
+		Guest:    guest,
 	}
 }
 
@@ -383,6 +422,16 @@ func (s *scenario) at(ws words) {
 		"delete-server": func(c *hcloudsim.Cloud) { c.DeleteServer(s.id(ws.args["server"])) },
 		"power-on":      func(c *hcloudsim.Cloud) { c.SwitchOn(s.id(ws.args["server"])) },
 		"power-off":     func(c *hcloudsim.Cloud) { c.SwitchOff(s.id(ws.args["server"])) },
+		"label-copies": func(c *hcloudsim.Cloud) { // somebody makes them their own
+			for _, made := range c.Creations() {
+				c.LabelServer(made.ServerID, map[string]string{"owner": "me"})
+			}
+		},
+		"attach-network": func(c *hcloudsim.Cloud) {
+			for _, made := range c.Creations() {
+				c.AttachNetwork(made.ServerID, 77)
+			}
+		},
 		"delete-images": func(c *hcloudsim.Cloud) {
 			for _, image := range c.Images() {
 				c.DeleteImage(image.ID)

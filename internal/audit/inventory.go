@@ -2,17 +2,13 @@ package audit
 
 import (
 	"cmp"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/org/hsnap-action/internal/copies"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/project"
 )
-
-// drillPrefix begins the name of every copy that a verification makes.
-const drillPrefix = "hsnap-drill-"
 
 // Inventory is what there is. Snapshots of another series than the one asked for are no part of it.
 type Inventory struct {
@@ -67,7 +63,7 @@ func Take(settings Settings, chosen []hetzner.Server, p project.Listing) *Invent
 		}
 		exists[server.ID] = true
 		// Somebody may have put the label on a server of their own.
-		if project.IsDrill(server) && strings.HasPrefix(server.Name, drillPrefix) && isOver(server, p.Date) {
+		if copies.Is(server) && isOver(server, p.Date) {
 			inventory.Leftovers = append(inventory.Leftovers, server)
 		}
 	}
@@ -108,8 +104,7 @@ func Take(settings Settings, chosen []hetzner.Server, p project.Listing) *Invent
 // isOver reports whether the time that a verification's copy may exist is over, by Hetzner's clock. Where nobody can tell,
 // somebody should look.
 func isOver(copied hetzner.Server, date time.Time) bool {
-	until, err := strconv.ParseInt(copied.Labels[labels.DrillUntil], 10, 64)
-	return err != nil || date.IsZero() || !date.Before(time.Unix(until, 0))
+	return copies.Until(copied).IsZero() || date.IsZero() || copies.Expired(copied, date)
 }
 
 // add counts a snapshot of the server.

@@ -133,7 +133,7 @@ type Request func(context.Context) (hetzner.Quota, error)
 // [ErrCancelled] or the token's refusal, when nothing was sent because the run is ending. A request that is not answered
 // within the grace after a cancel is lost.
 func (s *Script) Send(send Request) error {
-	if err := s.barred(); err != nil {
+	if err := s.Barred(); err != nil {
 		return err
 	}
 	s.Sent = s.now
@@ -156,8 +156,8 @@ func (s *Script) Send(send Request) error {
 	return nil
 }
 
-// barred says why the script may send nothing any more; nil while it may.
-func (s *Script) barred() error {
+// Barred says why the script may send nothing any more; nil while it may.
+func (s *Script) Barred() error {
 	switch {
 	case s.aborted, s.Cancelled() && !s.patient:
 		return ErrCancelled
@@ -234,7 +234,7 @@ func (s *Script) Change(c Change) error {
 	err := s.until(wait{ready: func() bool { return reached(at(), s.now) }, moot: c.Moot, at: at, limit: c.Limit})
 	s.queued = slices.DeleteFunc(s.queued, func(other *Change) bool { return other == &c })
 	if err == nil {
-		err = s.barred()
+		err = s.Barred()
 	}
 	if err != nil {
 		return err

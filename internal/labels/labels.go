@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +57,20 @@ func Made(image hetzner.Image, server int64, series string) bool {
 func VerifiedAt(image hetzner.Image) (time.Time, bool) {
 	at, err := time.Parse(stamp, image.Labels[Verified])
 	return at, err == nil && image.Labels[Verify] != VerifyFailed
+}
+
+// Judged returns the labels of a snapshot with what a verification at a time has come to: that it is proved, and how, or that
+// it has failed. Labels that are about nothing of this stay.
+func Judged(old map[string]string, verified bool, how string, at time.Time) map[string]string {
+	set := map[string]string{}
+	maps.Copy(set, old)
+	maps.DeleteFunc(set, func(key, _ string) bool { return key == Verified || key == VerifiedBy || key == Verify })
+	if verified {
+		set[Verified], set[VerifiedBy] = at.UTC().Format(stamp), how
+	} else {
+		set[Verify] = VerifyFailed
+	}
+	return set
 }
 
 const (

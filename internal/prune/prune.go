@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/org/hsnap-action/internal/copies"
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
@@ -95,6 +96,9 @@ func (r *run) begin(s *fleet.Script) {
 	if r.outcome.Mistakes = chosen.Mistakes(!r.DryRun, listed.Servers); len(r.outcome.Mistakes) > 0 {
 		return
 	}
+	if !r.DryRun {
+		copies.Sweep(s, r.api, listed.Servers, listed.Date, r.swept)
+	}
 	r.tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
 	r.outcome.AddMissing(chosen, snapshot.Error, r.tell)
 	r.outcome.Selected = len(chosen.Servers)
@@ -103,6 +107,15 @@ func (r *run) begin(s *fleet.Script) {
 	if r.outcome.NoDate = listed.Date.IsZero(); !r.outcome.NoDate {
 		r.plan(chosen.Servers, listed.Images, listed.Date)
 	}
+}
+
+// swept reports what became of a copy that a verification had left behind.
+func (r *run) swept(name string, left *copies.Left) {
+	e := snapshot.Event{Kind: snapshot.EventSwept, Name: name}
+	if left != nil {
+		e.Kind, e.Err = snapshot.EventLeftover, left.Err
+	}
+	r.tell(e)
 }
 
 // plan decides about every snapshot of the servers, and starts the deletions where they are no more than allowed.

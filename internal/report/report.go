@@ -50,8 +50,9 @@ type Report struct {
 	printed      bool          // so are the outputs
 	summarised   bool          // in a job summary
 
-	asked Asked
-	down  map[string]bool // servers that were switched off and are not running again
+	asked    Asked
+	currency string          // of what copies cost
+	down     map[string]bool // servers that were switched off and are not running again
 }
 
 // New returns a Report.

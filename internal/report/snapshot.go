@@ -23,6 +23,8 @@ type Asked struct {
 	Prunes                  bool     // and nothing is done but to delete the others
 	IfNone                  bool     // an input says what to do when nothing is found
 
+	Verifies, WarnOnly      bool   // snapshots are proved, and what can't be found out is a warning
+	ProveRunning            bool   // by no more than that a copy runs
 	Restores, SnapshotFirst bool   // servers are put back, perhaps after a snapshot of each
 	Series                  string // where the newest snapshots are looked for
 	MaxAge                  time.Duration
@@ -68,6 +70,8 @@ var wording = map[snapshot.EventKind]words{
 	snapshot.EventPowerRefused:    {text: "can't be switched on yet: {error}; retrying"},
 	snapshot.EventRunning:         {text: "running again{after}", style: back},
 	snapshot.EventLeftBefore:      {text: "OFF: an earlier run switched it off and never saw it running again; it is snapshotted as it is"},
+	snapshot.EventLeftover:        {text: "a copy that a verification has left behind: it costs money, and has the keys of its original; delete it: hcloud server delete {name}{: error}", warn: true},
+	snapshot.EventSwept:           {text: "a copy that a verification had left behind is deleted"},
 	snapshot.EventFull:            {text: "no room: {error}; waiting until a deletion makes some", phase: "no room", style: waits},
 	snapshot.EventDeleted:         {text: "image {image} deleted"},
 	snapshot.EventNotDeleted:      {text: "image {image} could not be deleted: {error}", warn: true},
@@ -83,6 +87,8 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 		w.text = "named in exclude, and matches none of the servers that the label-selector means"
 	case e.Kind == snapshot.EventCancelled && r.asked.Prunes:
 		w.text = "cancelled: no further snapshot is deleted"
+	case e.Kind == snapshot.EventCancelled && r.asked.Verifies:
+		w.text = "cancelled: no more copies are made; those that there are, are deleted"
 	case e.Kind == snapshot.EventCancelled && r.asked.Restores:
 		w.text = "cancelled: nothing more is begun; snapshots and rebuilds that are under way go on at Hetzner"
 	case e.Kind == snapshot.EventLocked && e.Err != nil && e.Holder == nil:
@@ -115,7 +121,7 @@ func (r *Report) filler(e snapshot.Event) *strings.Replacer {
 	if e.Err != nil {
 		failure = e.Err.Error()
 	}
-	return strings.NewReplacer("{error}", failure, "{meant}", meant(e.Nearest), "{: error}", only(failure != "", ": "+failure),
+	return strings.NewReplacer("{error}", failure, "{name}", e.Name, "{meant}", meant(e.Nearest), "{: error}", only(failure != "", ": "+failure),
 		"{took}", short(e.Took), "{after}", only(e.Took > 0, " after "+short(e.Took)), "{limit}", r.asked.LockTimeout.String(),
 		"{holder}", holder.Command, "{percent}", strconv.Itoa(holder.Progress),
 		"{image}", strconv.FormatInt(e.ImageID, 10), "{action}", strconv.FormatInt(e.ActionID, 10),
@@ -234,6 +240,7 @@ var standings = []struct {
 	{snapshot.PhaseCreating, "being created"},
 	{snapshot.PhaseRebuilding, "being rebuilt"},
 	{snapshot.PhaseProving, "booting"},
+	{snapshot.PhaseRemoving, "deleting a copy"},
 	{snapshot.PhaseWaiting, "to come"},
 }
 

@@ -49,7 +49,7 @@ func (s *server) newImage() hetzner.NewImage {
 	if s.Host.Status == hetzner.StatusRunning || s.Host.Status == hetzner.StatusOff {
 		s.Result.PowerState = s.Host.Status
 	}
-	if s.refusals == 0 && !s.Ending() {
+	if s.refusals == 0 {
 		s.tellOf(Event{Kind: EventAsked})
 	}
 	image := hetzner.NewImage{Description: s.Result.Description, Labels: s.labelsOf(s.Host, s.Result.Request)}

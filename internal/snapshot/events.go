@@ -36,6 +36,8 @@ const (
 	EventPowerRefused                         // it can't be switched on for now: Err
 	EventRunning                              // it is running again, after Took
 	EventLeftBefore                           // an earlier run has left it off
+	EventLeftover                             // a copy that a verification has made is left, by Name; with Err it could not be deleted
+	EventSwept                                // such a copy is gone, by Name
 	EventFull                                 // the project has no room for the snapshot: Err
 	EventGone                                 // snapshots of servers that do not exist any more take up room: Images
 	EventThinning                             // what becomes of the server's snapshots is decided: Thinned
@@ -98,5 +100,6 @@ const (
 	PhaseFinished                // its power may still have to come back
 	PhaseThinning                // the same, while old snapshots are thinned out
 	PhaseRebuilding              // of a server that is restored: its disk is written anew
-	PhaseProving                 // it has to prove that it is back
+	PhaseProving                 // it, or a copy of it, has to prove that it answers
+	PhaseRemoving                // a copy is deleted
 )

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/hsnap-action/internal/copies"
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
@@ -117,7 +118,7 @@ func (r *run) tell(e Event) {
 // begin is the script that reads the project, chooses the servers, and starts the script of each.
 func (r *run) begin(s *fleet.Script) {
 	read := NewReader(s, r.api, s.Now().Add(r.LockTimeout), r.tell)
-	all, err := read.Servers(r.LabelSelector)
+	all, date, err := read.DatedServers(r.LabelSelector)
 	if err != nil {
 		r.outcome.Blame(r.fleet, err, r.LabelSelector != "")
 		return
@@ -155,6 +156,11 @@ func (r *run) begin(s *fleet.Script) {
 	r.all = all
 	r.fleet.Pages(r.LabelSelector, all)
 	r.tell(Event{Kind: EventSelected, Servers: chosen.Servers})
+	for _, host := range all {
+		if copies.Expired(host, date) {
+			r.tell(Event{Kind: EventLeftover, Name: host.Name, Server: host})
+		}
+	}
 	r.outcome.AddMissing(chosen, r.IfNone, r.tell)
 	for _, host := range chosen.Servers {
 		r.add(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)

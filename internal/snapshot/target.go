@@ -107,7 +107,7 @@ func (t *Target) TakePlace() error {
 		return err
 	}
 	t.placed = true
-	return nil
+	return t.Barred() // what has made the place free may be a cancel
 }
 
 // LeavePlace gives the place to another server, unless this one is off for its change.

@@ -1,0 +1,228 @@
+// Package copies removes the servers that verifications make.
+//
+// A copy costs money, and has the passwords and keys of its original. So it is deleted whatever happens: by the run that made
+// it, by that run's post step, or by a later run. A server is deleted only by the ID that a poll just before has shown with
+// the copy's own name and the label of its verification. The package writes no text, and creates nothing.
+package copies
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+)
+
+// prefix begins the name of every copy.
+const prefix = "hsnap-drill-"
+
+const (
+	// pollEvery is the pause between two polls of what must go.
+	pollEvery = 3 * time.Second
+	// askAgain is how long a deletion that was accepted may take until it is asked for again, refusedPause how long the pause
+	// after one that was refused is while the server is still locked.
+	askAgain     = 30 * time.Second
+	refusedPause = 20 * time.Second
+)
+
+// SweepFor is how long a copy of an earlier run is tried to be removed.
+const SweepFor = 3 * time.Minute
+
+// Name returns the name of an image's copy. Names are unique in a project: there is one copy of an image at a time.
+func Name(image int64) string { return prefix + strconv.FormatInt(image, 10) }
+
+// Is reports whether a server is a copy that a verification has made: its name and its label say so.
+func Is(host hetzner.Server) bool {
+	return host.Labels[labels.Drill] != "" && strings.HasPrefix(host.Name, prefix)
+}
+
+// Until returns when nobody needs a copy any more; zero where its label does not say.
+func Until(host hetzner.Server) time.Time {
+	second, err := strconv.ParseInt(host.Labels[labels.DrillUntil], 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(second, 0)
+}
+
+// Expired reports whether a copy has been left behind, by Hetzner's clock; a zero time is none.
+func Expired(host hetzner.Server, now time.Time) bool {
+	until := Until(host)
+	return Is(host) && !now.IsZero() && !until.IsZero() && !now.Before(until)
+}
+
+// Copy is a server that has to go, and its addresses with it.
+type Copy struct {
+	Name    string
+	Request string    // the value of [labels.Drill]
+	Appears time.Time // until then a create whose answer is missing may take effect; zero for no such create
+
+	ID        int64   // 0 while it is not known
+	Addresses []int64 // the IDs of its primary IPs
+}
+
+// Of returns the copy that a server is.
+func Of(host hetzner.Server) *Copy {
+	c := &Copy{Name: host.Name, Request: host.Labels[labels.Drill]}
+	c.Note(host)
+	return c
+}
+
+// Note records what a poll shows of the copy.
+func (c *Copy) Note(host hetzner.Server) {
+	c.ID = host.ID
+	for _, id := range []int64{host.IPv4ID, host.IPv6ID} {
+		known := id == 0
+		for _, other := range c.Addresses {
+			known = known || other == id
+		}
+		if !known {
+			c.Addresses = append(c.Addresses, id)
+		}
+	}
+}
+
+// IsName reports whether the name can be that of a copy.
+func (c *Copy) IsName() bool {
+	id, ok := strings.CutPrefix(c.Name, prefix)
+	image, err := strconv.ParseInt(id, 10, 64)
+	return ok && err == nil && Name(image) == c.Name
+}
+
+// Agrees reports whether a server is this copy: nobody has given it another name or another label.
+func (c *Copy) Agrees(host hetzner.Server) bool {
+	return host.ID != 0 && host.Name == c.Name && c.Request != "" && host.Labels[labels.Drill] == c.Request
+}
+
+// Left is why a copy could not be removed.
+type Left struct {
+	Changed bool           // its name or its labels have changed, so it may be somebody's by now
+	Address int64          // a primary IP that is left although its server is gone; 0 where the server is
+	Err     *hetzner.Error // the last answer, nil for none
+}
+
+// Remove deletes a copy and its addresses, and returns nil once a poll has shown that nothing is left. It goes on until the
+// limit, while Hetzner refuses for now or gives no answer: to delete twice is as to delete once.
+func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Left {
+	left := &Left{}
+	for due := s.Now(); ; { // when a deletion may be asked for
+		host, err := c.look(s, api)
+		failure, failed := errors.AsType[*hetzner.Error](err)
+		switch {
+		case failed:
+			left.Err = failure
+		case err != nil: // the run is over
+			return left
+		case host.ID == 0 && s.Now().Before(c.Appears): // it may appear yet
+		case host.ID == 0:
+			return c.removeAddresses(s, api, limit)
+		case !c.Agrees(host):
+			left.Changed = true
+			return left
+		case !s.Now().Before(due), left.Err != nil && (!host.Locked || s.Cancelled()):
+			c.Note(host)
+			due = s.Now().Add(askAgain)
+			err := c.delete(s, api)
+			failure, failed := errors.AsType[*hetzner.Error](err)
+			switch {
+			case failed && failure.Code == hetzner.CodeNotFound:
+			case failed:
+				left.Err, due = failure, s.Now().Add(refusedPause)
+			case err != nil: // the run is over
+				return left
+			}
+			if failed && failure.Verdict == hetzner.Refused && failure.Code != hetzner.CodeNotFound {
+				return left
+			}
+		}
+		if !s.Now().Before(fleet.Latest(limit, c.Appears)) || s.Sleep(s.Now().Add(pause(s))) != nil {
+			return left
+		}
+	}
+}
+
+// Sweep removes those of the servers that earlier runs have left behind, and returns when all of them have been tried. It calls
+// each for every one, with why it is left or nil.
+func Sweep(s *fleet.Script, api *hetzner.Client, servers []hetzner.Server, now time.Time, each func(name string, left *Left)) {
+	waiting := 0
+	for _, host := range servers {
+		if Expired(host, now) {
+			waiting++
+			s.Go(func(s *fleet.Script) {
+				each(host.Name, Of(host).Remove(s, api, s.Now().Add(SweepFor)))
+				waiting--
+			})
+		}
+	}
+	_ = s.Until(func() bool { return waiting == 0 }, time.Time{})
+}
+
+// pause is how long to wait before the next poll: a cancelled run has no time.
+func pause(s *fleet.Script) time.Duration {
+	if s.Cancelled() {
+		return pollEvery / 4
+	}
+	return pollEvery
+}
+
+// look polls the server; without an ID there is none. One whose ID is known is looked up by it, since it may have another name
+// by now.
+func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (host hetzner.Server, err error) {
+	err = s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
+		if c.ID == 0 {
+			host, quota, err = api.ServerNamed(ctx, c.Name)
+		} else {
+			host, quota, err = api.Server(ctx, c.ID)
+		}
+		return quota, err
+	})
+	if failure, failed := errors.AsType[*hetzner.Error](err); failed && failure.Code == hetzner.CodeNotFound {
+		if c.ID != 0 && s.Now().Before(c.Appears) { // a create that is lost may make one more of this name
+			c.ID = 0
+		}
+		return hetzner.Server{}, nil
+	}
+	return host, err
+}
+
+func (c *Copy) delete(s *fleet.Script, api *hetzner.Client) error {
+	return s.Change(fleet.Change{Rank: fleet.Power, Send: func(ctx context.Context) (hetzner.Quota, error) {
+		_, quota, err := api.DeleteServer(ctx, c.ID)
+		return quota, err
+	}})
+}
+
+// removeAddresses waits until the copy's addresses are gone with it. One that is assigned to nothing is deleted.
+func (c *Copy) removeAddresses(s *fleet.Script, api *hetzner.Client, limit time.Time) *Left {
+	for _, id := range c.Addresses {
+		left := &Left{Address: id}
+		for {
+			assigned := false
+			err := s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
+				assigned, quota, err = api.PrimaryIPAssigned(ctx, id)
+				return quota, err
+			})
+			if err == nil && !assigned {
+				err = s.Send(func(ctx context.Context) (hetzner.Quota, error) { return api.DeletePrimaryIP(ctx, id) })
+				if err == nil {
+					break
+				}
+			}
+			failure, failed := errors.AsType[*hetzner.Error](err)
+			if failed && failure.Code == hetzner.CodeNotFound {
+				break
+			}
+			if failed {
+				left.Err = failure
+			}
+			if err != nil && !failed || !s.Now().Before(limit) || s.Sleep(s.Now().Add(pause(s))) != nil {
+				return left
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/snapshot"
+	"github.com/org/hsnap-action/internal/verify"
+)
+
+// VerifyTally is the result of a run of verify in numbers and one word. The outputs and the exit code follow from it.
+type VerifyTally struct {
+	Failed, Inconclusive int
+	Left                 []string // the names of copies that are left
+	Result               string   // "success", "partial", "failure", "inconclusive", "skipped" or "cancelled"
+
+	statuses map[snapshot.Status]int
+	failed   []string // names, with the reasons
+	cost     float64
+}
+
+// VerifyTallyOf counts what came of the verifications.
+func VerifyTallyOf(o verify.Outcome) VerifyTally {
+	t := VerifyTally{statuses: map[snapshot.Status]int{}}
+	for _, r := range o.Results { // names that match nothing
+		t.statuses[r.Status]++
+		t.failed = append(t.failed, r.Name+" "+string(r.Reason))
+	}
+	for _, v := range o.Verifications {
+		t.statuses[v.Status]++
+		t.cost += v.Cost
+		if v.Status == snapshot.Failed || v.Status == verify.Inconclusive {
+			t.failed = append(t.failed, v.Name+" "+string(v.Reason))
+		}
+		if v.Left != nil {
+			t.Left = append(t.Left, v.Copy)
+		}
+	}
+	for _, s := range o.Swept {
+		if s.Left != nil {
+			t.Left = append(t.Left, s.Name)
+		}
+	}
+	t.Failed, t.Inconclusive = t.statuses[snapshot.Failed], t.statuses[verify.Inconclusive]
+	good := t.statuses[verify.Verified]+t.statuses[snapshot.Planned] > 0
+	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing || o.TooExpensive || len(o.Mistakes) > 0
+	switch {
+	case o.Signal != nil:
+		t.Result = "cancelled"
+	case good && (bad || t.Inconclusive > 0):
+		t.Result = "partial"
+	case bad:
+		t.Result = "failure"
+	case t.Inconclusive > 0:
+		t.Result = "inconclusive"
+	case good:
+		t.Result = "success"
+	default:
+		t.Result = "skipped"
+	}
+	return t
+}
+
+// verifyEntry is one server in the output "verifications".
+type verifyEntry struct {
+	ServerName    string  `json:"server_name"`
+	ImageID       *int64  `json:"image_id"`
+	Status        string  `json:"status"`
+	Reason        string  `json:"reason"`
+	Message       string  `json:"message"`
+	Proof         string  `json:"proof"`
+	ServerType    string  `json:"server_type"`
+	CreateSeconds *int64  `json:"create_seconds"`
+	BootSeconds   *int64  `json:"boot_seconds"`
+	CostGross     float64 `json:"cost_gross"`
+}
+
+// round leaves of an amount what is not an error of the sum.
+func round(amount float64) float64 { return math.Round(amount*1e6) / 1e6 }
+
+// DeliverVerify is to a run of verify what [Report.Deliver] is to one of snapshot. It also reports why the run as a whole came
+// to nothing.
+func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
+	t, why := VerifyTallyOf(o), r.verifyWhole(o)
+	r.explainWhole(why)
+	entries, good, bad, left := []verifyEntry{}, []int64{}, []int64{}, []string{}
+	for _, result := range o.Results {
+		entries = append(entries, verifyEntry{
+			ServerName: r.text(result.Name), Status: string(result.Status), Reason: string(result.Reason),
+			Message: r.text(strings.Join(explain(result, r.asked).lines(), "; ")),
+		})
+	}
+	for _, v := range o.Verifications {
+		entries = append(entries, verifyEntry{
+			ServerName: r.text(v.Name), ImageID: known(v.Image.ID), Status: string(v.Status), Reason: string(v.Reason),
+			Message: r.text(strings.Join(explainVerification(v, r.asked).lines(), "; ")), Proof: r.text(v.Proof), ServerType: r.text(v.Type),
+			CreateSeconds: known(seconds(v.CreateTook)), BootSeconds: known(seconds(v.BootTook)), CostGross: round(v.Cost),
+		})
+		switch {
+		case v.Status == verify.Verified:
+			good = append(good, v.Image.ID)
+		case v.Status == snapshot.Failed && v.Image.ID != 0:
+			bad = append(bad, v.Image.ID)
+		}
+	}
+	for _, name := range t.Left {
+		left = append(left, r.text(name))
+	}
+	delivered = r.deliver([]output{
+		{name: "result", value: t.Result},
+		{name: "verifications", value: compact(entries), spare: 1},
+		{name: "verified-image-ids", value: compact(good), spare: 3},
+		{name: "failed-image-ids", value: compact(bad), spare: 2},
+		{name: "copies-left", value: compact(left)},
+		{name: "cost-gross", value: strconv.FormatFloat(round(t.cost), 'f', -1, 64)},
+	}, func() string { return r.verifySummary(o, r.verifyVerdict(o, t, why, true), why) })
+	r.Line("%s, in %s", r.verifyVerdict(o, t, why, delivered), short(time.Since(r.start)))
+	return delivered
+}
+
+// verifyWhole explains why a run as a whole verified nothing; it explains nothing of any other run.
+func (r *Report) verifyWhole(o verify.Outcome) account {
+	switch {
+	case o.TooExpensive:
+		return account{
+			what: fmt.Sprintf("the verifications may cost up to %s, which is more than max-cost allows; nothing was created", r.money(o.PlannedCost)),
+			next: "set at-most, server-type: cheapest, a shorter create-timeout, or a larger max-cost",
+		}
+	case o.Nothing && len(o.Results) == 0 && o.Token == nil && o.Down == nil:
+		return account{what: "no server is selected", next: "check servers, label-selector and exclude, and that the token belongs to the servers' project"}
+	}
+	return whole(o.Outcome, r.asked)
+}
+
+// verifyVerdict is the run in one line.
+func (r *Report) verifyVerdict(o verify.Outcome, t VerifyTally, why account, delivered bool) string {
+	var counts []string
+	for _, status := range []snapshot.Status{verify.Verified, snapshot.Planned, snapshot.Skipped, snapshot.Cancelled} {
+		counts = append(counts, some(t.statuses[status], string(status)))
+	}
+	begins := head(t.Result, delivered)
+	if len(t.Left) > 0 || t.Result == "inconclusive" && !r.asked.WarnOnly {
+		begins = "FAILED"
+	}
+	parts := joined("; ", only(len(t.Left) > 0, plural(len(t.Left), "copy", "copies")+" LEFT ("+several(t.Left)+")"),
+		r.because(why.what), only(!delivered, "the outputs could not be handed on"),
+		only(len(t.failed) > 0, fmt.Sprintf("%d of %d (%s)", len(t.failed), len(o.Verifications)+len(o.Results), several(t.failed))), joined(", ", counts...),
+		only(t.cost > 0, r.money(t.cost)))
+	return begins + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "nothing was verified")
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// verifySummary is the job summary: copies that are left first, then what went wrong, and a table of the servers.
+func (r *Report) verifySummary(o verify.Outcome, verdict string, why account) string {
+	p := r.page("Verified Hetzner Cloud snapshots", verdict)
+	var left []string
+	for _, s := range o.Swept {
+		if s.Left != nil {
+			left = append(left, p.item("🔴 **"+p.cell(s.Name)+"**: ", explainLeft(s.Name, *s.Left, "", false), true))
+		}
+	}
+	for _, v := range o.Verifications {
+		if v.Left != nil {
+			left = append(left, p.item("🔴 **"+p.cell(v.Copy)+"** ("+p.cell(v.Name)+"): ", r.explainLeft(v), true))
+		}
+	}
+	p.list(left, failuresMost, pageMost/2, "- … and %d more, see the output `copies-left`\n")
+	p.print("%s", only(len(left) > 0, "\n"))
+	if !r.begin(p, o.Outcome, why) {
+		return p.b.String()
+	}
+	var items, rows, names []string
+	open := len(left) > 0
+	for _, v := range o.Verifications {
+		if v.Status == snapshot.Failed || v.Status == verify.Inconclusive {
+			open = true
+			items = append(items, p.item("**"+p.cell(v.Name)+"** (`"+cmp.Or(string(v.Reason), string(v.Status))+"`): ", explainVerification(v, r.asked), true))
+		}
+		names = append(names, v.Name)
+		rows = append(rows, row(p.cell(v.Name), only(v.Left != nil, "🔴 COPY LEFT<br>")+string(v.Status)+only(v.Reason != "", "<br>`"+string(v.Reason)+"`"),
+			only(v.Image.ID != 0, strconv.FormatInt(v.Image.ID, 10)), only(v.Image.ID != 0, minute(v.Image.Created)), only(v.Age > 0, short(v.Age)),
+			p.cell(v.Proof)+only(v.BootTook > 0, " after "+short(v.BootTook)), only(v.CreateTook > 0, short(v.CreateTook)), p.cell(v.Type),
+			only(v.Cost > 0, p.cell(r.money(v.Cost)))))
+	}
+	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the table\n")
+	p.print("%s", only(len(items) > 0, "\n"))
+	if len(rows) > 0 {
+		p.print("| server | result | image | made (UTC) | age | proof | created in | type | cost |\n|---|---|---:|---|---:|---|---:|---|---:|\n")
+		p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `verifications` holds them all.\n")
+		p.print("\n%s\n", r.whatItProves(o))
+	}
+	if chart := r.timeline.mermaid(names, r.text); chart != "" {
+		p.print("\n<details%s><summary>Timeline (UTC)</summary>\n\n%s\n</details>\n", only(open, " open"), chart)
+	}
+	return p.b.String()
+}
+
+// whatItProves says what the table means, and what it does not.
+func (r *Report) whatItProves(o verify.Outcome) string {
+	text := "Creation and boot together are the measured time to restore. A begun hour of a copy is paid whole."
+	if r.asked.ProveRunning {
+		text += " **`prove: running` proves only that Hetzner starts the copy**: nobody has seen its system boot, nor anything answer."
+	}
+	return text + only(o.DryRun, fmt.Sprintf(" Together they would cost at most %s.", r.money(o.PlannedCost)))
+}

@@ -1,0 +1,412 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/org/hsnap-action/internal/copies"
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+const (
+	// pollEvery is the pause between two polls of a copy that something waits for.
+	pollEvery = 3 * time.Second
+	// effectLimit is the one assumption about Hetzner: a create takes effect within this time of its answer's loss, or never.
+	effectLimit = 60 * time.Second
+	// answerLimit is how long a create may be under way.
+	answerLimit = time.Minute
+	// isolatedWithin is how long it may take until a copy is seen shut off.
+	isolatedWithin = 60 * time.Second
+	// keptFor is how long after its latest end a copy is left to the run that made it.
+	keptFor = 15 * time.Minute
+)
+
+// verification is one snapshot on its way to its proof.
+type verification struct {
+	*run
+	*fleet.Script
+	result   Result
+	phase    snapshot.Phase
+	progress int // percent, of the copy's creation
+
+	copy     copies.Copy
+	host     hetzner.Server // the copy, as the poll has shown it after which it may be switched on
+	begun    bool           // a copy was asked for
+	creating bool           // a create is under way
+	ended    bool           // the copy is needed no longer
+	removing bool           // the script has begun that removes it
+	removed  bool           // nothing is left of it
+	judged   bool           // the result is final but for the copy
+	over     bool           // the result is final
+
+	asked     time.Time // when the copy was asked for
+	lostUntil time.Time // until when a create whose answer was lost may take effect; zero for no such create
+	accepted  time.Time // when Hetzner was known to have accepted the copy; zero for never
+	action    int64     // that creates it, 0 where it is not known
+	until     time.Time // the copy's latest end
+	started   time.Time // when it was asked to start
+}
+
+func failed(reason snapshot.Reason) error {
+	return &snapshot.EndError{Status: snapshot.Failed, Reason: reason}
+}
+
+func inconclusive(reason snapshot.Reason) error {
+	return &snapshot.EndError{Status: Inconclusive, Reason: reason}
+}
+
+// verify is the script of a verification.
+func (v *verification) verify(script *fleet.Script) {
+	v.Script = script
+	err := v.way()
+	v.ended = true
+	v.judge(err)
+}
+
+// way is the way of a copy to its proof. Each step returns nil when the next one may follow.
+func (v *verification) way() error {
+	if err := v.Take(v.places, nil); err != nil {
+		return err
+	}
+	defer v.places.Give()
+	if err := v.Barred(); err != nil { // what has made the place free may be a cancel
+		return err
+	}
+	for _, step := range []func() error{v.awaitFirewall, v.create, v.awaitCreated, v.awaitIsolated, v.switchOn, v.prove} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return &snapshot.EndError{Status: Verified}
+}
+
+// awaitFirewall waits until the firewall is there.
+func (v *verification) awaitFirewall() error {
+	if err := v.Until(func() bool { return v.firewall.done }, time.Time{}); err != nil {
+		return err
+	}
+	failure, refused := errors.AsType[*hetzner.Error](v.firewall.err)
+	switch {
+	case v.firewall.differs:
+		v.result.Differs = v.firewallName()
+	case refused && failure.Verdict != hetzner.TokenRefused:
+		v.result.Err = failure
+	case v.firewall.err != nil:
+		return v.firewall.err
+	default:
+		return nil
+	}
+	return inconclusive(Firewall)
+}
+
+// create asks for the copy until Hetzner accepts it, or shows that it has. Its name is unique, so that a second create of a
+// lost one makes no second copy.
+func (v *verification) create() error {
+	v.phase, v.asked = snapshot.PhaseCreating, v.Now()
+	limit := v.asked.Add(v.CreateTimeout)
+	v.until = v.now().Add(v.CreateTimeout + v.BootTimeout)
+	v.begun, v.creating, v.removing = true, true, true
+	defer func() { v.creating = false }()
+	v.GoPatient(v.remove)
+	v.tell(Event{Kind: EventAsked})
+	for n := 1; ; n++ {
+		v.copy.Appears = v.Now().Add(answerLimit + effectLimit) // where this run is killed before it is answered
+		if err := v.record(); err != nil {
+			v.result.Err = hetzner.AsError(err)
+			return inconclusive(CreateFailed)
+		}
+		err := v.askOnce(limit)
+		failure, answered := errors.AsType[*hetzner.Error](err)
+		switch lost := hetzner.IsLost(err); {
+		case err == nil:
+			return nil
+		case !answered, failure.Verdict == hetzner.TokenRefused:
+			return err
+		case lost, failure.Code == hetzner.CodeUniqueness:
+			if found, err := v.find(failure); found || err != nil {
+				return err
+			}
+		case failure.Code == hetzner.CodeNoCapacity:
+			v.result.Err = failure
+			return inconclusive(NoCapacity)
+		case failure.Verdict == hetzner.Full:
+			v.result.Err = failure
+			return inconclusive(snapshot.LimitExceeded)
+		case !failure.Later():
+			v.result.Err = failure
+			return inconclusive(CreateFailed)
+		default:
+			v.tell(Event{Kind: EventRefused, Event: snapshot.Event{Err: failure}})
+		}
+		if !v.Now().Before(limit) {
+			v.result.Err = failure
+			return inconclusive(CreateTimeout)
+		}
+		if err := v.Sleep(fleet.Earliest(limit, v.Now().Add(fleet.RetryAfter(n)))); err != nil {
+			return err
+		}
+	}
+}
+
+// askOnce sends one create.
+func (v *verification) askOnce(limit time.Time) error {
+	wanted := hetzner.NewServer{
+		Name: v.copy.Name, Type: v.result.Type, Location: v.result.Server.Location, Image: v.result.Image.ID, Firewall: v.firewall.id,
+		IPv6: v.Proof.Port == 0,
+		Labels: map[string]string{
+			labels.Drill: v.copy.Request, labels.DrillUntil: strconv.FormatInt(v.until.Add(keptFor).Unix(), 10),
+		},
+	}
+	var host hetzner.Server
+	var action int64
+	err := v.Change(fleet.Change{Rank: fleet.First, Limit: limit, Send: func(ctx context.Context) (quota hetzner.Quota, err error) {
+		host, action, quota, err = v.api.CreateServer(ctx, wanted)
+		return quota, err
+	}})
+	switch {
+	case err == nil:
+		v.copy.Appears = v.lostUntil
+		v.accept(host, action)
+		v.tell(Event{Kind: EventAccepted, Event: snapshot.Event{ActionID: action}})
+	case hetzner.IsLost(err):
+		v.lostUntil = v.Now().Add(effectLimit)
+		v.copy.Appears = v.lostUntil
+	case errors.Is(err, fleet.ErrTimeout):
+		return inconclusive(CreateTimeout)
+	default: // this one has no effect
+		v.copy.Appears = v.lostUntil
+	}
+	return err
+}
+
+// accept records that Hetzner has accepted the copy.
+func (v *verification) accept(host hetzner.Server, action int64) {
+	v.accepted, v.action = v.Now(), action
+	v.copy.Note(host)
+	_ = v.record() // a record that says too much costs a poll
+}
+
+// find looks for a server of the copy's name after a lost answer, or where Hetzner says that there is one. It reports whether
+// that is the copy.
+func (v *verification) find(failure *hetzner.Error) (found bool, err error) {
+	if failure.Verdict == hetzner.Lost {
+		v.tell(Event{Kind: EventLost, Event: snapshot.Event{Err: failure}})
+	}
+	var host hetzner.Server
+	err = v.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
+		host, quota, err = v.api.ServerNamed(ctx, v.copy.Name)
+		return quota, err
+	})
+	refused, answered := errors.AsType[*hetzner.Error](err)
+	switch {
+	case answered && refused.Verdict != hetzner.TokenRefused: // the next create tells
+		return false, nil
+	case err != nil:
+		return false, err
+	case host.ID == 0: // it may appear yet, and then there is no second one
+		return false, nil
+	case v.copy.Agrees(host):
+		v.accept(host, 0)
+		v.tell(Event{Kind: EventFound})
+		return true, nil
+	case !copies.Is(host):
+		v.result.Err = failure
+		return false, inconclusive(CreateFailed)
+	case !copies.Expired(host, v.now()):
+		return false, &snapshot.EndError{Status: snapshot.Skipped, Reason: InProgress}
+	}
+	left := copies.Of(host).Remove(v.Script, v.api, v.Now().Add(copies.SweepFor))
+	if left != nil {
+		v.result.Err = left.Err
+		return false, inconclusive(CreateFailed)
+	}
+	return false, nil
+}
+
+// awaitCreated waits for the end of the action that creates the copy. Where that is not known, its status alone tells.
+func (v *verification) awaitCreated() error {
+	if v.action == 0 {
+		return nil
+	}
+	limit := v.accepted.Add(v.CreateTimeout)
+	action, err := v.Follow(v.action, v.accepted, limit, func(percent int) { v.progress = percent })
+	switch {
+	case errors.Is(err, fleet.ErrTimeout):
+		v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
+		return inconclusive(CreateTimeout)
+	case err != nil:
+		return err
+	case action != nil && !action.Succeeded():
+		v.result.Action = action
+		return inconclusive(CreateFailed)
+	}
+	v.tell(Event{Kind: EventCreated})
+	return nil
+}
+
+// awaitIsolated waits until a poll shows the copy off, with its firewall applied, and with nothing attached.
+func (v *verification) awaitIsolated() error {
+	limit := v.Now().Add(isolatedWithin)
+	if v.action == 0 { // it may still be created
+		limit = v.accepted.Add(v.CreateTimeout)
+	}
+	var last *hetzner.Server
+	err := v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, limit, func(seen fleet.Seen) bool {
+		last = seen.Server
+		return seen.Missing || v.isIsolated(*seen.Server)
+	})
+	switch {
+	case errors.Is(err, fleet.ErrTimeout) && last == nil:
+		v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
+		return inconclusive(NotIsolated)
+	case errors.Is(err, fleet.ErrTimeout):
+		return inconclusive(NotIsolated)
+	case err != nil:
+		return err
+	case last == nil:
+		return inconclusive(CreateFailed)
+	}
+	v.copy.Note(*last)
+	v.result.CreateTook = v.Now().Sub(v.asked)
+	v.host = *last
+	v.tell(Event{Kind: EventIsolated})
+	return nil
+}
+
+// isIsolated reports whether the copy may be switched on: nothing but its own firewall's port leads to it.
+func (v *verification) isIsolated(host hetzner.Server) bool {
+	return v.copy.Agrees(host) && len(host.Labels) == 2 && host.Status == hetzner.StatusOff && !host.Locked &&
+		len(host.Firewalls) == 1 && host.Firewalls[v.firewall.id] && host.Networks == 0 && len(host.Volumes) == 0
+}
+
+// switchOn switches the copy on, and waits until it runs. To ask twice is as to ask once.
+func (v *verification) switchOn() error {
+	v.phase = snapshot.PhaseProving
+	limit := v.Now().Add(v.BootTimeout)
+	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost }
+	v.started = v.Now()
+	err := v.Persist(limit, again, func() error {
+		return v.Change(fleet.Change{Rank: fleet.Unlocked, Limit: limit, Send: func(ctx context.Context) (hetzner.Quota, error) {
+			_, quota, err := v.api.PowerOn(ctx, v.copy.ID)
+			return quota, err
+		}})
+	})
+	failure, refused := errors.AsType[*hetzner.Error](err)
+	switch {
+	case refused && failure.Verdict == hetzner.TokenRefused, err != nil && !refused && !errors.Is(err, fleet.ErrTimeout):
+		return err
+	case err != nil && !hetzner.IsLost(err):
+		v.result.Err = failure
+		return inconclusive(snapshot.Refused)
+	}
+	gone := false
+	err = v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, limit, func(seen fleet.Seen) bool {
+		gone = seen.Missing
+		return gone || seen.Server.Status == hetzner.StatusRunning
+	})
+	switch silence, unheard := snapshot.LongSilence(v.fleet); {
+	case errors.Is(err, fleet.ErrTimeout) && unheard != nil:
+		v.result.Silence, v.result.Err = silence, unheard
+		return inconclusive(snapshot.Refused)
+	case errors.Is(err, fleet.ErrTimeout):
+		return failed(NotProven)
+	case err != nil:
+		return err
+	case gone:
+		return inconclusive(CreateFailed)
+	}
+	v.result.Ran = true
+	return nil
+}
+
+// prove waits until the copy answers.
+func (v *verification) prove() error {
+	v.result.Proof = "running"
+	if v.Proof.Port != 0 {
+		address := v.Proof.On(v.host)
+		v.tell(Event{Kind: EventProving, Address: address})
+		seen, err := v.Proof.Await(v.Script, v.Dial, address, v.started.Add(v.BootTimeout))
+		v.result.Proof = seen.Proof
+		if seen.Failure != nil {
+			v.result.NoProof = seen.Failure.Error()
+		}
+		if err != nil {
+			return err
+		}
+		if seen.Proof == "" {
+			return failed(NotProven)
+		}
+	}
+	v.result.BootTook = v.Now().Sub(v.started)
+	return nil
+}
+
+// judge makes the result final but for the copy, and writes it on the image where it says something about that.
+func (v *verification) judge(err error) {
+	r := &v.result
+	ended, ok := errors.AsType[*snapshot.EndError](err)
+	switch failure, _ := errors.AsType[*hetzner.Error](err); {
+	case ok:
+		r.Status, r.Reason = ended.Status, ended.Reason
+	case failure != nil: // Hetzner has refused the token
+		r.Status, r.Reason, r.Err = Inconclusive, snapshot.Refused, failure
+	default:
+		r.Status, r.Reason = snapshot.Cancelled, snapshot.RunCancelled
+	}
+	v.phase = snapshot.PhaseRemoving
+	if r.Status == Verified || r.Status == snapshot.Failed {
+		result := *r
+		v.tell(Event{Kind: EventProved, Result: &result})
+		err := v.mark(r.Status == Verified)
+		r.Written = err == nil
+		if failure, refused := errors.AsType[*hetzner.Error](err); refused {
+			r.Status, r.Reason, r.Err = Inconclusive, snapshot.Refused, failure
+		} else if err != nil {
+			r.Status, r.Reason = snapshot.Cancelled, snapshot.RunCancelled
+		}
+	}
+	v.judged = true
+	v.complete()
+}
+
+// remove is the script that removes the copy: when it is needed no longer and, on a cancel, first of all.
+func (v *verification) remove(s *fleet.Script) {
+	_ = s.Until(func() bool { return v.ended || s.Cancelled() && !v.creating }, time.Time{})
+	if v.copy.Appears.IsZero() && v.accepted.IsZero() { // it was never asked for, or always refused
+		v.removed = true
+	} else {
+		began := s.Now()
+		v.result.Left = v.copy.Remove(s, v.api, began.Add(removeFor))
+		v.removed = v.result.Left == nil
+		if !v.accepted.IsZero() || v.copy.ID != 0 {
+			v.result.Cost = hours(s.Now().Sub(v.asked)) * v.result.HourCost
+		}
+		if v.removed {
+			v.tell(Event{Kind: EventRemoved})
+		}
+	}
+	_ = v.record()
+	v.removing = false
+	v.complete()
+}
+
+// complete reports the end of a verification that is over.
+func (v *verification) complete() {
+	if !v.judged || v.removing {
+		return
+	}
+	v.over, v.phase = true, snapshot.PhaseFinished
+	result := v.result
+	v.tell(Event{Kind: EventFinished, Result: &result})
+}
+
+// tell reports an event of this package.
+func (v *verification) tell(e Event) {
+	e.Name, e.Server = v.result.Name, v.result.Server
+	v.run.tell(e)
+}

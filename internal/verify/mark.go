@@ -1,0 +1,47 @@
+package verify
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+)
+
+// markFor is how long it may take to write a result on an image.
+const markFor = 5 * time.Minute
+
+// mark writes on the image what came of its verification: its labels are read, those of a verification are changed, all are
+// written, so that those of others stay, and they are read back.
+func (v *verification) mark(verified bool) error {
+	at := v.now()
+	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost }
+	return v.Persist(v.Now().Add(markFor), again, func() error {
+		old, changed, err := v.readLabels(verified, at)
+		if err != nil || maps.Equal(old, changed) {
+			return err
+		}
+		err = v.Send(func(ctx context.Context) (hetzner.Quota, error) {
+			return v.api.SetLabels(ctx, v.result.Image.ID, changed)
+		})
+		if err != nil {
+			return err
+		}
+		if old, changed, err = v.readLabels(verified, at); err == nil && !maps.Equal(old, changed) {
+			err = &hetzner.Error{Message: "the image does not show the labels that were written", Verdict: hetzner.NotNow}
+		}
+		return err
+	})
+}
+
+// readLabels reads the image's labels, and returns them as they are and as they should be.
+func (v *verification) readLabels(verified bool, at time.Time) (old, changed map[string]string, err error) {
+	err = v.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
+		var image hetzner.Image
+		image, quota, err = v.api.Image(ctx, v.result.Image.ID)
+		old = image.Labels
+		return quota, err
+	})
+	return old, labels.Judged(old, verified, v.ProofLabel, at), err
+}

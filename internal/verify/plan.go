@@ -1,0 +1,152 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/org/hsnap-action/internal/copies"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// plan finds the snapshot of each server, and what is due: the servers that are unproven the longest first.
+func (r *run) plan(servers []hetzner.Server, images []hetzner.Image) {
+	var due []*verification
+	proved := map[*verification]time.Time{}
+	for _, host := range servers {
+		v := &verification{run: r, result: Result{Name: host.Name, Server: host, Choice: r.Images[host.Name]}}
+		r.all = append(r.all, v)
+		var at time.Time // the last verification
+		for _, image := range images {
+			if verified, ok := labels.VerifiedAt(image); ok && labels.Made(image, host.ID, r.Series) && verified.After(at) {
+				at = verified
+			}
+		}
+		v.result.Image = r.imageOf(host, images)
+		switch {
+		case v.result.Image.ID == 0:
+			v.result.Status, v.result.Reason = snapshot.Failed, snapshot.NotFound
+			continue
+		case r.VerifiedWithin > 0 && !r.date.IsZero() && r.date.Sub(at) < r.VerifiedWithin:
+			v.result.Status, v.result.Reason = snapshot.Skipped, NotDue
+		}
+		if !r.date.IsZero() {
+			v.result.Age = max(0, r.date.Sub(v.result.Image.Created))
+		}
+		if v.result.Status == "" {
+			due, proved[v] = append(due, v), at
+		}
+	}
+	slices.SortStableFunc(due, func(a, b *verification) int {
+		return cmp.Or(proved[a].Compare(proved[b]), cmp.Compare(a.result.Name, b.result.Name))
+	})
+	for i, v := range due {
+		if r.AtMost > 0 && i >= r.AtMost {
+			v.result.Status, v.result.Reason = snapshot.Skipped, NotDue
+		}
+	}
+}
+
+// imageOf returns the snapshot of a server that is verified; without one the ID is 0.
+func (r *run) imageOf(host hetzner.Server, images []hetzner.Image) (found hetzner.Image) {
+	choice := r.Images[host.Name]
+	for _, image := range images {
+		series := r.Series
+		if choice.Image != 0 {
+			series = image.Labels[labels.Series]
+		}
+		_, verified := labels.VerifiedAt(image)
+		switch {
+		case image.Type != "snapshot", !image.Available(), series == "", !labels.Made(image, host.ID, series):
+		case choice.Image != 0 && image.ID != choice.Image, choice.OnlyIfVerified && !verified:
+		case found.ID == 0, cmp.Or(image.Created.Compare(found.Created), cmp.Compare(image.ID, found.ID)) > 0:
+			found = image
+		}
+	}
+	return found
+}
+
+// price finds the server type of each copy, and what all of them may cost. Every begun hour counts whole.
+func (r *run) price(read project.Reader) error {
+	if !slices.ContainsFunc(r.all, func(v *verification) bool { return v.result.Status == "" }) {
+		return nil
+	}
+	types, err := read.ServerTypes()
+	if err != nil {
+		return err
+	}
+	var addresses hetzner.AddressPrices
+	again := func(failure *hetzner.Error) bool { return !failure.Final() }
+	err = read.Script.Persist(read.Limit, again, func() error {
+		return read.Script.Send(func(ctx context.Context) (quota hetzner.Quota, err error) {
+			addresses, r.outcome.Currency, quota, err = r.api.AddressPrices(ctx)
+			return quota, err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	most := hours(r.CreateTimeout + r.BootTimeout + removeFor)
+	for _, v := range r.all {
+		if v.result.Status != "" {
+			continue
+		}
+		hour, ok := r.chooseType(v, types)
+		address, priced := addresses[r.addressType()][v.result.Server.Location]
+		if !ok || !priced {
+			v.result.Status, v.result.Reason = Inconclusive, NoCapacity
+			continue
+		}
+		v.copy = copies.Copy{Name: copies.Name(v.result.Image.ID), Request: r.request()}
+		v.result.Copy, v.result.HourCost = v.copy.Name, hour+address
+		v.result.MostCost = most * v.result.HourCost
+		r.outcome.PlannedCost += v.result.MostCost
+	}
+	return nil
+}
+
+// hours is how many hours a span costs.
+func hours(span time.Duration) float64 { return math.Ceil(span.Hours()) }
+
+// addressType is the type of a copy's address.
+func (r *run) addressType() string {
+	if r.Proof.Port == 0 {
+		return "ipv6"
+	}
+	return "ipv4"
+}
+
+// chooseType chooses the type of a copy, and returns what an hour of it costs in the server's location; false where there is
+// none that fits.
+func (r *run) chooseType(v *verification, types []hetzner.ServerType) (hour float64, ok bool) {
+	host, image := v.result.Server, v.result.Image
+	wanted := r.ServerType
+	if wanted == SameType {
+		wanted = host.Type
+	}
+	v.result.Type = wanted
+	for _, t := range types {
+		price, sold := t.Hourly[host.Location]
+		fits := sold && t.Architecture == image.Architecture && float64(t.DiskGB) >= image.DiskGB
+		switch {
+		case !fits, r.ServerType == CheapestType && t.Unavailable[host.Location]:
+		case r.ServerType == CheapestType && (!ok || price < hour), t.Name == wanted:
+			v.result.Type, hour, ok = t.Name, price, true
+		}
+	}
+	return hour, ok
+}
+
+// request returns the value that tells a copy of this run from any other.
+func (r *run) request() string {
+	var b [8]byte
+	_, _ = io.ReadFull(r.Rand, b[:]) // Settings.Rand promises not to fail
+	return hex.EncodeToString(b[:])
+}
