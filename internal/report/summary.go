@@ -164,14 +164,19 @@ func monthly(price hetzner.Price, gb float64) (net, gross string) {
 	return fmt.Sprintf("%.*f", digits, gb*price.Net), fmt.Sprintf("%.*f", digits, gb*price.Gross)
 }
 
-// restore says how a server is put back.
+// restore says how a server is put back. The command restore takes names only, so one that is no plain word is left out there.
 func (p *page) restore(o snapshot.Outcome) {
 	i := slices.IndexFunc(o.Results, func(r snapshot.Result) bool { return r.Usable() && r.Status != snapshot.Creating })
-	if i >= 0 {
-		r := o.Results[i]
-		command := p.cell(fmt.Sprintf("hcloud server rebuild %s --image %d", typed(r), r.ImageID))
-		p.add("\nTo put a server back, which overwrites its disk: <code>"+command+"</code>.\n", pageMost)
+	if i < 0 {
+		return
 	}
+	r, step := o.Results[i], ""
+	if typed(r) == r.Name {
+		pair := p.cell(fmt.Sprintf("images: %s=%d", r.Name, r.ImageID))
+		step = "<code>uses: org/hsnap-action/restore@v1</code> with <code>" + pair + "</code>, or "
+	}
+	command := p.cell(fmt.Sprintf("hcloud server rebuild %s --image %d", typed(r), r.ImageID))
+	p.add("\nTo put a server back, which overwrites its disk: "+step+"<code>"+command+"</code>.\n", pageMost)
 }
 
 // volumes notes what the snapshots do not hold. The log has named each.

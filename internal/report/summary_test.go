@@ -208,6 +208,19 @@ func TestSummaryOfACancelledRun(t *testing.T) {
 	has(t, summary, "cancelled before it knew the servers")
 }
 
+// The summary says how a server is put back: by the command restore, which takes names only, and by hand.
+func TestHowToPutAServerBack(t *testing.T) {
+	byHand := "or <code>hcloud server rebuild db-1 --image 4711</code>.\n"
+	for name, want := range map[string]string{
+		"db-1":  "overwrites its disk: <code>uses: org/hsnap-action/restore@v1</code> with <code>images&#58; db-1=4711</code>, " + byHand,
+		"db 1;": "overwrites its disk: <code>hcloud server rebuild 42 --image 4711</code>.\n",
+	} {
+		usable := snapshot.Result{Name: name, Server: hetzner.Server{ID: 42}, Status: snapshot.Available, ImageID: 4711}
+		summary, _ := summaryOf(t, secret.Mask{}, nil, snapshot.Outcome{Results: []snapshot.Result{{Name: "a", Status: snapshot.Creating, ImageID: 1}, usable}})
+		has(t, summary, want)
+	}
+}
+
 // phases returns a server's phases as the timeline shows them, and whether the timeline is open.
 func phases(t *testing.T, result snapshot.Result, kinds ...snapshot.EventKind) (phases string, open bool) {
 	t.Helper()
