@@ -2,8 +2,8 @@
 // network.
 //
 // The simulated project has a database server with an attached volume, a server that is locked for some seconds while its
-// type is changed, and a web server whose create loses its answer. With prune or audit as its argument it runs that command
-// instead, on a project that has snapshots already. With -serve ADDR the demo only serves the simulated API, so that other
+// type is changed, and a web server whose create loses its answer. With restore, prune or audit as its argument it runs that
+// command instead, on a project that has snapshots already. With -serve ADDR the demo only serves the simulated API, so that other
 // clients can be tried against it; -servers N adds N servers.
 package main
 
@@ -45,7 +45,7 @@ func main() {
 
 func run(serve string, more int, command string, signals <-chan os.Signal) (int, error) {
 	if steps[command] == nil {
-		return 1, fmt.Errorf("%q is none of the commands snapshot, prune and audit", command)
+		return 1, fmt.Errorf("%q is none of the commands snapshot, restore, prune and audit", command)
 	}
 	address := "127.0.0.1:0"
 	if serve != "" {
@@ -69,7 +69,7 @@ func run(serve string, more int, command string, signals <-chan os.Signal) (int,
 
 	endpoint := fmt.Sprintf("http://%s/v1", listener.Addr())
 	if serve == "" {
-		return act(endpoint, command, signals)
+		return act(cloud, endpoint, command, signals)
 	}
 	fmt.Printf("A simulated Hetzner Cloud project is served until Ctrl-C. For another client:\n\n"+
 		"  export HCLOUD_ENDPOINT=%s\n  export HCLOUD_TOKEN=%s\n", endpoint, hcloudsim.DefaultToken)
@@ -87,6 +87,8 @@ func project(trouble bool) *hcloudsim.Cloud {
 	quick := hcloudsim.SnapshotBehaviour{Duration: 4 * time.Second, SizeGB: 3.25}
 	cloud.AddServer(hcloudsim.Server{
 		Name: "db-1", Type: "cx33", IPv4: "203.0.113.10", Volumes: []int64{4711}, Labels: map[string]string{"env": "prod"}, Snapshot: quick,
+		Rebuild: hcloudsim.RebuildBehaviour{Duration: 6 * time.Second},
+		Guest:   hcloudsim.Guest{Ports: map[int]string{22: "SSH-2.0-OpenSSH_9.6\r\n"}, BootAfter: 2 * time.Second},
 	})
 	resized := cloud.AddServer(hcloudsim.Server{
 		Name: "sg5", Type: "cx23", IPv4: "203.0.113.25", Labels: map[string]string{"env": "prod"}, Snapshot: quick,
@@ -129,12 +131,13 @@ func addHistory(cloud *hcloudsim.Cloud) {
 // steps are the inputs that each command is shown with, beside the token and the endpoint.
 var steps = map[string][][2]string{
 	"snapshot": {{"servers", "db-1, sg5, web-*"}, {"lock-timeout", "10m"}},
+	"restore":  {{"images", "db-1=latest"}, {"series", "nightly"}, {"prove", "ssh"}},
 	"prune":    {{"servers", "db-1, sg5, web-*"}, {"series", "nightly"}, {"keep-daily", "3"}},
 	"audit":    {{"series", "nightly"}, {"stale-after", "26h"}},
 }
 
 // act runs the action as a workflow would, and prints its log, outputs and job summary.
-func act(endpoint, command string, signals <-chan os.Signal) (int, error) {
+func act(cloud *hcloudsim.Cloud, endpoint, command string, signals <-chan os.Signal) (int, error) {
 	dir, err := os.MkdirTemp("", "hsnap-demo-")
 	if err != nil {
 		return 1, fmt.Errorf("make a folder for the outputs: %w", err)
@@ -158,7 +161,7 @@ func act(endpoint, command string, signals <-chan os.Signal) (int, error) {
 	fmt.Print("\n--- its log\n\n")
 	code := action.Process{
 		Args: []string{"hsnap-action", command}, Version: "demo", Out: os.Stdout, Signals: signals,
-		Transport: hetzner.NewTransport(), Dial: new(net.Dialer).DialContext, Rand: rand.Reader, Env: env,
+		Transport: hetzner.NewTransport(), Dial: cloud.Dial, Rand: rand.Reader, Env: env,
 	}.Main(context.Background())
 
 	fmt.Printf("\n--- exit code\n\n%d\n", code)
