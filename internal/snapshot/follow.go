@@ -79,7 +79,13 @@ func (s *server) awaitImageGone(action hetzner.Action) error {
 	if s.lock.elapsed(s.Now()) >= s.LockTimeout { // it would not be asked for again
 		return s.lockTimeout()
 	}
-	err := s.Watch(s.ownImage()).Until(pollEvery, s.lockLimit(), func(seen fleet.Seen) bool { return s.own(seen.Images) == nil })
+	err := s.Watch(s.ownImage()).Until(pollEvery, s.lockLimit(), func(seen fleet.Seen) bool {
+		image := s.own(seen.Images)
+		if image != nil {
+			s.Result.ImageID = image.ID // whatever the create's answer has named
+		}
+		return image == nil
+	})
 	switch {
 	case errors.Is(err, fleet.ErrTimeout):
 		return s.lockTimeout()
