@@ -157,7 +157,7 @@ func (f *Fleet) pollServers(want Want) {
 	if len(group) == 1 || page == 0 {
 		f.poll(group, f.now, func(ctx context.Context) (pick, hetzner.Quota, error) {
 			server, quota, err := f.o.API.Server(ctx, want.id)
-			missing := err != nil && hetzner.AsError(err).Code == hetzner.CodeNotFound
+			missing := isMissing(err)
 			if missing {
 				err = nil
 			}
@@ -185,6 +185,11 @@ func (f *Fleet) pollServers(want Want) {
 	})
 }
 
+// isMissing reports whether Hetzner knows no such server.
+func isMissing(err error) bool {
+	return err != nil && hetzner.AsError(err).Code == hetzner.CodeNotFound
+}
+
 // pollActions polls as many actions as one request shows.
 func (f *Fleet) pollActions(want Want) {
 	group := f.inLane(want.lane, func(Want) bool { return true })
@@ -210,7 +215,11 @@ func (f *Fleet) pollServerActions(want Want) {
 	same := func(w Want) bool { return w.id == want.id && w.value == want.value }
 	f.poll(f.inLane(want.lane, same), f.now, func(ctx context.Context) (pick, hetzner.Quota, error) {
 		actions, quota, err := f.o.API.ServerActions(ctx, want.id, want.value)
-		return func(w Want) (Seen, bool) { return Seen{Actions: actions}, same(w) }, quota, err
+		missing := isMissing(err)
+		if missing {
+			err = nil
+		}
+		return func(w Want) (Seen, bool) { return Seen{Actions: actions, Missing: missing}, same(w) }, quota, err
 	})
 }
 

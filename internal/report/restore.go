@@ -106,7 +106,7 @@ func explainRestore(r restore.Result, asked Asked) account {
 		only(goesOn(b) && b.Status != "", fmt.Sprintf("image %d, of its disk as it was before, goes on being made, and costs money until it is deleted: %s", b.ImageID, deletion(b.ImageID))),
 		only(b.MaySlip, "a snapshot may still appear, with the label hsnap/request="+b.Request),
 		only(r.Password, "Hetzner has set a new root password, which is shown nowhere; to set another one: "+resetPassword),
-		only(r.AnswerLost, "Hetzner may have set a new root password; to set another one: "+resetPassword))
+		only(r.AnswerLost || r.MaySlip, "Hetzner may have set a new root password; to set another one: "+resetPassword))
 	a.title = cmp.Or(a.title, "is not restored")
 	return a
 }
@@ -127,7 +127,10 @@ func restoreCause(r restore.Result, asked Asked) (a account) {
 		a.what = "Hetzner refused the rebuild"
 		a.next = "see to what the answer is about, and run it again; if it is about nothing that you can change, report it as a bug of this action, with the log"
 		if r.Err != nil && r.Err.Verdict == hetzner.TokenRefused {
-			a.next = adviceToken
+			a.what, a.next = "Hetzner refused the API token"+underWay(r)+only(!r.Accepted && !r.MaySlip, " before it accepted the rebuild"), adviceToken
+		}
+		if r.Silence > 0 {
+			a.what, a.next = "the server's actions could not be listed for "+short(r.Silence)+", so the rebuild was not asked for", adviceUnreached
 		}
 	case snapshot.ActionFailed:
 		a.what = "Hetzner could not finish the rebuild"
@@ -152,19 +155,24 @@ func restoreCause(r restore.Result, asked Asked) (a account) {
 	case snapshot.NotFound:
 		a.what, a.next = "the server does not exist any more", "make a new one from its image: "+fmt.Sprintf("`hcloud server create --image %d …`", r.Image.ID)
 	case snapshot.RunCancelled:
-		a.what = "the run was cancelled before the rebuild was asked for: nothing was done to its disk"
-		switch {
-		case r.Done:
-			a.what = "the run was cancelled; it is rebuilt and runs, and has not proved yet that it is back"
-		case r.Accepted:
-			a.what = fmt.Sprintf("the run was cancelled; the rebuild (action %d) goes on at Hetzner, and overwrites its disk", r.ActionID)
-		case r.MaySlip:
-			a.what = "the run was cancelled; the answer to the rebuild was lost, so its disk may be overwritten yet"
-		}
+		a.what = "the run was cancelled" + cmp.Or(underWay(r), " before the rebuild was asked for: nothing was done to its disk")
 	default:
 		a.what = string(r.Reason)
 	}
 	return a
+}
+
+// underWay says, to go on a sentence, what is under way when a run ends early; "" for nothing.
+func underWay(r restore.Result) string {
+	switch {
+	case r.Done:
+		return "; it is rebuilt and runs, and has not proved yet that it is back"
+	case r.Accepted:
+		return fmt.Sprintf("; the rebuild (action %d) goes on at Hetzner, and overwrites its disk", r.ActionID)
+	case r.MaySlip:
+		return "; the answer to the rebuild was lost, so its disk may be overwritten yet"
+	}
+	return ""
 }
 
 // wrongPair says what is wrong with a pair, and what is accepted.

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -102,7 +103,9 @@ func (p *pair) findImage(images []hetzner.Image) {
 	})
 	switch {
 	case len(fits) > 0:
-		p.image = slices.MaxFunc(fits, func(a, b hetzner.Image) int { return a.Created.Compare(b.Created) })
+		p.image = slices.MaxFunc(fits, func(a, b hetzner.Image) int {
+			return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+		})
 	case p.choice.OnlyIfVerified && len(inSeries) > 0:
 		p.refuse(NoneVerified)
 	default:

@@ -18,12 +18,8 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-const (
-	// readLimit is how long the project is tried to be read.
-	readLimit = 30 * time.Minute
-	// serversPerList is for how many servers one list asks for the snapshots.
-	serversPerList = 25
-)
+// serversPerList is for how many servers one list asks for the snapshots.
+const serversPerList = 25
 
 // run is what the scripts of a run share.
 type run struct {
@@ -71,7 +67,7 @@ func (r *run) tell(e Event) {
 
 // begin is the script that reads the project, checks every pair and, where all are right, starts the script of each server.
 func (r *run) begin(s *fleet.Script) {
-	read := snapshot.NewReader(s, r.api, s.Now().Add(readLimit), r.tellAny)
+	read := snapshot.NewReader(s, r.api, s.Now().Add(r.Take.LockTimeout), r.tellAny)
 	all, err := read.Servers("")
 	var pairs []pair
 	if err == nil {
@@ -141,7 +137,7 @@ func (r *run) pairs(s *fleet.Script, read project.Reader, all []hetzner.Server) 
 		p.findServer(byName[name], all)
 		p.findImage(images)
 		if p.isUnknown() {
-			if err := r.lookUp(s, &p); err != nil {
+			if err := r.lookUp(s, &p, read.Limit); err != nil {
 				return nil, err
 			}
 		}
@@ -152,9 +148,9 @@ func (r *run) pairs(s *fleet.Script, read project.Reader, all []hetzner.Server) 
 }
 
 // lookUp asks for an image that is none of the server's snapshots, to say what it is instead.
-func (r *run) lookUp(s *fleet.Script, p *pair) error {
+func (r *run) lookUp(s *fleet.Script, p *pair, limit time.Time) error {
 	again := func(failure *hetzner.Error) bool { return !failure.Final() }
-	err := s.Persist(s.Now().Add(readLimit), again, func() error {
+	err := s.Persist(limit, again, func() error {
 		return s.Send(func(ctx context.Context) (quota hetzner.Quota, err error) {
 			p.image, quota, err = r.api.Image(ctx, p.choice.Image)
 			return quota, err

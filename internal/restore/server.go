@@ -15,6 +15,9 @@ const (
 	pollEvery = 3 * time.Second
 	// offFor is how long a server may be off after its rebuild before it is switched on: Hetzner does that itself.
 	offFor = 15 * time.Second
+	// showLimit is how long a server is polled at least once its rebuild has ended or it was switched on, however little
+	// time is left: it may be off, and nobody else would see that.
+	showLimit = time.Minute
 	// noteLimit is how long the actions of a server may take to be listed before its rebuild.
 	noteLimit = 5 * time.Minute
 )
@@ -129,9 +132,12 @@ func (s *server) rebuild() error {
 		action, password, quota, err = s.api.Rebuild(ctx, s.host.ID, s.result.Image.ID)
 		return quota, err
 	})
+	ended, _ := errors.AsType[*snapshot.EndError](err)
 	switch {
 	case hetzner.IsLost(err):
 		return s.find(hetzner.AsError(err), newest)
+	case ended != nil && ended.Reason == snapshot.NotFound:
+		return s.notFound()
 	case err != nil:
 		return err
 	}
@@ -140,12 +146,26 @@ func (s *server) rebuild() error {
 	return nil
 }
 
+// notFound says what it is that does not exist any more: the server, or else the image.
+func (s *server) notFound() error {
+	if seen, err := s.Watch(fleet.Server(s.host.ID)).Next(0, s.Now().Add(noteLimit)); err == nil && seen.Missing {
+		return failed(snapshot.NotFound)
+	}
+	return failed(snapshot.Refused)
+}
+
 // newestAction returns the highest ID of the server's actions: the rebuild's will be higher.
 func (s *server) newestAction() (newest int64, err error) {
-	seen, err := s.Watch(s.actions()).Next(0, s.Now().Add(noteLimit))
-	if errors.Is(err, fleet.ErrTimeout) {
-		_, s.target.Result.Err = snapshot.LongSilence(s.fleet)
+	began, again := s.Now(), s.target.TryLimit()
+	seen, err := s.Watch(s.actions()).Next(0, fleet.Earliest(again, s.Now().Add(noteLimit)))
+	switch {
+	case errors.Is(err, fleet.ErrTimeout) && !again.IsZero() && !s.Now().Before(again):
+		return 0, s.target.LockTimedOut()
+	case errors.Is(err, fleet.ErrTimeout):
+		s.target.Result.Silence = s.Now().Sub(began)
 		return 0, failed(snapshot.Refused)
+	case seen.Missing:
+		return 0, failed(snapshot.NotFound)
 	}
 	for _, action := range seen.Actions {
 		newest = max(newest, action.ID)
@@ -162,19 +182,24 @@ func (s *server) find(loss *hetzner.Error, newest int64) error {
 	s.tell(Event{Kind: EventLost, Event: snapshot.Event{Err: loss}})
 	s.sent, s.asked = s.Sent, false
 	var action int64
+	gone := false
 	err := s.target.Find(loss, s.actions(), func(seen fleet.Seen) bool {
+		gone = seen.Missing
 		for _, a := range seen.Actions { // the newest come first
 			if a.Command == hetzner.CommandRebuild && a.ID > newest {
 				action = a.ID
 			}
 		}
-		return action != 0
+		return gone || action != 0
 	})
 	if errors.Is(err, snapshot.ErrAgain) {
 		s.sent = time.Time{}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case gone:
+		return failed(snapshot.NotFound)
 	}
 	s.result.AnswerLost = true
 	s.record(action, EventFound)
@@ -191,11 +216,14 @@ func (s *server) record(action int64, kind EventKind) {
 // follow waits until the rebuild has ended well: its action has, and the server shows it.
 func (s *server) follow() error {
 	limit := s.accepted.Add(s.RestoreTimeout)
-	action, err := s.target.Follow(s.target.Result.ActionID, s.accepted, limit)
-	switch {
-	case err != nil:
-		return s.timedOut(err)
-	case action != nil && !action.Succeeded():
+	var action *hetzner.Action
+	for action == nil { // the server's image alone proves nothing: it may have been the same before
+		var err error
+		if action, err = s.target.Follow(s.target.Result.ActionID, s.accepted, limit); err != nil {
+			return s.timedOut(err)
+		}
+	}
+	if !action.Succeeded() {
 		s.target.Result.Action = action
 		return failed(snapshot.ActionFailed)
 	}
@@ -213,11 +241,13 @@ func (s *server) timedOut(err error) error {
 	return failed(RestoreTimeout)
 }
 
-// awaitRunning waits until a poll shows the server running from its image, and unlocked. One that stays off is switched on.
+// awaitRunning waits until a poll shows the server running from its image, and unlocked. One that stays off is switched on,
+// once.
 func (s *server) awaitRunning(limit time.Time) error {
+	limit = fleet.Latest(limit, s.Now().Add(showLimit))
 	var offSince time.Time
-	pause := time.Duration(0)
-	for watch := s.Watch(fleet.Server(s.host.ID)); ; pause = pollEvery {
+	pause, switched := time.Duration(0), false
+	for watch := s.Watch(fleet.Server(s.host.ID)); ; {
 		seen, err := watch.Next(pause, limit)
 		if err != nil {
 			return err
@@ -225,23 +255,27 @@ func (s *server) awaitRunning(limit time.Time) error {
 		if seen.Missing {
 			return failed(snapshot.NotFound)
 		}
-		s.host.Status = seen.Server.Status
-		rewritten := seen.Server.ImageID == s.result.Image.ID && !seen.Server.Locked
-		isOff := rewritten && s.host.Status == hetzner.StatusOff
+		s.host.Status, pause = seen.Server.Status, pollEvery
+		rewritten := seen.Server.ImageID == s.result.Image.ID
+		isOff := rewritten && s.host.Status == hetzner.StatusOff // whoever switches it on waits for its lock to go
 		switch {
-		case rewritten && s.host.Status == hetzner.StatusRunning:
+		case rewritten && s.host.Status == hetzner.StatusRunning && !seen.Server.Locked:
 			return nil
 		case !isOff:
 			offSince = time.Time{}
 		case offSince.IsZero():
 			offSince = seen.Began
-		case seen.Began.Sub(offSince) >= offFor:
-			return s.switchOn()
+		case seen.Began.Sub(offSince) >= offFor && !switched:
+			if err := s.switchOn(); err != nil {
+				return err
+			}
+			switched, pause, watch = true, 0, s.Watch(fleet.Server(s.host.ID)) // it may be gone, or still be locked
+			limit = fleet.Latest(limit, s.Now().Add(showLimit))
 		}
 	}
 }
 
-// switchOn has the server switched on and waits until it runs. A cancel ends the wait, and not what is waited for.
+// switchOn has the server switched on and waits until it runs or is gone. A cancel ends the wait, and not what is waited for.
 func (s *server) switchOn() error {
 	s.tell(Event{Kind: EventOff})
 	s.switching = true

@@ -77,7 +77,7 @@ func (s *server) awaitImageGone(action hetzner.Action) error {
 	s.Phase = PhaseLocked
 	s.LeavePlace()
 	if s.lock.elapsed(s.Now()) >= s.LockTimeout { // it would not be asked for again
-		return s.lockTimeout()
+		return s.LockTimedOut()
 	}
 	err := s.Watch(s.ownImage()).Until(pollEvery, s.lockLimit(), func(seen fleet.Seen) bool {
 		image := s.own(seen.Images)
@@ -88,7 +88,7 @@ func (s *server) awaitImageGone(action hetzner.Action) error {
 	})
 	switch {
 	case errors.Is(err, fleet.ErrTimeout):
-		return s.lockTimeout()
+		return s.LockTimedOut()
 	case err != nil:
 		return err
 	}

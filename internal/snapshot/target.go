@@ -68,12 +68,7 @@ func (t *Target) Ask(send fleet.Request) error {
 	if err := t.TakePlace(); err != nil {
 		return err
 	}
-	var limit time.Time
-	if t.refusals > 0 { // Hetzner keeps it waiting, also while the budget spaces the tries out
-		t.lock.start(t.Now())
-		limit = t.lockLimit().Add(lastTry)
-	}
-	off := t.off
+	limit, off := t.TryLimit(), t.off
 	err := t.Change(fleet.Change{Rank: t.rank, Limit: limit, Moot: func() bool { return off != t.off }, Send: send})
 	failure, answered := errors.AsType[*hetzner.Error](err)
 	if err == nil || answered {
@@ -84,7 +79,7 @@ func (t *Target) Ask(send fleet.Request) error {
 		t.lock.stop(t.Now())
 		return ErrAgain
 	case errors.Is(err, fleet.ErrTimeout):
-		return t.lockTimeout()
+		return t.LockTimedOut()
 	case !answered || failure.Verdict != hetzner.Refused:
 		return err
 	case failure.Code == hetzner.CodeNotFound:
@@ -93,6 +88,16 @@ func (t *Target) Ask(send fleet.Request) error {
 	}
 	t.Result.Err = failure
 	return failed(Refused)
+}
+
+// TryLimit returns until when a change may be sent that Hetzner has refused before, and lets the time until then count: Hetzner
+// keeps the server waiting, also while the budget spaces the tries out. It is zero where Hetzner has not.
+func (t *Target) TryLimit() time.Time {
+	if t.refusals == 0 {
+		return time.Time{}
+	}
+	t.lock.start(t.Now())
+	return t.lockLimit().Add(lastTry)
 }
 
 // TakePlace waits for one of the places for changes in flight, unless the server has one. That is nothing that Hetzner keeps
@@ -129,7 +134,7 @@ func (t *Target) Refused(refusal *hetzner.Error) error {
 	case isLocked && t.IfLocked != Wait:
 		return t.leaveLocked()
 	case t.lock.elapsed(t.Now()) >= t.LockTimeout:
-		return t.lockTimeout()
+		return t.LockTimedOut()
 	case news:
 		t.tellOf(Event{Kind: EventLocked, Err: refusal})
 	}
@@ -166,7 +171,7 @@ func (t *Target) awaitUnlock() error {
 	t.Phase = PhaseLocked
 	t.lock.start(t.Now())
 	if t.lock.elapsed(t.Now()) >= t.LockTimeout { // the poll that has shown the lock was the last
-		return t.lockTimeout()
+		return t.LockTimedOut()
 	}
 	watched := true
 	t.Go(func(script *fleet.Script) { t.watchHolder(script, func() bool { return !watched }) })
@@ -174,7 +179,7 @@ func (t *Target) awaitUnlock() error {
 	err := t.pollUntilUnlocked(t.lockLimit())
 	switch {
 	case errors.Is(err, fleet.ErrTimeout):
-		return t.lockTimeout()
+		return t.LockTimedOut()
 	case err == nil:
 		t.tellOf(Event{Kind: EventUnlocked})
 	}
@@ -204,7 +209,8 @@ func (t *Target) pollUntilUnlocked(limit time.Time) error {
 // lockLimit returns when the lock timeout is over; zero while the clock stands.
 func (t *Target) lockLimit() time.Time { return t.lock.reaches(t.LockTimeout) }
 
-func (t *Target) lockTimeout() error {
+// LockTimedOut ends the way of a server whose change Hetzner has not accepted in time.
+func (t *Target) LockTimedOut() error {
 	t.Result.Err, t.Result.Holder = t.refusal, t.holder
 	return failed(LockTimeout)
 }

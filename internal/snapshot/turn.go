@@ -47,7 +47,7 @@ func (s *server) switchOff() error {
 	s.lock.stop(s.Now()) // its turn is nothing that Hetzner keeps back
 	s.Phase = PhaseWaiting
 	if s.turns == turnsMost {
-		return s.lockTimeout()
+		return s.LockTimedOut()
 	}
 	s.Phase = PhaseStuck
 	err := s.Until(func() bool { return s.halted != nil || !s.mustWait() }, time.Time{})
@@ -102,7 +102,7 @@ func (s *server) startPower() error {
 	case errors.Is(err, fleet.ErrTimeout): // Hetzner keeps the server waiting, as with a lock
 		s.lock.total = s.LockTimeout
 		_, s.refusal = s.Silence()
-		return s.lockTimeout()
+		return s.LockTimedOut()
 	case err != nil:
 		return err
 	case seen.Missing:
