@@ -69,6 +69,9 @@ func (t *Target) Ask(send fleet.Request) error {
 		return err
 	}
 	limit, off := t.TryLimit(), t.off
+	if !limit.IsZero() {
+		limit = limit.Add(lastTry)
+	}
 	err := t.Change(fleet.Change{Rank: t.rank, Limit: limit, Moot: func() bool { return off != t.off }, Send: send})
 	failure, answered := errors.AsType[*hetzner.Error](err)
 	if err == nil || answered {
@@ -90,14 +93,14 @@ func (t *Target) Ask(send fleet.Request) error {
 	return failed(Refused)
 }
 
-// TryLimit returns until when a change may be sent that Hetzner has refused before, and lets the time until then count: Hetzner
-// keeps the server waiting, also while the budget spaces the tries out. It is zero where Hetzner has not.
+// TryLimit returns when the lock timeout is over for a change that Hetzner has refused before, and lets the time until then
+// count: Hetzner keeps the server waiting, also while the budget spaces the tries out. It is zero where Hetzner has not.
 func (t *Target) TryLimit() time.Time {
 	if t.refusals == 0 {
 		return time.Time{}
 	}
 	t.lock.start(t.Now())
-	return t.lockLimit().Add(lastTry)
+	return t.lockLimit()
 }
 
 // TakePlace waits for one of the places for changes in flight, unless the server has one. That is nothing that Hetzner keeps
