@@ -1,4 +1,4 @@
-package restore
+package proof
 
 import (
 	"context"
@@ -111,7 +111,7 @@ func TestAddress(t *testing.T) {
 		{"", "", ""},
 		{"", "2001:db8::1", ""}, // no network
 	} {
-		if got := address(hetzner.Server{IPv4: tt.ipv4, IPv6: tt.ipv6}); got != tt.want {
+		if got := Address(hetzner.Server{IPv4: tt.ipv4, IPv6: tt.ipv6}); got != tt.want {
 			t.Errorf("of %q and %q: %q, want %q", tt.ipv4, tt.ipv6, got, tt.want)
 		}
 	}
