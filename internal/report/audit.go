@@ -105,7 +105,7 @@ func (r *Report) complain(o audit.Outcome, s audit.Server) {
 	case !stale && !unverified:
 		return
 	case !stale:
-		a.title, a.next = "has no verified snapshot", "start its newest snapshot as a new server, and see whether that boots"
+		a.title, a.next = "has no verified snapshot", "prove its newest snapshot with the command verify"
 	case s.Newest.ID != 0 && o.AgesUnknown:
 		a.next = "run it again; if a proxy stands between, have it pass the header Date on"
 	}

@@ -30,6 +30,8 @@ type Asked struct {
 	MaxAge                  time.Duration
 	RestoreTimeout          time.Duration
 	BootTimeout             time.Duration
+	VerifiedWithin          time.Duration
+	AtMost                  int
 }
 
 // Ask says what the run is asked to do.
@@ -88,7 +90,7 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 	case e.Kind == snapshot.EventCancelled && r.asked.Prunes:
 		w.text = "cancelled: no further snapshot is deleted"
 	case e.Kind == snapshot.EventCancelled && r.asked.Verifies:
-		w.text = "cancelled: no more copies are made; those that there are, are deleted"
+		w.text = "cancelled: no more copies are made, and those that exist are deleted"
 	case e.Kind == snapshot.EventCancelled && r.asked.Restores:
 		w.text = "cancelled: nothing more is begun; snapshots and rebuilds that are under way go on at Hetzner"
 	case e.Kind == snapshot.EventLocked && e.Err != nil && e.Holder == nil:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/copies"
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/snapshot"
 	"github.com/org/hsnap-action/internal/verify"
 )
@@ -19,8 +20,8 @@ var verifyWording = map[verify.EventKind]words{
 	verify.EventRefused:  {text: "no copy yet: {error}; retrying"},
 	verify.EventLost:     {text: "the answer was lost ({error}); looking for the copy by its name"},
 	verify.EventFound:    {text: "found the copy of the lost answer"},
-	verify.EventCreated:  {text: "copy created, waiting until it is shut off", phase: "shutting off", style: works},
-	verify.EventIsolated: {text: "copy shut off from everything but its proof; switching it on", phase: "booting", style: works},
+	verify.EventCreated:  {text: "copy created, waiting until it is isolated", phase: "isolating", style: works},
+	verify.EventIsolated: {text: "copy isolated by its firewall; switching it on", phase: "booting", style: works},
 	verify.EventProving:  {text: "copy running, waiting until {address} answers"},
 	verify.EventRemoved:  {text: "copy deleted"},
 	verify.EventFinished: {style: ends},
@@ -49,7 +50,7 @@ func (r *Report) VerifyEvent(e verify.Event) {
 		r.swept(*e.Swept)
 	case verify.EventProved:
 		a := explainVerification(*e.Result, r.asked)
-		r.Line("%s: %s; deleting the copy", e.Name, a.what)
+		r.Line("%s: %s; deleting the copy", e.Name, cmp.Or(answer(*e.Result), a.what))
 	case verify.EventFinished:
 		r.verified(*e.Result)
 	default:
@@ -60,7 +61,11 @@ func (r *Report) VerifyEvent(e verify.Event) {
 // plannedCopies opens the log: each server, and the snapshot that is verified.
 func (r *Report) plannedCopies(results []verify.Result) {
 	var list []string
+	planned, most := 0, 0.0
 	for _, v := range results {
+		if v.MostCost > 0 {
+			planned, most = planned+1, most+v.MostCost
+		}
 		text := fmt.Sprintf("%s  ID %d, ", v.Name, v.Server.ID) + joined(", ", v.Server.Type, v.Server.Location)
 		if v.Image.ID != 0 {
 			text += " -> " + copyOf(v)
@@ -68,6 +73,17 @@ func (r *Report) plannedCopies(results []verify.Result) {
 		list = append(list, text+only(v.Status != "", ", "+string(v.Status)+" ("+string(v.Reason)+")")+only(v.MostCost > 0, ", at most "+r.money(v.MostCost)))
 	}
 	r.group(count(len(results), "server")+" selected", len(results) > foldAbove, list)
+	if planned > 1 {
+		r.Line("%d verifications cost at most %s together", planned, r.money(most))
+	}
+}
+
+// answer says how the copy has answered; "" where it has not.
+func answer(v verify.Result) string {
+	if v.Status != verify.Verified {
+		return ""
+	}
+	return v.Proof + " after " + short(v.BootTook)
 }
 
 // copyOf names the image of a verification.
@@ -83,7 +99,8 @@ func (r *Report) money(amount float64) string {
 // swept logs what became of a copy of an earlier run.
 func (r *Report) swept(s verify.Swept) {
 	if s.Left == nil {
-		r.Line("%s: nothing is left of this copy", s.Name)
+		r.Line("%s: %s", s.Name, only(r.asked.Verifies, "an earlier run left this copy behind; it is deleted")+
+			only(!r.asked.Verifies, "nothing is left of this copy"))
 		return
 	}
 	r.failure(s.Name, "left", explainLeft(s.Name, *s.Left, "", false), true)
@@ -119,15 +136,16 @@ func (r *Report) UntriedCopy(name string) {
 // explainLeft says that a copy is left, why, and what to do about it.
 func explainLeft(name string, left copies.Left, hour string, post bool) account {
 	a := account{
-		title: "IS LEFT", what: "THE COPY IS LEFT, WITH THE PASSWORDS AND KEYS OF ITS ORIGINAL" + only(hour != "", ", AND COSTS "+hour+" AN HOUR"),
-		next: "run `hcloud server delete " + name + "`, or delete it in the Hetzner Console",
+		title: "IS LEFT BEHIND",
+		what:  "THE COPY IS NOT DELETED: IT HAS THE PASSWORDS AND KEYS OF ITS ORIGINAL" + only(hour != "", ", AND COSTS "+hour+" AN HOUR"),
+		next:  "run `hcloud server delete " + name + "`, or delete it in the Hetzner Console",
 	}
 	switch {
 	case left.Address != 0:
-		a.what = fmt.Sprintf("its copy is deleted, and the copy's address is left (primary IP %d), which costs money", left.Address)
+		a.what = fmt.Sprintf("the copy is deleted, but its address is not (primary IP %d), and costs money", left.Address)
 		a.next = fmt.Sprintf("run `hcloud primary-ip delete %d`", left.Address)
 	case left.Changed:
-		a.what += "; its name or its labels have changed, so it is not deleted: it may be somebody's by now"
+		a.what += "; its name or its labels have changed, so it may be somebody's by now"
 		a.next = "find out whose it is; if nobody's, " + a.next
 	}
 	if post && !left.Changed {
@@ -153,13 +171,13 @@ func explainVerification(v verify.Result, asked Asked) (a account) {
 			a.what = fmt.Sprintf("a copy of %s runs after %s, which proves no more than that Hetzner starts it; created in %s", copyOf(v), short(v.BootTook), short(v.CreateTook))
 		}
 	case snapshot.Planned:
-		a.what = "would be verified: " + copyOf(v) + ", on a " + v.Type
+		a.what = "would be verified: " + copyOf(v) + ", by a copy of the type " + v.Type
 	case snapshot.Cancelled:
-		a.what = "the run was cancelled before it was known"
+		a.what = "the run was cancelled; no result was written on the snapshot"
 	default:
 		a = verifyCause(v, asked)
+		a.title = cmp.Or(a.title, "is not verified")
 	}
-	a.title = cmp.Or(a.title, "is not verified")
 	a.details = append(a.details, answered(v.Err))
 	return a
 }
@@ -168,32 +186,28 @@ func explainVerification(v verify.Result, asked Asked) (a account) {
 func verifyCause(v verify.Result, asked Asked) (a account) {
 	switch v.Reason {
 	case snapshot.NotFound:
-		a.what = "no available snapshot that this action made was found" + only(asked.Series != "", " in the series "+asked.Series)
-		a.next = "make one with snapshot first, and see that series is the same"
-		if v.Choice.Image != 0 {
-			a.what = fmt.Sprintf("image %d is no available snapshot of this server that this action made", v.Choice.Image)
-			a.next = "check the image's ID, and that it belongs to this server"
-		}
+		return noSnapshot(v, asked)
 	case verify.NotDue:
-		a.what = "not due"
+		a.what = joined(", or ", only(asked.VerifiedWithin > 0, "a snapshot of it was verified within verified-within"),
+			only(asked.AtMost > 0, "at-most leaves it to a later run"))
 	case verify.InProgress:
-		a.what = "another run verifies the same image, by the copy " + v.Copy
+		a.what = "another run is verifying the same image: its copy " + v.Copy + " is there"
 	case verify.NotProven:
 		return notProven(v, asked)
 	case verify.NoCapacity:
-		a.what = "Hetzner has no " + v.Type + " in " + v.Server.Location + " for the copy"
-		a.next = "run it again later, or set server-type to cheapest or to another type"
+		return noCapacity(v)
 	case snapshot.LimitExceeded:
-		a.what, a.next = "the limit of servers or addresses is reached", "ask for a higher limit in the Hetzner Console, or set a smaller max-parallel"
+		a.what = "the limit of servers or addresses is reached"
+		a.next = "delete what nobody needs, set a smaller max-parallel, or ask for a higher limit in the Hetzner Console"
 	case verify.Firewall:
-		a.what, a.next = "the firewall that shuts the copy off could not be made", "see to what the answer is about, and run it again"
+		a.what, a.next = "the firewall that isolates the copy could not be made", "see to what the answer is about, and run it again"
 		if v.Differs != "" {
-			a.what = "somebody has changed the rules of the firewall " + v.Differs + ", so it does not shut the copy off"
+			a.what = "somebody has changed the rules of the firewall " + v.Differs + ", so it does not isolate the copy; no copy was made"
 			a.next = "delete it with `hcloud firewall delete " + v.Differs + "`; the next run makes it anew"
 		}
 	case verify.NotIsolated:
-		a.what = "the copy was not seen shut off within a minute, so it was never switched on"
-		a.next = "run it again; if it happens again, see which network, volume or firewall Hetzner shows at the server " + v.Copy
+		a.what = "no poll showed the copy isolated within a minute, so it was never switched on"
+		a.next = "run it again; if it happens again, see whether something else gives new servers a network, a volume, labels or a firewall"
 	case verify.CreateFailed:
 		a.what = "the copy could not be created"
 		if action := v.Action; action != nil {
@@ -206,32 +220,67 @@ func verifyCause(v verify.Result, asked Asked) (a account) {
 			a.what, a.next = "Hetzner's API has given no usable answer for "+short(v.Silence), adviceUnreached
 		}
 	case snapshot.Refused:
-		a.what, a.next = "Hetzner refused what the verification needs", "see to what the answer is about, and run it again"
-		if v.Err != nil && v.Err.Verdict == hetzner.TokenRefused {
-			a.next = adviceToken
-		}
-		if v.Proof != "" {
-			a.what = "the copy answers (" + v.Proof + "), and that could not be written on the image"
-		}
+		return verifyRefused(v)
 	default:
 		a.what = string(v.Reason)
 	}
 	return a
 }
 
+// noSnapshot says that a server has no snapshot to verify.
+func noSnapshot(v verify.Result, asked Asked) account {
+	series := only(asked.Series != "", " in the series "+asked.Series)
+	switch {
+	case v.Choice.Image != 0:
+		return account{what: fmt.Sprintf("image %d is no available snapshot of this server that this action made", v.Choice.Image),
+			next: "check the image's ID, and that it belongs to this server"}
+	case v.Choice.OnlyIfVerified:
+		return account{what: "none of its snapshots" + series + " is verified", next: "verify the newest one with latest"}
+	}
+	return account{what: "no available snapshot that this action made was found" + series, next: "make one with snapshot first, and see that series is the same"}
+}
+
+// noCapacity says that no server of the wanted type can be had.
+func noCapacity(v verify.Result) account {
+	a := account{what: "Hetzner has no " + v.Type + " free in " + v.Server.Location + " now",
+		next: "run it again later, or set server-type to cheapest or to another type"}
+	switch {
+	case v.Err != nil: // Hetzner says so
+	case v.Type == verify.CheapestType:
+		a.what, a.next = "no server type that can be had in "+v.Server.Location+" now fits the image", "run it again later"
+	default:
+		a.what = "no copy of the type " + v.Type + " can be made in " + v.Server.Location + ": it is not sold there, or its disk or its architecture does not fit the image"
+	}
+	return a
+}
+
+// verifyRefused says that Hetzner has refused a request that is no create.
+func verifyRefused(v verify.Result) account {
+	a := account{what: "Hetzner refused a request that the verification needs", next: "see to what the answer is about, and run it again"}
+	if v.Err != nil && v.Err.Verdict == hetzner.TokenRefused {
+		a.next = adviceToken
+	}
+	if known := cmp.Or(v.Proof, v.NoProof); known != "" {
+		a.what = "the copy " + only(v.Proof == "", "did not answer") + only(v.Proof != "", "answered") + " (" + known + "), but that could not be written on the image"
+	}
+	return a
+}
+
 // notProven says what it may mean that a copy does not answer, beside a bad snapshot.
 func notProven(v verify.Result, asked Asked) account {
-	a := account{what: "a copy of " + copyOf(v) + " was never seen running", next: "look at the snapshot before you need it: make a server from it by hand and watch its screen in the Hetzner Console"}
+	byHand := "make a server from image " + strconv.FormatInt(v.Image.ID, 10) + " by hand, and watch its screen in the Hetzner Console"
+	a := account{
+		title: "failed its verification",
+		what:  fmt.Sprintf("a copy of %s runs, but did not answer within %s: %s", copyOf(v), asked.BootTimeout, cmp.Or(v.NoProof, "no answer")),
+		next:  byHand + "; if it only boots slowly, set a longer boot-timeout",
+	}
+	written := only(v.Written, "the image carries the label "+labels.Verify+"="+labels.VerifyFailed+" now")
 	if !v.Ran {
-		return a
+		return account{title: a.title, what: "a copy of " + copyOf(v) + " was never seen running", details: []string{written}, next: byHand}
 	}
-	a.what = fmt.Sprintf("a copy of %s runs, and does not answer within %s: %s", copyOf(v), asked.BootTimeout, cmp.Or(v.NoProof, "no answer"))
-	hints := []string{
-		only(strings.Contains(v.NoProof, "refused"), "its kernel answers and nothing listens on the port: is the service enabled at boot?"),
-		only(len(v.Server.Volumes) > 0, "the original has volumes, which the copy has not: a mount in fstab without nofail stops the boot"),
-		"static addresses in its network settings, or a firewall of its own, can hide a good system",
-	}
-	a.details = []string{"beside a bad snapshot that may mean: " + joined("; ", hints...)}
-	a.next = "make a server from image " + strconv.FormatInt(v.Image.ID, 10) + " by hand and watch its screen in the Hetzner Console; if it only boots slowly, set a longer boot-timeout"
+	a.details = []string{written, "the snapshot may be bad, or one of these: " + joined("; ",
+		only(strings.Contains(v.NoProof, "refused"), "the system is up and nothing listens on the port (is the service enabled at boot?)"),
+		only(len(v.Server.Volumes) > 0, "the original has volumes and the copy has none (a mount in /etc/fstab without nofail stops the boot)"),
+		"the system has static addresses, or a firewall of its own")}
 	return a
 }

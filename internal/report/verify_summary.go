@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,10 +147,10 @@ func (r *Report) verifyVerdict(o verify.Outcome, t VerifyTally, why account, del
 	if len(t.Left) > 0 || t.Result == "inconclusive" && !r.asked.WarnOnly {
 		begins = "FAILED"
 	}
-	parts := joined("; ", only(len(t.Left) > 0, plural(len(t.Left), "copy", "copies")+" LEFT ("+several(t.Left)+")"),
+	parts := joined("; ", only(len(t.Left) > 0, plural(len(t.Left), "copy", "copies")+" LEFT BEHIND ("+several(t.Left)+")"),
 		r.because(why.what), only(!delivered, "the outputs could not be handed on"),
 		only(len(t.failed) > 0, fmt.Sprintf("%d of %d (%s)", len(t.failed), len(o.Verifications)+len(o.Results), several(t.failed))), joined(", ", counts...),
-		only(t.cost > 0, r.money(t.cost)))
+		only(o.DryRun && o.PlannedCost > 0, "at most "+r.money(o.PlannedCost)), only(t.cost > 0, "cost "+r.money(t.cost)))
 	return begins + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "nothing was verified")
 }
 
@@ -187,7 +188,7 @@ func (r *Report) verifySummary(o verify.Outcome, verdict string, why account) st
 			items = append(items, p.item("**"+p.cell(v.Name)+"** (`"+cmp.Or(string(v.Reason), string(v.Status))+"`): ", explainVerification(v, r.asked), true))
 		}
 		names = append(names, v.Name)
-		rows = append(rows, row(p.cell(v.Name), only(v.Left != nil, "🔴 COPY LEFT<br>")+string(v.Status)+only(v.Reason != "", "<br>`"+string(v.Reason)+"`"),
+		rows = append(rows, row(p.cell(v.Name), only(v.Left != nil, "🔴 COPY LEFT BEHIND<br>")+string(v.Status)+only(v.Reason != "", "<br>`"+string(v.Reason)+"`"),
 			only(v.Image.ID != 0, strconv.FormatInt(v.Image.ID, 10)), only(v.Image.ID != 0, minute(v.Image.Created)), only(v.Age > 0, short(v.Age)),
 			p.cell(v.Proof)+only(v.BootTook > 0, " after "+short(v.BootTook)), only(v.CreateTook > 0, short(v.CreateTook)), p.cell(v.Type),
 			only(v.Cost > 0, p.cell(r.money(v.Cost)))))
@@ -207,9 +208,10 @@ func (r *Report) verifySummary(o verify.Outcome, verdict string, why account) st
 
 // whatItProves says what the table means, and what it does not.
 func (r *Report) whatItProves(o verify.Outcome) string {
-	text := "Creation and boot together are the measured time to restore. A begun hour of a copy is paid whole."
-	if r.asked.ProveRunning {
-		text += " **`prove: running` proves only that Hetzner starts the copy**: nobody has seen its system boot, nor anything answer."
-	}
-	return text + only(o.DryRun, fmt.Sprintf(" Together they would cost at most %s.", r.money(o.PlannedCost)))
+	proved := slices.ContainsFunc(o.Verifications, func(v verify.Result) bool { return v.Status == verify.Verified })
+	return joined(" ",
+		only(o.DryRun && o.PlannedCost > 0, "Together they would cost at most "+r.money(o.PlannedCost)+"."),
+		only(proved, "The time of creation and the time until the proof together are the measured time to restore."),
+		only(proved && r.asked.ProveRunning, "**`prove: running` proves only that Hetzner starts the copy**, not that its system boots or that anything answers."),
+		"A begun hour of a copy is paid whole.")
 }
