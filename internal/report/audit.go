@@ -106,10 +106,16 @@ func (r *Report) complain(o audit.Outcome, s audit.Server) {
 		return
 	case !stale:
 		a.title, a.next = "has no verified snapshot", "prove its newest snapshot with the command verify"
+		switch {
+		case s.Newest.ID == 0:
+			a.next = "make a snapshot of it, and verify that"
+		case verificationFailed(s):
+			a.next = fmt.Sprintf("make a server from image %d by hand and watch its screen in the Hetzner Console; or make a new snapshot and verify that", s.Newest.ID)
+		}
 	case s.Newest.ID != 0 && o.AgesUnknown:
 		a.next = "run it again; if a proxy stands between, have it pass the header Date on"
 	}
-	a.what = joined("; ", only(stale, newest(o, s)), only(unverified, "none of its snapshots has proved to boot"))
+	a.what = joined("; ", only(stale, newest(o, s)), only(unverified, "none of its snapshots is verified"+only(verificationFailed(s), ", and the newest one failed its verification")))
 	r.failure(s.Name, "failed ("+joined(", ", only(stale, "stale"), only(unverified, "unverified"))+")", a, false)
 }
 
@@ -138,10 +144,11 @@ func age(o audit.Outcome, s audit.Server) string {
 }
 
 func verified(s audit.Server) string {
-	if s.VerifiedAt.IsZero() {
-		return "never verified"
+	text := "never verified"
+	if !s.VerifiedAt.IsZero() {
+		text = "last verified " + minute(s.VerifiedAt)
 	}
-	return "verified " + minute(s.VerifiedAt)
+	return text + only(verificationFailed(s), "; THE NEWEST ONE FAILED ITS VERIFICATION")
 }
 
 // part is what an audit found beside the servers' own snapshots.
