@@ -2,9 +2,9 @@
 // network.
 //
 // The simulated project has a database server with an attached volume, a server that is locked for some seconds while its
-// type is changed, and a web server whose create loses its answer. With restore, prune or audit as its argument it runs that
-// command instead, on a project that has snapshots already. With -serve ADDR the demo only serves the simulated API, so that other
-// clients can be tried against it; -servers N adds N servers.
+// type is changed, and a web server whose create loses its answer. With restore, verify, prune or audit as its argument it runs
+// that command instead, on a project that has snapshots already; with verify, one of two snapshots fails. With -serve ADDR the
+// demo only serves the simulated API, so that other clients can be tried against it; -servers N adds N servers.
 package main
 
 import (
@@ -45,7 +45,7 @@ func main() {
 
 func run(serve string, more int, command string, signals <-chan os.Signal) (int, error) {
 	if steps[command] == nil {
-		return 1, fmt.Errorf("%q is none of the commands snapshot, restore, prune and audit", command)
+		return 1, fmt.Errorf("%q is none of the commands snapshot, restore, verify, prune and audit", command)
 	}
 	address := "127.0.0.1:0"
 	if serve != "" {
@@ -110,21 +110,27 @@ func project(trouble bool) *hcloudsim.Cloud {
 func addHistory(cloud *hcloudsim.Cloud) {
 	servers := cloud.Servers()
 	gone := cloud.AddServer(hcloudsim.Server{Name: "old-1"})
-	add := func(server int64, age time.Duration, labels map[string]string) {
+	add := func(server int64, age time.Duration, labels map[string]string, made *hcloudsim.CopyBehaviour) {
 		if labels["hsnap/series"] != "" {
 			labels["hsnap/server-id"] = strconv.FormatInt(server, 10)
 		}
-		cloud.AddImage(hcloudsim.Image{ServerID: server, SizeGB: 3.25, Created: time.Now().Add(-age), Labels: labels, Description: "of the demo"})
+		cloud.AddImage(hcloudsim.Image{ServerID: server, SizeGB: 3.25, Created: time.Now().Add(-age), Labels: labels, Description: "of the demo", Copy: made})
 	}
 	const day = 24 * time.Hour
-	for i := range 7 {
-		add(servers[0].ID, 3*time.Hour+time.Duration(i)*day, map[string]string{"hsnap/series": "nightly"})
+	copied := func(ports map[int]string) *hcloudsim.CopyBehaviour {
+		return &hcloudsim.CopyBehaviour{
+			Duration: 3 * time.Second, Power: hcloudsim.PowerBehaviour{PowerOnAfter: time.Second},
+			Guest: hcloudsim.Guest{Ports: ports, BootAfter: 2 * time.Second},
+		}
 	}
-	add(servers[0].ID, 9*day, map[string]string{"hsnap/series": "nightly", "hsnap/verified": time.Now().Add(-8 * day).UTC().Format("2006-01-02T150405Z")})
-	add(servers[1].ID, 31*time.Hour, map[string]string{"hsnap/series": "nightly"})
-	add(servers[2].ID, 4*time.Hour, map[string]string{"hsnap/series": "nightly"})
-	add(servers[2].ID, 40*day, nil)
-	add(gone, 90*day, map[string]string{"hsnap/series": "nightly"})
+	for i := range 7 {
+		add(servers[0].ID, 3*time.Hour+time.Duration(i)*day, map[string]string{"hsnap/series": "nightly"}, copied(map[int]string{22: "SSH-2.0-OpenSSH_9.6\r\n"}))
+	}
+	add(servers[0].ID, 9*day, map[string]string{"hsnap/series": "nightly", "hsnap/verified": time.Now().Add(-8 * day).UTC().Format("2006-01-02T150405Z")}, nil)
+	add(servers[1].ID, 31*time.Hour, map[string]string{"hsnap/series": "nightly"}, nil)
+	add(servers[2].ID, 4*time.Hour, map[string]string{"hsnap/series": "nightly"}, copied(nil)) // nothing listens
+	add(servers[2].ID, 40*day, nil, nil)
+	add(gone, 90*day, map[string]string{"hsnap/series": "nightly"}, nil)
 	cloud.DeleteServer(gone)
 }
 
@@ -132,6 +138,7 @@ func addHistory(cloud *hcloudsim.Cloud) {
 var steps = map[string][][2]string{
 	"snapshot": {{"servers", "db-1, sg5, web-*"}, {"lock-timeout", "10m"}},
 	"restore":  {{"images", "db-1=latest"}, {"series", "nightly"}, {"prove", "ssh"}},
+	"verify":   {{"servers", "db-1, web-1"}, {"series", "nightly"}, {"boot-timeout", "12s"}},
 	"prune":    {{"servers", "db-1, sg5, web-*"}, {"series", "nightly"}, {"keep-daily", "3"}},
 	"audit":    {{"series", "nightly"}, {"stale-after", "26h"}},
 }
