@@ -33,6 +33,7 @@ type exchange struct {
 	method     string
 	path       string // without /v1
 	query      string // label_selector, where there is one
+	filter     string // status, where there is one
 	body       string
 	status     int  // 0: no answer
 	dialled    bool // there was a connection
@@ -63,6 +64,7 @@ type shownServer struct {
 	ID     int64
 	Status string
 	Locked bool
+	Image  struct{ ID int64 }
 }
 
 type shownImage struct {
@@ -73,6 +75,7 @@ type shownImage struct {
 
 type shownAction struct {
 	ID        int64
+	Command   string
 	Status    string
 	Error     *struct{ Message string }
 	Resources []struct {
@@ -85,7 +88,8 @@ type shownAction struct {
 func (tr *trace) record(next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		x := &exchange{
-			sent: time.Now(), method: r.Method, path: strings.TrimPrefix(r.URL.Path, "/v1"), query: r.URL.Query().Get("label_selector"), dialled: true,
+			sent: time.Now(), method: r.Method, path: strings.TrimPrefix(r.URL.Path, "/v1"), query: r.URL.Query().Get("label_selector"),
+			filter: r.URL.Query().Get("status"), dialled: true,
 		}
 		if r.Body != nil && r.Body != http.NoBody {
 			body, err := io.ReadAll(r.Body)
