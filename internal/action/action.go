@@ -1,9 +1,9 @@
 // Package action is one run of the program, from the inputs to the exit code. Start reading here.
 //
 // [Process.Main] reads the inputs, takes the snapshots, reports the outcome and returns the exit code. On GitHub the same
-// program runs once more as the action's post step, which switches on the servers that the step left off (post.go). This
-// package sends no request and words no result. The environment, the output, the signals, the network and the randomness
-// are fields of [Process], so that a test can supply all of them.
+// program runs once more as the action's post step, which switches on the servers that the step left off, and deletes the
+// copies that it left behind (post.go). This package sends no request and words no result. The environment, the output, the
+// signals, the network and the randomness are fields of [Process], so that a test can supply all of them.
 //
 // The other packages are best read in this order:
 //
