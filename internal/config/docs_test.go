@@ -46,12 +46,16 @@ func TestDocs(t *testing.T) {
 		}
 		hold(t, manifest, block(t, manifest, "# inputs", "# /inputs", manifestInputs(inputs)))
 		hold(t, manifest, block(t, manifest, "# outputs", "# /outputs", manifestOutputs(outputs)))
-		hold(t, readme, block(t, readme, "<!-- "+of+"inputs -->", "<!-- /"+of+"inputs -->", readmeInputs(inputs)))
-		hold(t, readme, block(t, readme, "<!-- "+of+"outputs -->", "<!-- /"+of+"outputs -->", readmeOutputs(outputs)))
+		page, table := filepath.Join(root, "docs", "reference.md"), readmeInputs(inputs)
+		if i == 0 {
+			page, table = readme, readmeGroups(t, inputs)
+		}
+		hold(t, page, block(t, page, "<!-- "+of+"inputs -->", "<!-- /"+of+"inputs -->", table))
+		hold(t, page, block(t, page, "<!-- "+of+"outputs -->", "<!-- /"+of+"outputs -->", readmeOutputs(outputs)))
 		hold(t, filepath.Join("help", command.Name+".txt"), help(command.Name, inputs, outputs))
 	}
 
-	hold(t, readme, block(t, readme, "<!-- commands -->", "<!-- /commands -->", readmeCommands()))
+	hold(t, readme, block(t, readme, "<!-- commands -->", "<!-- /commands -->", readmeCommands(t)))
 
 	inputs := readInputs(t, config.Commands()[0])
 	component := filepath.Join(root, "templates", "snapshot.yml")
@@ -134,6 +138,9 @@ func TestDocsProse(t *testing.T) {
 		}
 	}
 }
+
+// everywhere are the inputs that mean the same for every command.
+var everywhere = []string{"hcloud-token", "api-endpoint", "dry-run", "summary", "output-file"}
 
 // required are the inputs that must be given for each command, on GitHub.
 var required = map[string][]string{
@@ -320,15 +327,69 @@ func manifestDefaults(t *testing.T, file string) map[string]string {
 	return defaults
 }
 
-func readmeCommands() string {
+func readmeCommands(t *testing.T) string {
+	t.Helper()
 	var b strings.Builder
-	b.WriteString("| Command | On GitHub | What it does |\n|---|---|---|\n")
+	b.WriteString("| Command | What it does | Inputs of its own | Outputs |\n|---|---|---|---|\n")
 	for i, command := range config.Commands() {
 		action := "org/hsnap-action"
 		if i > 0 {
 			action += "/" + command.Name
 		}
-		fmt.Fprintf(&b, "| `%s` | `%s@v1` | %s |\n", command.Name, action, command.Purpose)
+		var inputs, outputs []string
+		for _, in := range readInputs(t, command) {
+			if !slices.Contains(everywhere, in.name) && !strings.HasPrefix(in.name, "keep-") {
+				inputs = append(inputs, "`"+in.name+"`")
+			} else if in.name == "keep-last" {
+				inputs = append(inputs, "`keep-*`")
+			}
+		}
+		for _, out := range command.Settings.Outputs() {
+			outputs = append(outputs, "`"+out.Name+"`")
+		}
+		name := fmt.Sprintf("[%s](docs/%[1]s.md)<br>`%s@v1`", command.Name, action)
+		if i == 0 {
+			name = fmt.Sprintf("%s<br>`%s@v1`", command.Name, action)
+			inputs, outputs = []string{"[below](#inputs)"}, []string{"[below](#outputs)"}
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, command.Purpose, strings.Join(inputs, " "), strings.Join(outputs, " "))
+	}
+	return b.String()
+}
+
+// groups are the inputs of snapshot by concern, as the README folds them. The first group is what most workflows need.
+var groups = []struct{ title, inputs string }{
+	{"", "hcloud-token servers label-selector series keep-last lock-timeout"},
+	{"Which servers, and how long to wait", "exclude if-no-servers-found if-volumes-attached if-locked snapshot-timeout wait max-parallel"},
+	{"The snapshots, and which of them are kept", "description labels copy-server-labels protect on-rerun reuse-within " +
+		"keep-hourly keep-daily keep-weekly keep-monthly keep-yearly keep-within"},
+	{"Switching servers off for a consistent disk", "shutdown shutdown-timeout max-unavailable settle-time"},
+	{"The run itself", "dry-run summary output-file api-endpoint"},
+}
+
+// readmeGroups is a table for each group, all but the first one folded.
+func readmeGroups(t *testing.T, inputs []inputDoc) string {
+	t.Helper()
+	var b strings.Builder
+	left := len(inputs)
+	for _, group := range groups {
+		var some []inputDoc
+		for name := range strings.FieldsSeq(group.inputs) {
+			i := slices.IndexFunc(inputs, func(in inputDoc) bool { return in.name == name })
+			if i < 0 {
+				t.Fatalf("there is no input %s", name)
+			}
+			some = append(some, inputs[i])
+		}
+		left -= len(some)
+		if group.title == "" {
+			b.WriteString(readmeInputs(some) + "\n")
+			continue
+		}
+		fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n%s</details>\n", group.title, readmeInputs(some))
+	}
+	if left != 0 {
+		t.Errorf("%d inputs of snapshot are in no group of the README", left)
 	}
 	return b.String()
 }
