@@ -271,3 +271,40 @@ func TestOnlyThePrimitivesPark(t *testing.T) {
 		}
 	}
 }
+
+// However many scripts poll, and in whichever way, each of them sees something now and then.
+func TestPollsTakeTurns(t *testing.T) {
+	const scripts, length = 12, 20 * time.Minute
+	polls := map[string]int{}
+	count := func(r *http.Request) (int, string) {
+		polls[r.URL.Path]++
+		return http.StatusOK, fmt.Sprintf(`{"server":{"id":%s,"status":"off"}}`, filepath.Base(r.URL.Path))
+	}
+	inBubble(t, count, func(f *Fleet, _ chan<- os.Signal) {
+		end := f.Now().Add(length)
+		for id := int64(1); id <= scripts; id++ {
+			f.Go(func(s *Script) {
+				for watch := s.Watch(Server(id)); s.Now().Before(end); {
+					if id%2 == 0 {
+						_, _ = watch.Next(3*time.Second, time.Time{})
+						continue
+					}
+					_ = s.Poll(func(ctx context.Context) (hetzner.Quota, error) {
+						_, quota, err := s.o.API.Server(ctx, id)
+						return quota, err
+					})
+					_ = s.Sleep(s.Now().Add(3 * time.Second))
+				}
+			})
+		}
+	})
+	all := 0
+	for _, n := range polls {
+		all += n
+	}
+	for id := 1; id <= scripts; id++ {
+		if n := polls[fmt.Sprintf("/v1/servers/%d", id)]; n < all/scripts/2 {
+			t.Errorf("server %d was polled %d times, of %d", id, n, all)
+		}
+	}
+}

@@ -77,8 +77,18 @@ func (f *Fleet) inLane(lane lane, fits func(Want) bool) []*Watch {
 	return some
 }
 
-// nextPoll returns what to poll next, and when the budget lets it go; nil while there is nothing. What is due longest comes
-// first, but for actions that are overdue.
+// watchDue returns when the first of what scripts want to see is due, and can be polled; zero while there is nothing.
+func (f *Fleet) watchDue() (first time.Time) {
+	for _, w := range f.polls.asked {
+		if w.seen == nil && !f.polls.under[w.want.lane] {
+			first = Earliest(first, f.dueAt(w))
+		}
+	}
+	return first
+}
+
+// nextPoll returns what to poll next, and when the budget lets it go; nil while there is nothing, or while it is the turn of
+// a script with a poll of its own. What is due longest comes first, but for actions that are overdue.
 func (f *Fleet) nextPoll() (next *Watch, at time.Time) {
 	var first time.Time
 	for _, w := range f.polls.asked {
@@ -92,7 +102,7 @@ func (f *Fleet) nextPoll() (next *Watch, at time.Time) {
 		}
 	}
 	free := f.pacer.pollAt(f.now, f.kept(), f.Cancelled())
-	if next == nil || free.IsZero() {
+	if next == nil || free.IsZero() || len(f.waiting) > 0 && !f.watchDue().Before(f.waiting[0].since) {
 		return nil, time.Time{}
 	}
 	return next, Latest(at, free)

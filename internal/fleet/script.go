@@ -183,10 +183,23 @@ func (s *Script) Do(work func(context.Context) (record func())) error {
 	return s.until(wait{ready: func() bool { return done }})
 }
 
-// Poll is as [Script.Send], for a read that the budget counts: it waits for a place first.
+// turn is a script's wait for a place in the budget, since a time.
+type turn struct{ since time.Time }
+
+// Poll is as [Script.Send], for a read that the budget counts: it waits for a place first. What has waited longest comes
+// first, the polls of others (see [Watch]) included.
 func (s *Script) Poll(send Request) error {
-	at := func() time.Time { return s.pacer.pollAt(s.now, s.kept(), s.Cancelled()) }
-	if err := s.until(wait{ready: func() bool { return reached(at(), s.now) }, at: at}); err != nil {
+	own := &turn{s.now}
+	s.waiting = append(s.waiting, own)
+	at := func() time.Time {
+		if due := s.watchDue(); s.waiting[0] != own || !due.IsZero() && due.Before(own.since) {
+			return time.Time{}
+		}
+		return s.pacer.pollAt(s.now, s.kept(), s.Cancelled())
+	}
+	err := s.until(wait{ready: func() bool { return reached(at(), s.now) }, at: at})
+	s.waiting = slices.DeleteFunc(s.waiting, func(other *turn) bool { return other == own })
+	if err != nil {
 		return err
 	}
 	s.pacer.poll(s.now)
