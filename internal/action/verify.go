@@ -80,7 +80,7 @@ func decodeCopies(text string) []copies.Copy {
 		name, until, timed := strings.Cut(strings.TrimSpace(part), "@")
 		name, request, ok := strings.Cut(name, "/")
 		c := copies.Copy{Name: name, Request: request}
-		if !ok || !c.IsName() || slices.ContainsFunc(left, func(other copies.Copy) bool { return other.Name == name }) {
+		if !ok || !copies.IsName(name) || slices.ContainsFunc(left, func(other copies.Copy) bool { return other.Name == name }) {
 			continue
 		}
 		if second, err := strconv.ParseInt(until, 10, 64); timed && err == nil {

@@ -37,7 +37,14 @@ func Name(image int64) string { return prefix + strconv.FormatInt(image, 10) }
 
 // Is reports whether a server is a copy that a verification has made: its name and its label say so.
 func Is(host hetzner.Server) bool {
-	return host.Labels[labels.Drill] != "" && strings.HasPrefix(host.Name, prefix)
+	return host.Labels[labels.Drill] != "" && IsName(host.Name)
+}
+
+// IsName reports whether a name is that of some image's copy.
+func IsName(name string) bool {
+	id, ok := strings.CutPrefix(name, prefix)
+	image, err := strconv.ParseInt(id, 10, 64)
+	return ok && err == nil && image > 0 && Name(image) == name
 }
 
 // Until returns when nobody needs a copy any more; zero where its label does not say.
@@ -86,13 +93,6 @@ func (c *Copy) Note(host hetzner.Server) {
 	}
 }
 
-// IsName reports whether the name can be that of a copy.
-func (c *Copy) IsName() bool {
-	id, ok := strings.CutPrefix(c.Name, prefix)
-	image, err := strconv.ParseInt(id, 10, 64)
-	return ok && err == nil && Name(image) == c.Name
-}
-
 // Agrees reports whether a server is this copy: nobody has given it another name or another label.
 func (c *Copy) Agrees(host hetzner.Server) bool {
 	return host.ID != 0 && host.Name == c.Name && c.Request != "" && host.Labels[labels.Drill] == c.Request
@@ -112,13 +112,14 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 	for due := s.Now(); ; { // when a deletion may be asked for
 		host, err := c.look(s, api)
 		failure, failed := errors.AsType[*hetzner.Error](err)
+		missing := host.ID == 0 || host.ID != c.ID && !c.Agrees(host) // that one may be another's
 		switch {
 		case failed:
 			left.Err = failure
 		case err != nil: // the run is over
 			return left
-		case host.ID == 0 && s.Now().Before(c.Appears): // it may appear yet
-		case host.ID == 0:
+		case missing && s.Sent.Before(c.Appears): // it may appear yet
+		case host.ID == 0, missing && Is(host): // that one is another run's
 			return c.removeAddresses(s, api, limit)
 		case !c.Agrees(host):
 			left.Changed = true
@@ -170,22 +171,25 @@ func pause(s *fleet.Script) time.Duration {
 }
 
 // look polls the server; without an ID there is none. One whose ID is known is looked up by it, since it may have another name
-// by now.
+// by now. Once it is gone, a create that was lost may have made one more of its name.
 func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (host hetzner.Server, err error) {
-	err = s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
-		if c.ID == 0 {
-			host, quota, err = api.ServerNamed(ctx, c.Name)
-		} else {
-			host, quota, err = api.Server(ctx, c.ID)
-		}
-		return quota, err
-	})
-	if failure, failed := errors.AsType[*hetzner.Error](err); failed && failure.Code == hetzner.CodeNotFound {
-		if c.ID != 0 && s.Now().Before(c.Appears) { // a create that is lost may make one more of this name
-			c.ID = 0
-		}
-		return hetzner.Server{}, nil
+	poll := func(ask func(context.Context) (hetzner.Server, hetzner.Quota, error)) error {
+		return s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
+			host, quota, err = ask(ctx)
+			return quota, err
+		})
 	}
+	if c.ID != 0 {
+		err = poll(func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.Server(ctx, c.ID) })
+		failure, failed := errors.AsType[*hetzner.Error](err)
+		switch gone := failed && failure.Code == hetzner.CodeNotFound; {
+		case !gone:
+			return host, err
+		case c.Appears.IsZero():
+			return hetzner.Server{}, nil
+		}
+	}
+	err = poll(func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.ServerNamed(ctx, c.Name) })
 	return host, err
 }
 
