@@ -56,7 +56,7 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image) {
 
 // imageOf returns the snapshot of a server that is verified; without one the ID is 0.
 func (r *run) imageOf(host hetzner.Server, images []hetzner.Image) (found hetzner.Image) {
-	choice := r.Images[host.Name]
+	choice, named := r.Images[host.Name]
 	for _, image := range images {
 		series := r.Series
 		if choice.Image != 0 {
@@ -66,6 +66,7 @@ func (r *run) imageOf(host hetzner.Server, images []hetzner.Image) (found hetzne
 		switch {
 		case image.Type != "snapshot", !image.Available(), series == "", !labels.Made(image, host.ID, series):
 		case choice.Image != 0 && image.ID != choice.Image, choice.OnlyIfVerified && !verified:
+		case named && choice.Image == 0 && image.Labels[labels.Verify] == labels.VerifyFailed: // as restore takes the latest
 		case found.ID == 0, cmp.Or(image.Created.Compare(found.Created), cmp.Compare(image.ID, found.ID)) > 0:
 			found = image
 		}
@@ -93,7 +94,7 @@ func (r *run) price(read project.Reader) error {
 	if err != nil {
 		return err
 	}
-	most := hours(r.CreateTimeout + r.BootTimeout + removeFor)
+	most := hours(r.CreateTimeout + r.BootTimeout + keptFor)
 	for _, v := range r.all {
 		if v.result.Status != "" {
 			continue

@@ -105,7 +105,7 @@ func (r *run) begin(s *fleet.Script) {
 		return
 	}
 	r.outcome.AddMissing(chosen, snapshot.Error, r.tellAny)
-	r.outcome.Nothing = len(chosen.Servers)+len(chosen.Missing)+len(chosen.Empty) == 0
+	r.outcome.Nothing = len(chosen.Servers)+len(chosen.Missing) == 0
 	if !r.DryRun {
 		copies.Sweep(s, r.api, listed.Servers, r.date, r.swept)
 	}
