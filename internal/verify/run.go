@@ -187,11 +187,13 @@ func (r *run) record() error {
 	var left []copies.Copy
 	for _, v := range r.all {
 		if v.begun && !v.removed {
-			left = append(left, copies.Copy{Name: v.copy.Name, Request: v.copy.Request, Appears: v.copy.Appears})
+			c := v.copy
+			c.Addresses = slices.Clone(c.Addresses)
+			left = append(left, c)
 		}
 	}
 	same := func(a, b copies.Copy) bool {
-		return a.Name == b.Name && a.Request == b.Request && a.Appears.Equal(b.Appears)
+		return a.Name == b.Name && a.Request == b.Request && a.ID == b.ID && a.Appears.Equal(b.Appears) && slices.Equal(a.Addresses, b.Addresses)
 	}
 	if r.Record == nil || slices.EqualFunc(left, r.recorded, same) {
 		return nil
