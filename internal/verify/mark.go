@@ -13,26 +13,34 @@ import (
 const markFor = 5 * time.Minute
 
 // mark writes on the image what came of its verification: its labels are read, those of a verification are changed, all are
-// written, so that those of others stay, and they are read back.
+// written, so that those of others stay, and they are read back. Those that Hetzner has taken are written, whether or not
+// that could be seen before the end of the run.
 func (v *verification) mark(verified bool) error {
 	at := v.now()
 	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost }
-	return v.Persist(v.Now().Add(markFor), again, func() error {
+	taken := false
+	err := v.Persist(v.Now().Add(markFor), again, func() error {
 		old, changed, err := v.readLabels(verified, at)
 		if err != nil || maps.Equal(old, changed) {
 			return err
 		}
+		taken = false
 		err = v.Send(func(ctx context.Context) (hetzner.Quota, error) {
 			return v.api.SetLabels(ctx, v.result.Image.ID, changed)
 		})
 		if err != nil {
 			return err
 		}
+		taken = true
 		if old, changed, err = v.readLabels(verified, at); err == nil && !maps.Equal(old, changed) {
-			err = &hetzner.Error{Message: "the image does not show the labels that were written", Verdict: hetzner.NotNow}
+			taken, err = false, &hetzner.Error{Message: "the image does not show the labels that were written", Verdict: hetzner.NotNow}
 		}
 		return err
 	})
+	if taken {
+		return nil
+	}
+	return err
 }
 
 // readLabels reads the image's labels, and returns them as they are and as they should be.
