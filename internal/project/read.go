@@ -53,6 +53,7 @@ type Listing struct {
 	Servers  []hetzner.Server // all
 	Images   []hetzner.Image
 	Date     time.Time // of the images' list, by Hetzner's clock; zero where it did not say
+	DatedAt  time.Time // when that list came, by this machine's clock
 }
 
 // All reads the snapshots that match a label selector ("" for all), and the servers, of which one may mean some. Selecting
@@ -70,6 +71,7 @@ func (r Reader) All(servers, images string) (l Listing, selecting bool, err erro
 	if l.Images, l.Date, err = r.Images(images); err != nil {
 		return l, false, err
 	}
+	l.DatedAt = r.Script.Now()
 	l.Servers, err = r.Servers("")
 	if servers == "" {
 		l.Selected = l.Servers

@@ -219,6 +219,8 @@ func verifyCause(v verify.Result, asked Asked) (a account) {
 		if v.Silence > 0 {
 			a.what, a.next = "Hetzner's API has given no usable answer for "+short(v.Silence), adviceUnreached
 		}
+	case snapshot.UnknownOutcome:
+		a.what, a.next = "the copy was deleted by somebody else, or could not be seen, before it had answered", "run it again; this says nothing about the snapshot"
 	case snapshot.Refused:
 		return verifyRefused(v)
 	default:

@@ -20,9 +20,14 @@ const (
 	effectLimit = 60 * time.Second
 	// answerLimit is how long a create may be under way.
 	answerLimit = time.Minute
-	// isolatedWithin is how long it may take until a copy is seen shut off.
+	// isolatedWithin is how long it may take until a copy is seen shut off, startedWithin until Hetzner takes the request to
+	// switch it on.
 	isolatedWithin = 60 * time.Second
-	// keptFor is how long after its latest end a copy is left to the run that made it.
+	startedWithin  = 2 * time.Minute
+	// seenWithin is how long a poll may take that decides what has become of a copy.
+	seenWithin = time.Minute
+	// keptFor is how long beyond the time-outs a copy is left to the run that made it: to be shut off, to be switched on, and
+	// to be removed.
 	keptFor = 15 * time.Minute
 )
 
@@ -73,7 +78,11 @@ func (v *verification) way() error {
 	if err := v.Take(v.places, nil); err != nil {
 		return err
 	}
-	defer v.places.Give()
+	defer func() {
+		if !v.begun { // else the place is the copy's, until that is removed
+			v.places.Give()
+		}
+	}()
 	if err := v.Barred(); err != nil { // what has made the place free may be a cancel
 		return err
 	}
@@ -117,7 +126,7 @@ func (v *verification) create() error {
 	for n := 1; ; n++ {
 		v.copy.Appears = v.Now().Add(answerLimit + effectLimit) // where this run is killed before it is answered
 		if err := v.record(); err != nil {
-			v.result.Err = hetzner.AsError(err)
+			v.copy.Appears, v.result.Err = v.lostUntil, hetzner.AsError(err)
 			return inconclusive(CreateFailed)
 		}
 		err := v.askOnce(limit)
@@ -168,18 +177,16 @@ func (v *verification) askOnce(limit time.Time) error {
 		host, action, quota, err = v.api.CreateServer(ctx, wanted)
 		return quota, err
 	}})
+	if hetzner.IsLost(err) {
+		v.lostUntil = v.Now().Add(effectLimit)
+	}
+	v.copy.Appears = v.lostUntil // any other one has had its effect, or has none
 	switch {
 	case err == nil:
-		v.copy.Appears = v.lostUntil
 		v.accept(host, action)
 		v.tell(Event{Kind: EventAccepted, Event: snapshot.Event{ActionID: action}})
-	case hetzner.IsLost(err):
-		v.lostUntil = v.Now().Add(effectLimit)
-		v.copy.Appears = v.lostUntil
 	case errors.Is(err, fleet.ErrTimeout):
 		return inconclusive(CreateTimeout)
-	default: // this one has no effect
-		v.copy.Appears = v.lostUntil
 	}
 	return err
 }
@@ -217,7 +224,7 @@ func (v *verification) find(failure *hetzner.Error) (found bool, err error) {
 	case !copies.Is(host):
 		v.result.Err = failure
 		return false, inconclusive(CreateFailed)
-	case !copies.Expired(host, v.now()):
+	case !v.isExpired(host):
 		return false, &snapshot.EndError{Status: snapshot.Skipped, Reason: InProgress}
 	}
 	left := copies.Of(host).Remove(v.Script, v.api, v.Now().Add(copies.SweepFor))
@@ -233,8 +240,7 @@ func (v *verification) awaitCreated() error {
 	if v.action == 0 {
 		return nil
 	}
-	limit := v.accepted.Add(v.CreateTimeout)
-	action, err := v.Follow(v.action, v.accepted, limit, func(percent int) { v.progress = percent })
+	action, err := v.Follow(v.action, v.accepted, v.asked.Add(v.CreateTimeout), func(percent int) { v.progress = percent })
 	switch {
 	case errors.Is(err, fleet.ErrTimeout):
 		v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
@@ -253,7 +259,7 @@ func (v *verification) awaitCreated() error {
 func (v *verification) awaitIsolated() error {
 	limit := v.Now().Add(isolatedWithin)
 	if v.action == 0 { // it may still be created
-		limit = v.accepted.Add(v.CreateTimeout)
+		limit = fleet.Latest(limit, v.asked.Add(v.CreateTimeout+isolatedWithin))
 	}
 	var last *hetzner.Server
 	err := v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, limit, func(seen fleet.Seen) bool {
@@ -272,6 +278,7 @@ func (v *verification) awaitIsolated() error {
 		return inconclusive(CreateFailed)
 	}
 	v.copy.Note(*last)
+	_ = v.record()
 	v.result.CreateTook = v.Now().Sub(v.asked)
 	v.host = *last
 	v.tell(Event{Kind: EventIsolated})
@@ -287,9 +294,8 @@ func (v *verification) isIsolated(host hetzner.Server) bool {
 // switchOn switches the copy on, and waits until it runs. To ask twice is as to ask once.
 func (v *verification) switchOn() error {
 	v.phase = snapshot.PhaseProving
-	limit := v.Now().Add(v.BootTimeout)
+	limit := v.Now().Add(startedWithin)
 	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost }
-	v.started = v.Now()
 	err := v.Persist(limit, again, func() error {
 		return v.Change(fleet.Change{Rank: fleet.Unlocked, Limit: limit, Send: func(ctx context.Context) (hetzner.Quota, error) {
 			_, quota, err := v.api.PowerOn(ctx, v.copy.ID)
@@ -304,21 +310,26 @@ func (v *verification) switchOn() error {
 		v.result.Err = failure
 		return inconclusive(snapshot.Refused)
 	}
-	gone := false
-	err = v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, limit, func(seen fleet.Seen) bool {
+	v.started = v.Sent
+	limit = v.started.Add(v.BootTimeout)
+	gone, running := false, false
+	err = v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, limit.Add(seenWithin), func(seen fleet.Seen) bool {
 		gone = seen.Missing
-		return gone || seen.Server.Status == hetzner.StatusRunning
+		running = !gone && seen.Server.Status == hetzner.StatusRunning
+		return gone || running || !seen.Began.Before(limit)
 	})
-	switch silence, unheard := snapshot.LongSilence(v.fleet); {
-	case errors.Is(err, fleet.ErrTimeout) && unheard != nil:
-		v.result.Silence, v.result.Err = silence, unheard
-		return inconclusive(snapshot.Refused)
+	switch {
 	case errors.Is(err, fleet.ErrTimeout):
-		return failed(NotProven)
+		return v.unseen()
 	case err != nil:
 		return err
 	case gone:
-		return inconclusive(CreateFailed)
+		return inconclusive(snapshot.UnknownOutcome)
+	case !running && failure != nil: // nothing says that Hetzner has got the request
+		v.result.Err = failure
+		return inconclusive(snapshot.Refused)
+	case !running:
+		return failed(NotProven)
 	}
 	v.result.Ran = true
 	return nil
@@ -339,11 +350,31 @@ func (v *verification) prove() error {
 			return err
 		}
 		if seen.Proof == "" {
-			return failed(NotProven)
+			return v.unproven()
 		}
 	}
 	v.result.BootTook = v.Now().Sub(v.started)
 	return nil
+}
+
+// unproven says what it means that no proof came: nothing about the snapshot, where somebody has deleted the copy meanwhile.
+func (v *verification) unproven() error {
+	seen, err := v.Watch(fleet.Server(v.copy.ID)).Next(0, v.Now().Add(seenWithin))
+	switch {
+	case errors.Is(err, fleet.ErrTimeout):
+		return v.unseen()
+	case err != nil:
+		return err
+	case seen.Missing:
+		return inconclusive(snapshot.UnknownOutcome)
+	}
+	return failed(NotProven)
+}
+
+// unseen is the end of a copy of which no poll could show what has become.
+func (v *verification) unseen() error {
+	v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
+	return inconclusive(snapshot.UnknownOutcome)
 }
 
 // judge makes the result final but for the copy, and writes it on the image where it says something about that.
@@ -391,6 +422,7 @@ func (v *verification) remove(s *fleet.Script) {
 		}
 	}
 	_ = v.record()
+	v.places.Give()
 	v.removing = false
 	v.complete()
 }

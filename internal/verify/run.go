@@ -34,8 +34,8 @@ type run struct {
 	lastNews time.Time
 	outcome  Outcome
 	all      []*verification
-	date     time.Time // by Hetzner's clock, at readAt by this machine's; zero where Hetzner did not say
-	readAt   time.Time
+	date     time.Time // by Hetzner's clock, at datedAt by this machine's; zero where Hetzner did not say
+	datedAt  time.Time
 
 	places   *fleet.Slots
 	firewall firewall
@@ -99,7 +99,7 @@ func (r *run) begin(s *fleet.Script) {
 		r.outcome.Blame(r.fleet, err, selecting)
 		return
 	}
-	r.date, r.readAt = listed.Date, s.Now()
+	r.date, r.datedAt = listed.Date, listed.DatedAt
 	chosen := r.choose(listed)
 	if r.outcome.Mistakes = chosen.Mistakes(false, listed.Servers); len(r.outcome.Mistakes) > 0 {
 		return
@@ -202,12 +202,17 @@ func (r *run) record() error {
 	return r.Record(left)
 }
 
+// isExpired reports whether a copy has been left behind. Without Hetzner's clock nobody knows.
+func (r *run) isExpired(host hetzner.Server) bool {
+	return !r.date.IsZero() && copies.Expired(host, r.now())
+}
+
 // now is the time by Hetzner's clock, as far as that is known.
 func (r *run) now() time.Time {
 	if r.date.IsZero() {
 		return r.fleet.Now()
 	}
-	return r.date.Add(r.fleet.Now().Sub(r.readAt))
+	return r.date.Add(r.fleet.Now().Sub(r.datedAt))
 }
 
 // over reports whether nothing more is done for any verification.
