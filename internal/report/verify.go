@@ -32,9 +32,12 @@ func (r *Report) VerifyEvent(e verify.Event) {
 	w := verifyWording[e.Kind]
 	w.text = r.filler(e.Event).Replace(strings.ReplaceAll(w.text, "{address}", e.Address))
 	switch {
-	case e.Kind == verify.EventFinished && e.Result.Status == snapshot.Failed, e.Kind == verify.EventFinished && e.Result.Left != nil:
+	case e.Kind == verify.EventFinished && (e.Result.Status == verify.Inconclusive || e.Result.Left != nil):
 		w.style = fails
 	case e.Kind == verify.EventProved:
+		if e.Result.Status == snapshot.Failed {
+			r.timeline.add(e.Name, "", fails, e.At)
+		}
 		w.phase, w.style = "deleting", works
 	}
 	if e.Kind != 0 && e.Name != "" {
