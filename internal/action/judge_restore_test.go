@@ -131,6 +131,11 @@ func btoi(b bool) int {
 
 func (j restoredWorld) cancelled() bool { return j.cancelAfter > 0 && j.code > 128 }
 
+// refusedToken reports whether Hetzner has refused the token in its own words.
+func (j restoredWorld) refusedToken() bool {
+	return slices.ContainsFunc(j.trace, func(x *exchange) bool { return x.content().Error.Code == "unauthorized" })
+}
+
 // rebuilds returns the rebuilds of a server that were sent, in order.
 func (j restoredWorld) rebuilds(server int64) []*exchange { return j.sentTo(server, "rebuild") }
 

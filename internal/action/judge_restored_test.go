@@ -104,7 +104,8 @@ func (j restoredWorld) judgeReason(t reporter, pair *restoredPair, row restoredR
 	case "not_proven":
 		wrong = pair.proves && exists || row.Downtime == nil || time.Duration(*row.Downtime+1)*time.Second < j.bootTimeout
 	case "power_on_failed":
-		wrong = len(j.sentTo(id, "poweron")) == 0 || j.ended[id].Status == "running" && !j.silent()
+		late := len(j.sentTo(id, "poweron", lostAnswer)) > 0 // it may run since the last poll of it
+		wrong = len(j.sentTo(id, "poweron")) == 0 || j.ended[id].Status == "running" && !late && !j.silent()
 	case "snapshot_first_failed":
 		wrong = !j.snapshotFirst || len(sent) > 0
 	}
