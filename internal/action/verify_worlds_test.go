@@ -3,6 +3,7 @@ package action_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -379,7 +380,7 @@ func (p *proving) upset(w *world, dice *rand.Rand) {
 	within := func(low, high time.Duration) time.Duration { return low + time.Duration(dice.Int64N(int64(high-low))) }
 	if dice.IntN(5) == 0 {
 		for range 1 + dice.IntN(3) {
-			how := dice.IntN(6)
+			how := dice.IntN(7)
 			w.cloud.At(within(0, 4*time.Minute), func(c *hcloudsim.Cloud) { p.meddle(c, how) })
 		}
 	}
@@ -425,6 +426,10 @@ func (p *proving) meddle(c *hcloudsim.Cloud, how int) {
 			c.AttachVolume(made.ServerID, 4712)
 		case 5:
 			c.DeleteServer(made.ServerID)
+		case 6:
+			labels := maps.Clone(made.Labels)
+			labels["tier"] = "db"
+			c.LabelServer(made.ServerID, labels)
 		}
 		return
 	}

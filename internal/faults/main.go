@@ -30,8 +30,9 @@ type fault struct {
 
 // tests are those that judge many worlds, and what worlds meet too rarely.
 const (
-	tests        = "TestSimulation$|TestReuseWithin$|TestLostPowerOffTakesEffectLate$|TestPrunedWorlds$|TestAuditedWorlds$|" + restoreTests
+	tests        = "TestSimulation$|TestReuseWithin$|TestLostPowerOffTakesEffectLate$|TestPrunedWorlds$|TestAuditedWorlds$|" + restoreTests + "|" + verifyTests
 	restoreTests = "TestRestoredWorlds$"
+	verifyTests  = "TestVerifiedWorlds$"
 )
 
 const (
@@ -255,7 +256,9 @@ type group struct {
 	tests  string
 }
 
-func groups() []group { return []group{{faults(), tests}, {restoreFaults(), restoreTests}} }
+func groups() []group {
+	return []group{{faults(), tests}, {restoreFaults(), restoreTests}, {verifyFaults(), verifyTests}}
+}
 
 func main() {
 	seeds := flag.Int("seeds", 1000, "how many seeds each fault gets")

@@ -78,7 +78,7 @@ func restoreFaults() []fault {
 		},
 		{
 			"a cancelled run begins one more change", engine + "script.go",
-			"	if err == nil {\n		err = s.barred()\n	}\n	if err != nil {\n		return err\n	}\n	s.keeps",
+			"	if err == nil {\n		err = s.Barred()\n	}\n	if err != nil {\n		return err\n	}\n	s.keeps",
 			"	if err != nil && !errors.Is(err, ErrCancelled) {\n		return err\n	}\n	s.patient = true\n	s.keeps",
 		},
 		{
@@ -107,11 +107,11 @@ func restoreFaults() []fault {
 			"	offFor = 15 * time.Second\n", "	offFor = 0\n",
 		},
 		{
-			"nothing has to be proved", "internal/restore/prove.go",
+			"nothing has to be proved", way,
 			"	if s.Proof.Port == 0 {\n", "	if s.Proof.Port >= 0 {\n",
 		},
 		{
-			"whatever a port says is a proof", "internal/restore/prove.go",
+			"whatever a port says is a proof", "internal/proof/proof.go",
 			"strings.HasPrefix(line, p.Banner) {", "line != \"\" {",
 		},
 		{
