@@ -152,7 +152,10 @@ func judgeDowntime(t reporter, w *world, p plan, r ran) {
 			waits := slices.ContainsFunc(r.sentTo(down.server, "poweron"), func(on *exchange) bool { // for an answer, before it polls
 				return !on.sent.After(back.done) && on.done.After(back.done)
 			})
-			if !back.done.IsZero() && asked.After(back.done) && settled < p.settle && !waits {
+			ours := slices.ContainsFunc(r.sentTo(down.server, "poweron"), func(on *exchange) bool { // else nobody looked for it yet
+				return !on.sent.After(back.done) && (on.verdict() == accepted || on.verdict() == lostAnswer)
+			})
+			if !back.done.IsZero() && asked.After(back.done) && settled < p.settle && !waits && ours {
 				t.Errorf("server %d was asked to shut down %s after server %d was seen running again; settle-time is %s", id, settled, down.server, p.settle)
 			}
 		}

@@ -146,7 +146,7 @@ func (j restoredWorld) judgeBeforeID(t reporter, pair *restoredPair, row restore
 		}
 	}
 	switch {
-	case j.misnamed(server{ServerID: &row.ServerID, ImageID: &id}, made): // nobody could know better
+	case j.misnamed(server{ServerID: &row.ServerID, ImageID: &id}, plan{shutdown: "never", snapshotTimeout: 2 * time.Hour}, made): // nobody could know better
 	case i < 0 && (pair.server.Snapshot.FailCode != "" && row.Status != "restored"):
 	case i < 0:
 		t.Errorf("%s: its image of before is %d, which does not exist", row.Name, id)

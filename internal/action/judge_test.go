@@ -39,7 +39,7 @@ func judge(t reporter, w *world, p plan, r ran) {
 		}
 	}
 	judgeResults(t, w, p, r, made)
-	judgeImages(t, r, made)
+	judgeImages(t, p, r, made)
 	if blunder := regexp.MustCompile(`<nil>|%!|\(MISSING\)`).FindString(r.log + r.summary); blunder != "" {
 		t.Errorf("the log or the summary says %s", blunder)
 	}
@@ -156,7 +156,7 @@ func judgeUsable(t reporter, p plan, r ran, s server, made map[int64][]hcloudsim
 		// its create's answer has named another server's image, and no listing has shown which is its own
 	case s.ServerID == nil, s.Status != "available" && s.Status != "creating" && s.Reason != "power_on_failed":
 		t.Errorf("%s (%v) is %s (%s), and its image is told as usable", s.Name, s.ServerID, s.Status, s.Reason)
-	case s.Status == "creating" && (p.failing[*s.ServerID] && len(made[*s.ServerID]) == 0 || r.misnamed(s, made)):
+	case s.Status == "creating" && (p.failing[*s.ServerID] && len(made[*s.ServerID]) == 0 || r.misnamed(s, p, made)):
 		// It failed after the run that did not wait for it, or nothing has shown the right ID.
 	case len(made[*s.ServerID]) != 1 || made[*s.ServerID][0].ID != *s.ImageID:
 		t.Errorf("%s is reported %s with image %v; made: %v", s.Name, s.Status, *s.ImageID, made)
@@ -166,12 +166,12 @@ func judgeUsable(t reporter, p plan, r ran, s server, made map[int64][]hcloudsim
 }
 
 // judgeImages fails where an image that was made is in no output, and no message says by which label it is found.
-func judgeImages(t reporter, r ran, made map[int64][]hcloudsim.Image) {
+func judgeImages(t reporter, p plan, r ran, made map[int64][]hcloudsim.Image) {
 	t.Helper()
 	for id, images := range made {
 		for _, image := range images {
 			told := slices.ContainsFunc(r.snapshots(t), func(s server) bool {
-				return s.ImageID != nil && *s.ImageID == image.ID || s.ServerID != nil && *s.ServerID == id && (r.misnamed(s, made) ||
+				return s.ImageID != nil && *s.ImageID == image.ID || s.ServerID != nil && *s.ServerID == id && (r.misnamed(s, p, made) ||
 					strings.Contains(s.Message, "may still appear") && strings.Contains(s.Message, "hsnap/request="+image.Labels["hsnap/request"]))
 			})
 			if !told {
@@ -182,15 +182,17 @@ func judgeImages(t reporter, r ran, made map[int64][]hcloudsim.Image) {
 }
 
 // misnamed reports whether the answer to a server's create named the image of another request, and no list has shown the
-// right one since: then nobody could know better.
-func (r ran) misnamed(s server, made map[int64][]hcloudsim.Image) bool {
+// right one since, or none before the snapshot's time was up: then nobody could know better.
+func (r ran) misnamed(s server, p plan, made map[int64][]hcloudsim.Image) bool {
 	if s.ServerID == nil || s.ImageID == nil || slices.ContainsFunc(made[*s.ServerID], func(i hcloudsim.Image) bool { return i.ID == *s.ImageID }) {
 		return false
 	}
 	return slices.ContainsFunc(r.creates(*s.ServerID), func(create *exchange) bool {
-		request := create.request()
+		request, late := create.request(), create.done.Add(p.snapshotTimeout+5*time.Second)
 		return create.verdict() == accepted && create.content().Image.ID == *s.ImageID &&
-			!slices.ContainsFunc(r.trace, func(x *exchange) bool { return !x.sent.Before(create.done) && x.listsAll(request) && x.holds(request) })
+			!slices.ContainsFunc(r.trace, func(x *exchange) bool {
+				return !x.sent.Before(create.done) && x.listsAll(request) && x.holds(request) && (p.shutdown != "never" || !x.done.After(late))
+			})
 	})
 }
 

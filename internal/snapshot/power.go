@@ -379,6 +379,9 @@ func (p *power) mark(labelled fleet.Want) {
 	for n, again := 1, true; again; n++ {
 		seen, _ := watch.Next(pause, limit)
 		again, pause = false, fleet.RetryAfter(n)
+		if image := p.own(seen.Images); image != nil && p.Result.ImageID != 0 {
+			p.Result.ImageID = image.ID // whatever the create's answer has named
+		}
 		for _, image := range seen.Images {
 			if image.Labels[labels.Power] != labels.PowerPending {
 				continue
