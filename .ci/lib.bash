@@ -64,11 +64,15 @@ serve_tls() {
   tls_endpoint=https://$address:$port/v1
 }
 
+# tool runs a Go tool in the version that its module in .ci/tools names. Each tool has a module of its own, because they
+# need different versions of the same modules.
+tool() { go tool -modfile=".ci/tools/$1/go.mod" "$@"; }
+
 # crane copies images from and to registries.
 crane() { "$work/bin/crane" "$@"; }
 install_crane() {
-  GOBIN=$work/bin go install github.com/google/go-containerregistry/cmd/crane@v0.22.1 >"$work/log" 2>&1 ||
-    die "crane can't be installed: $(cat "$work/log")"
+  go build -modfile=.ci/tools/crane/go.mod -o "$work/bin/crane" github.com/google/go-containerregistry/cmd/crane >"$work/log" 2>&1 ||
+    die "crane can't be built: $(cat "$work/log")"
 }
 
 # registry serves an empty registry on loopback, and sets registry to its address.
