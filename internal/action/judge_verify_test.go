@@ -280,7 +280,7 @@ func (j *proved) judgeFates() {
 		id := *e.Image
 		f := j.p.fates[id]
 		changed := slices.ContainsFunc(j.made, func(made hcloudsim.Creation) bool { return made.ImageID == id && j.p.meddled[made.ServerID] })
-		started := slices.ContainsFunc(j.r.trace, func(x *exchange) bool { return j.startOf(x, id) && x.verdict() == accepted })
+		started := slices.ContainsFunc(j.made, func(made hcloudsim.Creation) bool { return made.ImageID == id && len(made.Starts) > 0 })
 		switch {
 		case e.Status == "verified" && !j.p.proves(f):
 			j.Errorf("%s is verified, and a copy of image %d can't give that proof (%d)", e.Name, id, f)
@@ -297,12 +297,6 @@ func (j *proved) judgeFates() {
 			j.Errorf("%s is %q, want %q", e.Name, got, want)
 		}
 	}
-}
-
-// startOf reports whether a request switches a copy of an image on.
-func (j *proved) startOf(x *exchange, image int64) bool {
-	id, action := x.act()
-	return action == "poweron" && slices.ContainsFunc(j.made, func(made hcloudsim.Creation) bool { return made.ServerID == id && made.ImageID == image })
 }
 
 // fateIn returns the status and the reason that a world without faults gives a verification that is due; "" for one that

@@ -138,6 +138,9 @@ func buildProving(t *testing.T, seed uint64) (*world, *proving) {
 		for _, of := range []string{"GET", "PUT", "DELETE", "poweron", "servers", "firewalls"} {
 			storms[of] = [...]int{0, 0, 5, 20, 50}[dice.IntN(5)]
 		}
+		if chance(10) {
+			storms["poweron"] = 95
+		}
 		o.Corrupt = func(r *http.Request, dice *rand.Rand) *hcloudsim.Fault { return stormy(storms, r, dice) }
 	}
 	if chance(12) {
@@ -378,7 +381,7 @@ func (p *proving) choose(w *world, dice *rand.Rand) {
 // upset decides what other people do meanwhile, and how the run is ended.
 func (p *proving) upset(w *world, dice *rand.Rand) {
 	within := func(low, high time.Duration) time.Duration { return low + time.Duration(dice.Int64N(int64(high-low))) }
-	if dice.IntN(5) == 0 {
+	if dice.IntN(3) == 0 {
 		for range 1 + dice.IntN(3) {
 			how := dice.IntN(7)
 			w.cloud.At(within(0, 4*time.Minute), func(c *hcloudsim.Cloud) { p.meddle(c, how) })

@@ -187,7 +187,8 @@ func (s *Script) Do(work func(context.Context) (record func())) error {
 type turn struct{ since time.Time }
 
 // Poll is as [Script.Send], for a read that the budget counts: it waits for a place first. What has waited longest comes
-// first, the polls of others (see [Watch]) included.
+// first, the polls of others (see [Watch]) included. After a cancel the places that are kept for patient scripts are for their
+// polls too: what they have to change, a poll may have to show first.
 func (s *Script) Poll(send Request) error {
 	own := &turn{s.now}
 	s.waiting = append(s.waiting, own)
@@ -195,7 +196,11 @@ func (s *Script) Poll(send Request) error {
 		if due := s.watchDue(); s.waiting[0] != own || !due.IsZero() && due.Before(own.since) {
 			return time.Time{}
 		}
-		return s.pacer.pollAt(s.now, s.kept(), s.Cancelled())
+		kept := s.kept()
+		if s.patient && s.Cancelled() {
+			kept = lastPoll + nextChange
+		}
+		return s.pacer.pollAt(s.now, kept, s.Cancelled())
 	}
 	err := s.until(wait{ready: func() bool { return reached(at(), s.now) }, at: at})
 	s.waiting = slices.DeleteFunc(s.waiting, func(other *turn) bool { return other == own })

@@ -68,6 +68,7 @@ func unwrapped(conn net.Conn) net.Conn { return conn }
 const (
 	gotServer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n" + `{"server":{"id":42}}`
 	created   = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 37\r\n\r\n" + `{"image":{"id":1},"action":{"id":13}}`
+	gotAction = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n" + `{"action":{"id":13}}`
 	deleted   = "HTTP/1.1 204 No Content\r\n\r\n"
 )
 
@@ -96,6 +97,37 @@ func TestBytesOnTheWire(t *testing.T) {
 				_, _, _, err := c.Rebuild(ctx, 42, 123)
 				return err
 			}},
+		{"create a server", "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n" + `{"server":{"id":42},"action":{"id":13}}`,
+			"POST /v1/servers HTTP/1.1\r\nHost: api.example\r\n" + agent +
+				"Content-Length: 249\r\nAccept: application/json\r\nAuthorization: Bearer token\r\nContent-Type: application/json\r\n" +
+				"Accept-Encoding: gzip\r\n\r\n" + `{"name":"hsnap-drill-7","server_type":"cx23","image":"7","location":"fsn1",` +
+				`"labels":{"hsnap/drill":"f00d","hsnap/drill-until":"946684800"},"firewalls":[{"firewall":5}],` +
+				`"public_net":{"enable_ipv4":true,"enable_ipv6":false},"start_after_create":false}`,
+			func(ctx context.Context, c *hetzner.Client) error {
+				_, _, _, err := c.CreateServer(ctx, hetzner.NewServer{
+					Name: "hsnap-drill-7", Type: "cx23", Location: "fsn1", Image: 7, Firewall: 5,
+					Labels: map[string]string{"hsnap/drill": "f00d", "hsnap/drill-until": "946684800"},
+				})
+				return err
+			}},
+		{"create a firewall", "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n" + `{"firewall":{"id":5}}`,
+			"POST /v1/firewalls HTTP/1.1\r\nHost: api.example\r\n" + agent +
+				"Content-Length: 228\r\nAccept: application/json\r\nAuthorization: Bearer token\r\nContent-Type: application/json\r\n" +
+				"Accept-Encoding: gzip\r\n\r\n" + `{"name":"hsnap-drill-tcp-22","labels":{"hsnap/drill":"firewall"},"rules":[` +
+				`{"direction":"out","destination_ips":["192.0.2.1/32"],"protocol":"tcp","port":"9"},` +
+				`{"direction":"in","source_ips":["::/0"],"protocol":"tcp","port":"22"}]}`,
+			func(ctx context.Context, c *hetzner.Client) error {
+				_, _, err := c.CreateFirewall(ctx, hetzner.Firewall{Name: "hsnap-drill-tcp-22", Labels: map[string]string{"hsnap/drill": "firewall"}, Rules: []hetzner.FirewallRule{
+					{Direction: "out", Protocol: "tcp", Port: "9", Networks: []string{"192.0.2.1/32"}}, {Direction: "in", Protocol: "tcp", Port: "22", Networks: []string{"::/0"}},
+				}})
+				return err
+			}},
+		{"delete a server", gotAction, "DELETE /v1/servers/42 HTTP/1.1\r\nHost: api.example\r\n" + agent +
+			"Accept: application/json\r\nAuthorization: Bearer token\r\nAccept-Encoding: gzip\r\n\r\n",
+			func(ctx context.Context, c *hetzner.Client) error { _, _, err := c.DeleteServer(ctx, 42); return err }},
+		{"delete an address", deleted, "DELETE /v1/primary_ips/42 HTTP/1.1\r\nHost: api.example\r\n" + agent +
+			"Accept: application/json\r\nAuthorization: Bearer token\r\nAccept-Encoding: gzip\r\n\r\n",
+			func(ctx context.Context, c *hetzner.Client) error { _, err := c.DeletePrimaryIP(ctx, 42); return err }},
 		{"delete", deleted, "DELETE /v1/images/42 HTTP/1.1\r\nHost: api.example\r\n" + agent +
 			"Accept: application/json\r\nAuthorization: Bearer token\r\nAccept-Encoding: gzip\r\n\r\n",
 			func(ctx context.Context, c *hetzner.Client) error { _, err := c.DeleteImage(ctx, 42); return err }},

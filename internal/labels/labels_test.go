@@ -1,6 +1,7 @@
 package labels
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,33 @@ func TestVerifiedAt(t *testing.T) {
 		if got := at.Format(time.RFC3339); verified != (test.want != "") || verified && got != test.want {
 			t.Errorf("%s: %t at %s, want %q", name, verified, got, test.want)
 		}
+	}
+}
+
+// A verification changes its own labels and no other, and never leaves two that contradict each other.
+func TestJudged(t *testing.T) {
+	at := time.Date(2026, 11, 22, 20, 45, 0, 0, time.FixedZone("CET", 3600))
+	proved := map[string]string{"hsnap/verified": "2026-11-22T194500Z", "hsnap/verified-by": "ssh-2222"}
+	failed := map[string]string{"hsnap/verify": "failed"}
+	for name, old := range map[string]map[string]string{
+		"none": nil, "verified before": {"hsnap/verified": "2026-11-01T000000Z", "hsnap/verified-by": "running"},
+		"failed before": {"hsnap/verify": "failed"}, "both": {"hsnap/verified": "x", "hsnap/verified-by": "y", "hsnap/verify": "failed"},
+	} {
+		for _, others := range []map[string]string{{}, {"hsnap/series": "nightly", "team": "blue", "hsnap/verify-by": "hand"}} {
+			for verified, want := range map[bool]map[string]string{true: proved, false: failed} {
+				before := maps.Clone(others)
+				maps.Copy(before, old)
+				after := maps.Clone(others)
+				maps.Copy(after, want)
+				given := maps.Clone(before)
+				if got := Judged(given, verified, "ssh-2222", at); !maps.Equal(got, after) || !maps.Equal(given, before) {
+					t.Errorf("%s, verified %t: %v from %v, want %v", name, verified, got, given, after)
+				}
+			}
+		}
+	}
+	if got := Judged(nil, false, "", at); !maps.Equal(got, failed) {
+		t.Errorf("from no labels: %v", got)
 	}
 }
 

@@ -67,15 +67,15 @@ func (r *run) makeFirewall(s *fleet.Script) {
 	wanted := hetzner.Firewall{Name: r.firewallName(), Labels: map[string]string{labels.Drill: "firewall"}, Rules: r.firewallRules()}
 	for n := 1; ; n++ {
 		var found hetzner.Firewall
-		err := s.Send(func(ctx context.Context) (quota hetzner.Quota, err error) {
+		err := s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
 			found, quota, err = r.api.FirewallNamed(ctx, wanted.Name)
 			return quota, err
 		})
 		if err == nil && found.ID == 0 {
-			err = s.Send(func(ctx context.Context) (quota hetzner.Quota, err error) {
+			err = s.Change(fleet.Change{Rank: fleet.First, Send: func(ctx context.Context) (quota hetzner.Quota, err error) {
 				found, quota, err = r.api.CreateFirewall(ctx, wanted)
 				return quota, err
-			})
+			}})
 		}
 		failure, failed := errors.AsType[*hetzner.Error](err)
 		switch {
