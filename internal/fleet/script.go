@@ -20,13 +20,13 @@ type Script struct {
 	yield   func(struct{}) bool
 	ended   bool
 	patient bool
-	keeps   bool // a place in the budget, which must be there when the run is cancelled
+	keeps   int // places in the budget, which must be there when the run is cancelled
 
 	Sent time.Time // when the last request was sent
 }
 
-// Release gives the place in the budget up that is kept for a patient script.
-func (s *Script) Release() { s.keeps = false }
+// Keep says how many places in the budget are kept for a patient script: those that it will need when the run is cancelled.
+func (s *Script) Keep(places int) { s.keeps = places }
 
 // wait is what a parked script waits for. Only ready is required.
 type wait struct {
@@ -54,7 +54,7 @@ func (f *Fleet) Go(run func(*Script)) *Script {
 // place in the budget is kept for its next change.
 func (f *Fleet) GoPatient(run func(*Script)) {
 	s := f.Go(run)
-	s.patient, s.keeps = true, true
+	s.patient, s.keeps = true, 1
 }
 
 // until is the first of the two primitives that wait: it ends when the wait is ready or moot, at its limit, when the run is
@@ -257,7 +257,9 @@ func (s *Script) Change(c Change) error {
 	if err != nil {
 		return err
 	}
-	s.keeps = s.keeps && !s.Cancelled()
+	if s.Cancelled() {
+		s.keeps = 0
+	}
 	s.pacer.held++
 	err = s.Send(c.Send)
 	s.pacer.answered(s.now, err)
@@ -268,8 +270,8 @@ func (s *Script) Change(c Change) error {
 func (f *Fleet) kept() int {
 	n := 0
 	for _, s := range f.scripts {
-		if s.keeps && !s.ended {
-			n++
+		if !s.ended {
+			n += s.keeps
 		}
 	}
 	return n

@@ -69,7 +69,9 @@ func (l timeline) mermaid(rows []string, text func(string) string) string {
 		return ""
 	}
 	last := func(row string) span { return l[row][len(l[row])-1] }
-	failed := func(row string) bool { return slices.ContainsFunc(l[row], func(s span) bool { return s.style == fails }) }
+	failed := func(row string) bool {
+		return slices.ContainsFunc(l[row], func(s span) bool { return s.style == fails })
+	}
 	slices.SortStableFunc(rows, func(a, b string) int {
 		return cmp.Or(number(failed(b))-number(failed(a)),
 			cmp.Compare(last(b).end.Sub(l[b][0].start), last(a).end.Sub(l[a][0].start)))

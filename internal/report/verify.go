@@ -22,7 +22,7 @@ var verifyWording = map[verify.EventKind]words{
 	verify.EventFound:    {text: "found the copy of the lost answer"},
 	verify.EventCreated:  {text: "copy created, waiting until it is isolated", phase: "isolating", style: works},
 	verify.EventIsolated: {text: "copy isolated by its firewall; switching it on", phase: "booting", style: works},
-	verify.EventProving:  {text: "copy running, waiting until {address} answers"},
+	verify.EventProving:  {text: "switched on, waiting until {address} answers"},
 	verify.EventRemoved:  {text: "copy deleted"},
 	verify.EventFinished: {style: ends},
 }

@@ -80,7 +80,7 @@ func (p *power) run(script *fleet.Script) {
 	p.outage.stop(p.Now())
 	p.Result.Downtime += p.outage.total
 	p.on = true
-	p.Release()
+	p.Keep(0)
 	p.unavailable.Give()
 	replaced := func() bool { return p.power != p }
 	known := func() bool { return p.Phase == PhaseFinished || p.Result.ImageID != 0 || replaced() }

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -15,9 +16,11 @@ import (
 
 const (
 	// pollEvery is the pause between two polls of a copy that something waits for.
-	pollEvery = 3 * time.Second
+	pollEvery = 5 * time.Second
 	// effectLimit is the one assumption about Hetzner: a create takes effect within this time of its answer's loss, or never.
 	effectLimit = 60 * time.Second
+	// cancelPlaces are kept in the budget for each copy: to see it, to delete it, and to see it gone.
+	cancelPlaces = 3
 	// answerLimit is how long a create may be under way.
 	answerLimit = time.Minute
 	// isolatedWithin is how long it may take until a copy is seen shut off, startedWithin until Hetzner takes the request to
@@ -49,12 +52,13 @@ type verification struct {
 	judged   bool           // the result is final but for the copy
 	over     bool           // the result is final
 
-	asked     time.Time // when the copy was asked for
-	lostUntil time.Time // until when a create whose answer was lost may take effect; zero for no such create
-	accepted  time.Time // when Hetzner was known to have accepted the copy; zero for never
-	action    int64     // that creates it, 0 where it is not known
-	until     time.Time // the copy's latest end
-	started   time.Time // when it was asked to start
+	asked     time.Time      // when the copy was asked for
+	lostUntil time.Time      // until when a create whose answer was lost may take effect; zero for no such create
+	accepted  time.Time      // when Hetzner was known to have accepted the copy; zero for never
+	action    int64          // that creates it, 0 where it is not known
+	until     time.Time      // the copy's latest end
+	started   time.Time      // when it was asked to start
+	startLost *hetzner.Error // what came instead of an answer to that
 }
 
 func failed(reason snapshot.Reason) error {
@@ -291,7 +295,7 @@ func (v *verification) isIsolated(host hetzner.Server) bool {
 		len(host.Firewalls) == 1 && host.Firewalls[v.firewall.id] && host.Networks == 0 && len(host.Volumes) == 0
 }
 
-// switchOn switches the copy on, and waits until it runs. To ask twice is as to ask once.
+// switchOn has the copy switched on. To ask twice is as to ask once.
 func (v *verification) switchOn() error {
 	v.phase = snapshot.PhaseProving
 	limit := v.Now().Add(startedWithin)
@@ -310,10 +314,41 @@ func (v *verification) switchOn() error {
 		v.result.Err = failure
 		return inconclusive(snapshot.Refused)
 	}
-	v.started = v.Sent
-	limit = v.started.Add(v.BootTimeout)
+	v.started, v.startLost = v.Sent, failure
+	return nil
+}
+
+// prove waits until the copy answers. Only where it does not, or need not, Hetzner is asked whether it runs.
+func (v *verification) prove() error {
+	limit := v.started.Add(v.BootTimeout)
+	if v.Proof.Port == 0 {
+		if err := v.seeRunning(limit); err != nil {
+			return err
+		}
+		v.result.Proof = "running"
+	} else {
+		address := v.Proof.On(v.host)
+		v.tell(Event{Kind: EventProving, Address: address})
+		seen, err := v.Proof.Await(v.Script, v.Dial, address, limit)
+		v.result.Proof = seen.Proof
+		if seen.Failure != nil {
+			v.result.NoProof = seen.Failure.Error()
+		}
+		if err != nil {
+			return err
+		}
+		if seen.Proof == "" {
+			return cmp.Or(v.seeRunning(limit), failed(NotProven))
+		}
+	}
+	v.result.BootTook = v.Now().Sub(v.started)
+	return nil
+}
+
+// seeRunning waits until a poll shows the copy running. The first one that begins after the limit decides.
+func (v *verification) seeRunning(limit time.Time) error {
 	gone, running := false, false
-	err = v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, limit.Add(seenWithin), func(seen fleet.Seen) bool {
+	err := v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, fleet.Latest(limit, v.Now()).Add(seenWithin), func(seen fleet.Seen) bool {
 		gone = seen.Missing
 		running = !gone && seen.Server.Status == hetzner.StatusRunning
 		return gone || running || !seen.Began.Before(limit)
@@ -323,52 +358,16 @@ func (v *verification) switchOn() error {
 		return v.unseen()
 	case err != nil:
 		return err
-	case gone:
+	case gone: // which says nothing about the snapshot: somebody has deleted the copy
 		return inconclusive(snapshot.UnknownOutcome)
-	case !running && failure != nil: // nothing says that Hetzner has got the request
-		v.result.Err = failure
+	case !running && v.startLost != nil: // nothing says that Hetzner has got the request
+		v.result.Err = v.startLost
 		return inconclusive(snapshot.Refused)
 	case !running:
 		return failed(NotProven)
 	}
 	v.result.Ran = true
 	return nil
-}
-
-// prove waits until the copy answers.
-func (v *verification) prove() error {
-	v.result.Proof = "running"
-	if v.Proof.Port != 0 {
-		address := v.Proof.On(v.host)
-		v.tell(Event{Kind: EventProving, Address: address})
-		seen, err := v.Proof.Await(v.Script, v.Dial, address, v.started.Add(v.BootTimeout))
-		v.result.Proof = seen.Proof
-		if seen.Failure != nil {
-			v.result.NoProof = seen.Failure.Error()
-		}
-		if err != nil {
-			return err
-		}
-		if seen.Proof == "" {
-			return v.unproven()
-		}
-	}
-	v.result.BootTook = v.Now().Sub(v.started)
-	return nil
-}
-
-// unproven says what it means that no proof came: nothing about the snapshot, where somebody has deleted the copy meanwhile.
-func (v *verification) unproven() error {
-	seen, err := v.Watch(fleet.Server(v.copy.ID)).Next(0, v.Now().Add(seenWithin))
-	switch {
-	case errors.Is(err, fleet.ErrTimeout):
-		return v.unseen()
-	case err != nil:
-		return err
-	case seen.Missing:
-		return inconclusive(snapshot.UnknownOutcome)
-	}
-	return failed(NotProven)
 }
 
 // unseen is the end of a copy of which no poll could show what has become.
@@ -407,6 +406,7 @@ func (v *verification) judge(err error) {
 
 // remove is the script that removes the copy: when it is needed no longer and, on a cancel, first of all.
 func (v *verification) remove(s *fleet.Script) {
+	s.Keep(cancelPlaces)
 	_ = s.Until(func() bool { return v.ended || s.Cancelled() && !v.creating }, time.Time{})
 	if v.copy.Appears.IsZero() && v.accepted.IsZero() { // it was never asked for, or always refused
 		v.removed = true
