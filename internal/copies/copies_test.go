@@ -12,7 +12,7 @@ import (
 func TestIsName(t *testing.T) {
 	for name, want := range map[string]bool{
 		Name(7): true, "hsnap-drill-7": true, "hsnap-drill-200000001": true, "hsnap-drill-9223372036854775807": true,
-		"hsnap-drill-0": false, "hsnap-drill--7": false, "hsnap-drill-+7": false, "hsnap-drill-07": false, "hsnap-drill-7 x": false,
+		"hsnap-drill-0": false, "hsnap-drill--7": false, "hsnap-drill-+7": false, "hsnap-drill-07": false, "hsnap-drill-7x": false,
 		"hsnap-drill-": false, "hsnap-drill-of-mine": false, "hsnap-drill-7.example": false, "hsnap-drill-tcp-22": false,
 		"hsnap-drill-9223372036854775808": false, "Hsnap-drill-7": false, "db-1": false, "7": false, "": false,
 	} {

@@ -197,8 +197,8 @@ func (s *Script) Poll(send Request) error {
 			return time.Time{}
 		}
 		kept := s.kept()
-		if s.patient && s.Cancelled() {
-			kept = lastPoll + nextChange
+		if kept > 0 && s.patient && s.Cancelled() {
+			kept = lastPoll + nextChange // one of each for whoever comes last
 		}
 		return s.pacer.pollAt(s.now, kept, s.Cancelled())
 	}
