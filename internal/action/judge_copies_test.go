@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,6 +54,7 @@ func (x *exchange) ordered() (o orderedCopy, ok bool) {
 // recordStates notes at each create of a server what the state for the post step holds.
 func (w *world) recordStates() *[]recorded {
 	var all []recorded
+	var mu sync.Mutex
 	check := w.check
 	w.check = func(next http.RoundTripper) http.RoundTripper {
 		next = check(next)
@@ -64,7 +66,9 @@ func (w *world) recordStates() *[]recorded {
 				var o orderedCopy
 				_ = json.Unmarshal(body, &o)
 				state, _ := os.ReadFile(filepath.Join(w.dir, "state")) // the runner has made it
+				mu.Lock()
 				all = append(all, recorded{o.Name, o.Labels["hsnap/drill"], string(state)})
+				mu.Unlock()
 			}
 			return next.RoundTrip(r)
 		})

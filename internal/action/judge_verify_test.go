@@ -279,12 +279,11 @@ func (j *proved) judgeFates() {
 		}
 		id := *e.Image
 		f := j.p.fates[id]
-		changed := slices.ContainsFunc(j.made, func(made hcloudsim.Creation) bool { return made.ImageID == id && j.p.meddled[made.ServerID] })
 		started := slices.ContainsFunc(j.made, func(made hcloudsim.Creation) bool { return made.ImageID == id && len(made.Starts) > 0 })
 		switch {
 		case e.Status == "verified" && !j.p.proves(f):
 			j.Errorf("%s is verified, and a copy of image %d can't give that proof (%d)", e.Name, id, f)
-		case e.Status == "failed" && j.p.proves(f) && !changed:
+		case e.Status == "failed" && j.p.proves(f):
 			j.Errorf("%s has failed (%s), and copies of image %d give their proof", e.Name, e.Message, id)
 		case e.Status == "failed" && !started:
 			j.Errorf("%s has failed, and no copy of image %d was switched on", e.Name, id)

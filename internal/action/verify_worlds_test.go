@@ -138,9 +138,6 @@ func buildProving(t *testing.T, seed uint64) (*world, *proving) {
 		for _, of := range []string{"GET", "PUT", "DELETE", "poweron", "servers", "firewalls"} {
 			storms[of] = [...]int{0, 0, 5, 20, 50}[dice.IntN(5)]
 		}
-		if chance(10) {
-			storms["poweron"] = 95
-		}
 		o.Corrupt = func(r *http.Request, dice *rand.Rand) *hcloudsim.Fault { return stormy(storms, r, dice) }
 	}
 	if chance(12) {
@@ -396,6 +393,12 @@ func (p *proving) upset(w *world, dice *rand.Rand) {
 	case 2:
 		p.weather = true
 		w.cloud.At(within(0, 3*time.Minute), func(c *hcloudsim.Cloud) { c.Revoke() })
+	case 3, 4:
+		p.weather = true
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.HTML502, Method: http.MethodPost, Path: "/servers/*/actions/poweron"})
+	case 5, 6, 7, 8:
+		p.weather = true
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.HTML502, Method: http.MethodPost, Path: "/servers/*/actions/poweron", Times: 3 + dice.IntN(2)})
 	}
 	switch dice.IntN(6) {
 	case 0:
