@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Ma
 	if cfg.Run.Platform == config.GitHub && !set.DryRun {
 		set.Record = func(left []copies.Copy) error { return r.SaveState(stateCopies, encodeCopies(left)) }
 		if err := set.Record(nil); err != nil { // a copy that nobody would delete must not be made
-			r.Mistakes(err)
+			r.Mistakes(fmt.Errorf("GITHUB_STATE must name a file that can be written: without it no post step could delete what is left: %w", err))
 			return refuse(r, cfg)
 		}
 	}

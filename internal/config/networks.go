@@ -44,7 +44,7 @@ func parseNetwork(text string) (network netip.Prefix, problem string) {
 	case err != nil:
 		return network, "is no network: give one as 203.0.113.7/32, 203.0.113.0/24 or 2001:db8::/48"
 	case network.Addr().Is4In6():
-		return network, fmt.Sprintf("is an IPv4 network in the notation of IPv6: give it as %s", single(network.Addr()))
+		return network, fmt.Sprintf("is an IPv4 network in the notation of IPv6: give it as %s", netip.PrefixFrom(network.Addr().Unmap(), max(0, network.Bits()-96)).Masked())
 	case network != network.Masked():
 		return network, fmt.Sprintf("has bits set after its length: did you mean %s or %s?", network.Masked(), single(network.Addr()))
 	}

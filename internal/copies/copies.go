@@ -100,7 +100,7 @@ func (c *Copy) Agrees(host hetzner.Server) bool {
 
 // Left is why a copy could not be removed.
 type Left struct {
-	Changed bool           // its name or its labels have changed, so it may be somebody's by now
+	Changed int64          // the server's ID, where its name or its labels have changed: it may be somebody's by now
 	Address int64          // a primary IP that is left although its server is gone; 0 where the server is
 	Err     *hetzner.Error // the last answer, nil for none
 }
@@ -122,7 +122,7 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 		case host.ID == 0, missing && Is(host): // that one is another run's
 			return c.removeAddresses(s, api, limit)
 		case !c.Agrees(host):
-			left.Changed = true
+			left.Changed = host.ID
 			return left
 		case !s.Now().Before(due), left.Err != nil && (!host.Locked || s.Cancelled()):
 			c.Note(host)

@@ -243,7 +243,7 @@ func whole(o snapshot.Outcome, asked Asked) (a account) {
 		a.what = "no server is left to snapshot"
 		a.next = "check servers, label-selector and exclude" + only(asked.IfNone, adviceNone)
 	}
-	readOnly := o.Token != nil && o.Token.Code != "unauthorized" && len(o.Results) > 0
+	readOnly := o.Token != nil && o.Token.Code != "unauthorized" && (o.HasRead || len(o.Results) > 0)
 	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it can read, so it is probably read-only")}
 	return a
 }

@@ -147,11 +147,11 @@ func explainLeft(name string, left copies.Left, hour string, post bool) account 
 	case left.Address != 0:
 		a.what = fmt.Sprintf("the copy is deleted, but its address is not (primary IP %d), and costs money", left.Address)
 		a.next = fmt.Sprintf("run `hcloud primary-ip delete %d`", left.Address)
-	case left.Changed:
+	case left.Changed != 0:
 		a.what += "; its name or its labels have changed, so it may be somebody's by now"
-		a.next = "find out whose it is; if nobody's, " + a.next
+		a.next = fmt.Sprintf("find out whose it is: `hcloud server describe %d`; if nobody's, `hcloud server delete %[1]d`", left.Changed)
 	}
-	if post && !left.Changed {
+	if post && left.Changed == 0 {
 		a.next = "wait 4 minutes for the step \"Post …\", which tries to delete it; if it is still there then, " + a.next
 	}
 	a.details = []string{answered(left.Err)}

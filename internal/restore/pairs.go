@@ -52,6 +52,9 @@ type Mistake struct {
 	Age     time.Duration
 }
 
+// fromFuture is how far Hetzner's clocks may be apart: an image that is made later than that has no age.
+const fromFuture = time.Minute
+
 // pair is a server and the image that it is to be put back to.
 type pair struct {
 	*run
@@ -155,7 +158,8 @@ func (p *pair) checkImage() {
 		p.refuse(OtherServer)
 		return
 	}
-	noAge := p.date.IsZero() || image.Created.IsZero()
+	noAge := p.date.IsZero() || image.Created.IsZero() || p.age < -fromFuture
+	p.age = max(0, p.age)
 	p.refuseWhere([]objection{
 		{!image.Available(), NotAvailable},
 		{image.Labels[labels.Verify] == labels.VerifyFailed, NotVerified},

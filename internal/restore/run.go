@@ -77,6 +77,7 @@ func (r *run) begin(s *fleet.Script) {
 		r.outcome.Blame(r.fleet, err, false)
 		return
 	}
+	r.outcome.HasRead = true
 	for _, p := range pairs {
 		r.outcome.Refused = append(r.outcome.Refused, p.mistakes...)
 	}

@@ -82,7 +82,7 @@ func (r *run) makeFirewall(s *fleet.Script) {
 		case err == nil:
 			r.firewall.id, r.firewall.differs = found.ID, !sameRules(found.Rules, wanted.Rules)
 			return
-		case !failed, failure.Final() && failure.Code != hetzner.CodeUniqueness, !s.Now().Before(limit):
+		case !failed, (failure.Final() || failure.Verdict == hetzner.Full) && failure.Code != hetzner.CodeUniqueness, !s.Now().Before(limit):
 			r.firewall.err = err
 			return
 		}

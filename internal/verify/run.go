@@ -99,7 +99,7 @@ func (r *run) begin(s *fleet.Script) {
 		r.outcome.Blame(r.fleet, err, selecting)
 		return
 	}
-	r.date, r.datedAt = listed.Date, listed.DatedAt
+	r.date, r.datedAt, r.outcome.HasRead = listed.Date, listed.DatedAt, true
 	chosen := r.choose(listed)
 	if r.outcome.Mistakes = chosen.Mistakes(false, listed.Servers); len(r.outcome.Mistakes) > 0 {
 		return
