@@ -122,6 +122,14 @@ func (r ran) lastSeen(id int64, before time.Time) (last *shownCopy) {
 	return last
 }
 
+// knows reports whether an answer has shown a server by its ID.
+func (r ran) knows(id int64) bool {
+	return slices.ContainsFunc(r.trace, func(x *exchange) bool {
+		server := x.content().Server
+		return !x.done.IsZero() && (x.showsCopy(id) != nil || x.verdict() == accepted && server != nil && server.ID == id)
+	})
+}
+
 // judgeCreations fails where a copy was asked for, or is, otherwise than the contract has it.
 func (j *proved) judgeCreations() {
 	first := map[string]time.Time{}
@@ -297,6 +305,9 @@ func (j *proved) judgeLeft() {
 	}
 	told := j.told()
 	for _, made := range j.made {
+		if j.p.meddled[made.ServerID] && !j.r.knows(made.ServerID) {
+			continue // somebody has given it another name before its create's answer, or a poll, came
+		}
 		gone := !made.Deleted.IsZero() && !made.Deleted.After(j.end)
 		// A run that has not ended by itself leaves the rest to the post step.
 		byPost := strings.Contains(j.post.log, made.Name) && j.post.code != 0
