@@ -78,8 +78,8 @@ func restoreFaults() []fault {
 		},
 		{
 			"a cancelled run begins one more change", engine + "script.go",
-			"	if err == nil {\n		err = s.Barred()\n	}\n	if err != nil {\n		return err\n	}\n	s.keeps",
-			"	if err != nil && !errors.Is(err, ErrCancelled) {\n		return err\n	}\n	s.patient = true\n	s.keeps",
+			"	if err == nil {\n		err = s.Barred()\n	}\n	if err != nil {\n		return err\n	}\n	if s.Cancelled() {",
+			"	if err != nil && !errors.Is(err, ErrCancelled) {\n		return err\n	}\n	s.patient = true\n	if s.Cancelled() {",
 		},
 		{
 			"a dry run rebuilds", way,

@@ -92,15 +92,15 @@ func verifyFaults() []fault {
 		},
 		{
 			"a copy that Hetzner did not switch on counts against its snapshot", copied,
-			"	case !running && failure != nil: // nothing says that Hetzner has got the request\n		v.result.Err = failure\n		return inconclusive(snapshot.Refused)\n", "",
+			"	case !running && v.startLost != nil: // nothing says that Hetzner has got the request\n		v.result.Err = v.startLost\n		return inconclusive(snapshot.Refused)\n", "",
 		},
 		{
 			"a copy that somebody has deleted counts against its snapshot", copied,
-			"	case seen.Missing:\n		return inconclusive(snapshot.UnknownOutcome)\n", "	case seen.Missing:\n		return failed(NotProven)\n",
+			"		return inconclusive(snapshot.UnknownOutcome)\n	case !running && v.startLost", "		return failed(NotProven)\n	case !running && v.startLost",
 		},
 		{
 			"boot-timeout counts before the copy is switched on", copied,
-			"	v.started = v.Sent\n", "	v.started = limit.Add(-startedWithin)\n",
+			"	v.started, v.startLost = v.Sent, failure\n", "	v.started, v.startLost = limit.Add(-startedWithin), failure\n",
 		},
 		{
 			"the labels of others are dropped from a verified snapshot", "internal/labels/labels.go",
