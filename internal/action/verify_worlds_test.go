@@ -39,7 +39,7 @@ type proving struct {
 	dry, warn      bool
 	noDate         bool
 	weather        bool           // requests go wrong
-	scarce         bool           // of servers, addresses or capacity
+	scarce         bool           // there are few servers, addresses or requests to be had
 	meddled        map[int64]bool // copies that somebody has changed or deleted
 	soldOut        bool           // there is no cx23 in fsn1
 	cancelAfter    time.Duration  // 0: never
@@ -386,6 +386,7 @@ func (p *proving) upset(w *world, dice *rand.Rand) {
 	}
 	switch dice.IntN(40) {
 	case 0:
+		p.scarce = true
 		w.cloud.Spend(3400) // a Terraform run has nearly used the limit up
 	case 1:
 		p.weather = true
