@@ -119,14 +119,15 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 		case err != nil: // the run is over
 			return left
 		case missing && s.Sent.Before(c.Appears): // it may appear yet
-		case host.ID == 0, missing && Is(host): // that one is another run's
+			left.Changed = host.ID != 0 && !Is(host) || left.Changed
+		case host.ID == 0 && !left.Changed, missing && Is(host): // that one is another run's
 			return c.removeAddresses(s, api, limit)
 		case !c.Agrees(host):
 			left.Changed = host.ID
 			return left
 		case !s.Now().Before(due), left.Err != nil && (!host.Locked || s.Cancelled()):
 			c.Note(host)
-			due = s.Now().Add(askAgain)
+			left.Changed, due = false, s.Now().Add(askAgain)
 			err := c.delete(s, api)
 			failure, failed := errors.AsType[*hetzner.Error](err)
 			switch {
