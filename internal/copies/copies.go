@@ -6,6 +6,7 @@
 package copies
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -119,15 +120,17 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 		case err != nil: // the run is over
 			return left
 		case missing && s.Sent.Before(c.Appears): // it may appear yet
-			left.Changed = host.ID != 0 && !Is(host) || left.Changed
-		case host.ID == 0 && !left.Changed, missing && Is(host): // that one is another run's
+			if host.ID != 0 && !Is(host) {
+				left.Changed = host.ID
+			}
+		case host.ID == 0 && left.Changed == 0, missing && Is(host): // that one is another run's
 			return c.removeAddresses(s, api, limit)
 		case !c.Agrees(host):
-			left.Changed = host.ID
+			left.Changed = cmp.Or(host.ID, left.Changed)
 			return left
 		case !s.Now().Before(due), left.Err != nil && (!host.Locked || s.Cancelled()):
 			c.Note(host)
-			left.Changed, due = false, s.Now().Add(askAgain)
+			left.Changed, due = 0, s.Now().Add(askAgain)
 			err := c.delete(s, api)
 			failure, failed := errors.AsType[*hetzner.Error](err)
 			switch {
