@@ -121,11 +121,12 @@ func (r ran) lastSeen(id int64, before time.Time) (last *shownCopy) {
 	return last
 }
 
-// knows reports whether an answer has shown a server by its ID.
-func (r ran) knows(id int64) bool {
+// knows reports whether an answer has shown a copy as such.
+func (r ran) knows(made hcloudsim.Creation) bool {
 	return slices.ContainsFunc(r.trace, func(x *exchange) bool {
-		server := x.content().Server
-		return !x.done.IsZero() && (x.showsCopy(id) != nil || x.verdict() == accepted && server != nil && server.ID == id)
+		seen, server := x.showsCopy(made.ServerID), x.content().Server
+		return seen != nil && seen.Name == made.Name && seen.Labels["hsnap/drill"] == made.Labels["hsnap/drill"] ||
+			!x.done.IsZero() && x.verdict() == accepted && server != nil && server.ID == made.ServerID
 	})
 }
 

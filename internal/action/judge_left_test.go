@@ -84,8 +84,8 @@ func (j *proved) judgeLeft() {
 	}
 	told := j.told()
 	for _, made := range j.made {
-		if j.p.meddled[made.ServerID] && !j.r.knows(made.ServerID) {
-			continue // somebody has given it another name before its create's answer, or a poll, came
+		if j.p.meddled[made.ServerID] && !j.r.knows(made) {
+			continue // somebody has given it another name or label before its create's answer, or a poll, came
 		}
 		gone := !made.Deleted.IsZero() && !made.Deleted.After(j.end)
 		// A run that has not ended by itself leaves the rest to the post step.
