@@ -221,7 +221,7 @@ func TestPruneDeletesLeftovers(t *testing.T) {
 	}{
 		"deleted": {func(*world, int64) {}, false, "hsnap-drill-7001: a copy that a verification had left behind is deleted"},
 		"protected": {func(w *world, over int64) { w.cloud.ProtectServer(over) }, true,
-			"::warning::hsnap-drill-7001: a copy that a verification has left behind"},
+			"::error title=hsnap-drill-7001 IS LEFT BEHIND::hsnap-drill-7001: THE COPY IS NOT DELETED"},
 		"dry run":  {func(w *world, _ int64) { w.inputs["dry-run"] = "true" }, true, ""},
 		"no clock": {func(w *world, _ int64) { w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.NoDate}) }, true, ""},
 	} {
@@ -233,7 +233,7 @@ func TestPruneDeletesLeftovers(t *testing.T) {
 				w.inputs = map[string]string{"servers": "db-1", "series": "nightly", "keep-last": "1"}
 				test.change(w, over)
 				code := 0
-				if name == "no clock" {
+				if name == "no clock" || name == "protected" {
 					code = 1
 				}
 				r := w.run(t)

@@ -375,7 +375,7 @@ func (s *scenario) copyOf(ws words) *hcloudsim.CopyBehaviour {
 	guest := s.guest(words{line: ws.line, args: map[string]string{"ports": ws.args["copy-ports"], "boot-after": ws.args["copy-boot-after"], "drops": ws.args["copy-drops"]}})
 	return &hcloudsim.CopyBehaviour{
 		Duration: s.duration(ws, "copy-duration"), FailCode: ws.args["copy-fail"], FirewallAfter: s.duration(ws, "copy-firewall-after"),
-		Power:    hcloudsim.PowerBehaviour{PowerOnEndsIn: ws.args["copy-ends-in"]},
+		Power:    hcloudsim.PowerBehaviour{PowerOnEndsIn: ws.args["copy-ends-in"], PowerOnFails: s.number(ws, "copy-poweron-fails")},
 		Deletion: hcloudsim.DeletionBehaviour{After: s.duration(ws, "copy-deleted-after"), FailTimes: s.number(ws, "copy-deletion-fails"), IPsStay: s.duration(ws, "copy-ips-stay")},
 		Guest:    guest,
 	}

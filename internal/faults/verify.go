@@ -91,15 +91,15 @@ func verifyFaults() []fault {
 			"	case errors.Is(err, fleet.ErrTimeout):\n		return inconclusive(NotIsolated)\n", "	case errors.Is(err, fleet.ErrTimeout):\n		return failed(NotIsolated)\n",
 		},
 		{
-			"a copy that Hetzner did not switch on counts against its snapshot", copied,
+			"a copy that Hetzner did not switch on counts against its snapshot", "internal/verify/boot.go",
 			"	case !running && v.startLost != nil: // nothing says that Hetzner has got the request\n		v.result.Err = v.startLost\n		return inconclusive(snapshot.Refused)\n", "",
 		},
 		{
-			"a copy that somebody has deleted counts against its snapshot", copied,
+			"a copy that somebody has deleted counts against its snapshot", "internal/verify/boot.go",
 			"		return inconclusive(snapshot.UnknownOutcome)\n	case !running && v.startLost", "		return failed(NotProven)\n	case !running && v.startLost",
 		},
 		{
-			"boot-timeout counts before the copy is switched on", copied,
+			"boot-timeout counts before the copy is switched on", "internal/verify/boot.go",
 			"	v.started, v.startLost = v.Sent, failure\n", "	v.started, v.startLost = limit.Add(-startedWithin), failure\n",
 		},
 		{

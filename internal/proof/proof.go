@@ -82,8 +82,11 @@ func (p Proof) Await(s *fleet.Script, dial Dialer, address string, limit time.Ti
 	}
 }
 
-// seek tries once.
+// seek tries once. An address without a host would be this machine's.
 func (p Proof) seek(ctx context.Context, dial Dialer, address string) (string, error) {
+	if host, _, err := net.SplitHostPort(address); err != nil || host == "" {
+		return "", errors.New("the server has no public address")
+	}
 	conn, err := dial(ctx, "tcp", address)
 	if err != nil {
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {

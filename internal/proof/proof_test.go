@@ -91,6 +91,17 @@ func TestProofOverANetwork(t *testing.T) {
 	}
 }
 
+// A server without an address must not be taken for the machine that asks.
+func TestNoAddress(t *testing.T) {
+	port := strings.TrimPrefix(serve(t, says(false, "SSH-2.0-mine\r\n")), "127.0.0.1:")
+	for _, address := range []string{":" + port, ""} {
+		line, err := Proof{Port: 22, Banner: "SSH-"}.seek(t.Context(), new(net.Dialer).DialContext, address)
+		if line != "" || err == nil {
+			t.Errorf("%q has proved itself: %q", address, line)
+		}
+	}
+}
+
 // unused returns an address at which nothing listens.
 func unused(t *testing.T) string {
 	t.Helper()

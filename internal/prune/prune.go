@@ -46,6 +46,7 @@ type Outcome struct {
 	NoDate   bool     // Hetzner did not tell the time, and nothing was deleted
 	Undone   []Undone // deletions that failed
 	Selected int      // servers
+	Left     int      // copies that verifications have left behind, and that could not be deleted
 }
 
 // Undone is a deletion that failed. An error whose verdict is [hetzner.Lost] says that the snapshot may be deleted or not.
@@ -114,6 +115,7 @@ func (r *run) swept(name string, left *copies.Left) {
 	e := snapshot.Event{Kind: snapshot.EventSwept, Name: name}
 	if left != nil {
 		e.Kind, e.Err = snapshot.EventLeftover, left.Err
+		r.outcome.Left++
 	}
 	r.tell(e)
 }

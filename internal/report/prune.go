@@ -49,7 +49,7 @@ func PruneTallyOf(o prune.Outcome) PruneTally {
 		}
 	}
 	t.Failed = len(t.failed)
-	switch bad := t.Failed > 0 || pruneWhole(o, Asked{}).what != ""; {
+	switch bad := t.Failed+o.Left > 0 || pruneWhole(o, Asked{}).what != ""; {
 	case o.Signal != nil:
 		t.Result = "cancelled"
 	case bad && t.going > 0 && !o.TooMany:
@@ -126,7 +126,7 @@ func (r *Report) pruneVerdict(o prune.Outcome, t PruneTally, why account, delive
 	would := only(o.DryRun, "would be ")
 	counts := only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
 		count(t.going, "snapshot"), would, only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb)), len(t.kept), would))
-	parts := joined("; ", r.because(why.what), only(!delivered, "the outputs could not be handed on"),
+	parts := joined("; ", only(o.Left > 0, plural(o.Left, "copy", "copies")+" LEFT BEHIND"), r.because(why.what), only(!delivered, "the outputs could not be handed on"),
 		only(t.Failed > 0, fmt.Sprintf("%d failed (%s)", t.Failed, several(t.failed))), counts)
 	return head(t.Result, delivered) + only(o.DryRun, " (dry run)") + ": " +
 		cmp.Or(parts, only(o.Signal != nil, "the project was not read to its end"), "no snapshot")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/hsnap-action/internal/copies"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/snapshot"
 	"github.com/org/hsnap-action/internal/thinning"
@@ -149,6 +150,8 @@ func (r *Report) Event(e snapshot.Event) {
 	case e.Kind == snapshot.EventGone:
 		what, command := gone(e.Images)
 		r.Line("%s; to list them: %s", what, command)
+	case e.Kind == snapshot.EventLeftover && r.asked.Prunes: // this run was to delete it
+		r.failure(e.Name, "left", explainLeft(e.Name, copies.Left{Err: e.Err}, "", false), true)
 	case e.Kind == snapshot.EventProgress:
 		r.Line("%s", progress(e.Progress))
 	case w.warn:

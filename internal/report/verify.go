@@ -265,6 +265,11 @@ func verifyRefused(v verify.Result) account {
 	if v.Err != nil && v.Err.Verdict == hetzner.TokenRefused {
 		a.next = adviceToken
 	}
+	if action := v.Action; action != nil {
+		a.what = "Hetzner accepted to switch the copy on, and could not: " + joined(", ", action.ErrorMessage, action.ErrorCode, fmt.Sprintf("action %d", action.ID))
+		a.next = "run it again; this says nothing about the snapshot"
+		return a
+	}
 	if known := cmp.Or(v.Proof, v.NoProof); known != "" {
 		a.what = "the copy " + only(v.Proof == "", "did not answer") + only(v.Proof != "", "answered") + " (" + known + "), but that could not be written on the image"
 	}

@@ -144,8 +144,11 @@ func (r *Report) verifyVerdict(o verify.Outcome, t VerifyTally, why account, del
 		counts = append(counts, some(t.statuses[status], string(status)))
 	}
 	begins := head(t.Result, delivered)
-	if len(t.Left) > 0 || t.Result == "inconclusive" && !r.asked.WarnOnly {
+	switch {
+	case len(t.Left) > 0, t.Result == "inconclusive" && !r.asked.WarnOnly:
 		begins = "FAILED"
+	case t.Result == "partial" && t.Failed == 0 && r.asked.WarnOnly && delivered && why.what == "":
+		begins = t.Result // what could not be found out fails no run
 	}
 	parts := joined("; ", only(len(t.Left) > 0, plural(len(t.Left), "copy", "copies")+" LEFT BEHIND ("+several(t.Left)+")"),
 		r.because(why.what), only(!delivered, "the outputs could not be handed on"),

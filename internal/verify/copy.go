@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -59,6 +59,8 @@ type verification struct {
 	until     time.Time      // the copy's latest end
 	started   time.Time      // when it was asked to start
 	startLost *hetzner.Error // what came instead of an answer to that
+
+	startAction int64 // that switches it on, 0 where it is not known
 }
 
 func failed(reason snapshot.Reason) error {
@@ -291,89 +293,9 @@ func (v *verification) awaitIsolated() error {
 
 // isIsolated reports whether the copy may be switched on: nothing but its own firewall's port leads to it.
 func (v *verification) isIsolated(host hetzner.Server) bool {
-	return v.copy.Agrees(host) && len(host.Labels) == 2 && host.Status == hetzner.StatusOff && !host.Locked &&
+	reachable := v.Proof.Port == 0 || proof.Address(host) != "" // else the proof would be sought at this machine
+	return reachable && v.copy.Agrees(host) && len(host.Labels) == 2 && host.Status == hetzner.StatusOff && !host.Locked &&
 		len(host.Firewalls) == 1 && host.Firewalls[v.firewall.id] && host.Networks == 0 && len(host.Volumes) == 0
-}
-
-// switchOn has the copy switched on. To ask twice is as to ask once.
-func (v *verification) switchOn() error {
-	v.phase = snapshot.PhaseProving
-	limit := v.Now().Add(startedWithin)
-	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost }
-	err := v.Persist(limit, again, func() error {
-		return v.Change(fleet.Change{Rank: fleet.Unlocked, Limit: limit, Send: func(ctx context.Context) (hetzner.Quota, error) {
-			_, quota, err := v.api.PowerOn(ctx, v.copy.ID)
-			return quota, err
-		}})
-	})
-	failure, refused := errors.AsType[*hetzner.Error](err)
-	switch {
-	case refused && failure.Verdict == hetzner.TokenRefused, err != nil && !refused && !errors.Is(err, fleet.ErrTimeout):
-		return err
-	case err != nil && !hetzner.IsLost(err):
-		v.result.Err = failure
-		return inconclusive(snapshot.Refused)
-	}
-	v.started, v.startLost = v.Sent, failure
-	return nil
-}
-
-// prove waits until the copy answers. Only where it does not, or need not, Hetzner is asked whether it runs.
-func (v *verification) prove() error {
-	limit := v.started.Add(v.BootTimeout)
-	if v.Proof.Port == 0 {
-		if err := v.seeRunning(limit); err != nil {
-			return err
-		}
-		v.result.Proof = "running"
-	} else {
-		address := v.Proof.On(v.host)
-		v.tell(Event{Kind: EventProving, Address: address})
-		seen, err := v.Proof.Await(v.Script, v.Dial, address, limit)
-		v.result.Proof = seen.Proof
-		if seen.Failure != nil {
-			v.result.NoProof = seen.Failure.Error()
-		}
-		if err != nil {
-			return err
-		}
-		if seen.Proof == "" {
-			return cmp.Or(v.seeRunning(limit), failed(NotProven))
-		}
-	}
-	v.result.BootTook = v.Now().Sub(v.started)
-	return nil
-}
-
-// seeRunning waits until a poll shows the copy running. The first one that begins after the limit decides.
-func (v *verification) seeRunning(limit time.Time) error {
-	gone, running := false, false
-	err := v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, fleet.Latest(limit, v.Now()).Add(seenWithin), func(seen fleet.Seen) bool {
-		gone = seen.Missing
-		running = !gone && seen.Server.Status == hetzner.StatusRunning
-		return gone || running || !seen.Began.Before(limit)
-	})
-	switch {
-	case errors.Is(err, fleet.ErrTimeout):
-		return v.unseen()
-	case err != nil:
-		return err
-	case gone: // which says nothing about the snapshot: somebody has deleted the copy
-		return inconclusive(snapshot.UnknownOutcome)
-	case !running && v.startLost != nil: // nothing says that Hetzner has got the request
-		v.result.Err = v.startLost
-		return inconclusive(snapshot.Refused)
-	case !running:
-		return failed(NotProven)
-	}
-	v.result.Ran = true
-	return nil
-}
-
-// unseen is the end of a copy of which no poll could show what has become.
-func (v *verification) unseen() error {
-	v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
-	return inconclusive(snapshot.UnknownOutcome)
 }
 
 // judge makes the result final but for the copy, and writes it on the image where it says something about that.

@@ -2,7 +2,7 @@
 //
 // A run reads the project and the price lists, and decides what is due and what it may cost before anything is created
 // (plan.go). The way of one copy is a script, read from top to bottom: [verification.way] in copy.go. It is created once, shut
-// off by a firewall of its own (firewall.go), seen to be so, switched on, and has to answer. What came of it is written on the
+// off by a firewall of its own (firewall.go), seen to be so, switched on, and has to answer (boot.go). What came of it is written on the
 // image (mark.go). Whatever happens, a second script deletes the copy again (package copies).
 //
 // The package never touches a server that no verification has made, nor an image but its labels, and writes no text.

@@ -1,0 +1,112 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// switchOn has the copy switched on. To ask twice is as to ask once.
+func (v *verification) switchOn() error {
+	v.phase = snapshot.PhaseProving
+	limit := v.Now().Add(startedWithin)
+	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost }
+	err := v.Persist(limit, again, func() error {
+		return v.Change(fleet.Change{Rank: fleet.Unlocked, Limit: limit, Send: func(ctx context.Context) (hetzner.Quota, error) {
+			action, quota, err := v.api.PowerOn(ctx, v.copy.ID)
+			v.startAction = action
+			return quota, err
+		}})
+	})
+	failure, refused := errors.AsType[*hetzner.Error](err)
+	switch {
+	case refused && failure.Verdict == hetzner.TokenRefused, err != nil && !refused && !errors.Is(err, fleet.ErrTimeout):
+		return err
+	case err != nil && !hetzner.IsLost(err):
+		v.result.Err = failure
+		return inconclusive(snapshot.Refused)
+	}
+	v.started, v.startLost = v.Sent, failure
+	return nil
+}
+
+// prove waits until the copy answers. Only where it does not, or need not, Hetzner is asked whether it runs.
+func (v *verification) prove() error {
+	limit := v.started.Add(v.BootTimeout)
+	if v.Proof.Port == 0 {
+		if err := v.seeRunning(limit); err != nil {
+			return err
+		}
+		v.result.Proof = "running"
+	} else {
+		address := v.Proof.On(v.host)
+		v.tell(Event{Kind: EventProving, Address: address})
+		seen, err := v.Proof.Await(v.Script, v.Dial, address, limit)
+		v.result.Proof = seen.Proof
+		if seen.Failure != nil {
+			v.result.NoProof = seen.Failure.Error()
+		}
+		if err != nil {
+			return err
+		}
+		if seen.Proof == "" {
+			return cmp.Or(v.seeRunning(limit), failed(NotProven))
+		}
+	}
+	v.result.BootTook = v.Now().Sub(v.started)
+	return nil
+}
+
+// seeRunning waits until a poll shows the copy running. The first one that begins after the limit decides.
+func (v *verification) seeRunning(limit time.Time) error {
+	gone, running := false, false
+	err := v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, fleet.Latest(limit, v.Now()).Add(seenWithin), func(seen fleet.Seen) bool {
+		gone = seen.Missing
+		running = !gone && seen.Server.Status == hetzner.StatusRunning
+		return gone || running || !seen.Began.Before(limit)
+	})
+	switch {
+	case errors.Is(err, fleet.ErrTimeout):
+		return v.unseen()
+	case err != nil:
+		return err
+	case gone: // which says nothing about the snapshot: somebody has deleted the copy
+		return inconclusive(snapshot.UnknownOutcome)
+	case !running && v.startLost != nil: // nothing says that Hetzner has got the request
+		v.result.Err = v.startLost
+		return inconclusive(snapshot.Refused)
+	case !running:
+		return v.neverRan()
+	}
+	v.result.Ran = true
+	return nil
+}
+
+// neverRan says what it means that a copy does not run: nothing about the snapshot, where Hetzner has failed to switch it on.
+func (v *verification) neverRan() error {
+	if v.startAction == 0 {
+		return failed(NotProven)
+	}
+	seen, err := v.Watch(fleet.Action(v.startAction)).Next(0, v.Now().Add(seenWithin))
+	switch {
+	case errors.Is(err, fleet.ErrTimeout):
+		return v.unseen()
+	case err != nil:
+		return err
+	case seen.Action != nil && !seen.Action.Running() && !seen.Action.Succeeded():
+		v.result.Action = seen.Action
+		return inconclusive(snapshot.Refused)
+	}
+	return failed(NotProven)
+}
+
+// unseen is the end of a copy of which no poll could show what has become.
+func (v *verification) unseen() error {
+	v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
+	return inconclusive(snapshot.UnknownOutcome)
+}
