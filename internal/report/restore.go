@@ -167,6 +167,8 @@ func underWay(r restore.Result) string {
 	switch {
 	case r.Done:
 		return "; it is rebuilt and runs, and has not proved yet that it is back"
+	case r.Rewritten:
+		return "; the image is on its disk, and it was not seen running yet: see that it comes up, or run hcloud server poweron " + typed(r.Result)
 	case r.Accepted:
 		return fmt.Sprintf("; the rebuild (action %d) goes on at Hetzner, and overwrites its disk", r.ActionID)
 	case r.MaySlip:

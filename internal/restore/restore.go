@@ -70,6 +70,7 @@ type Result struct {
 	Before     snapshot.Result // what became of the snapshot of before; without a status where none was begun
 	Password   bool            // Hetzner has set a new root password
 	AnswerLost bool            // that would have said so
+	Rewritten  bool            // the rebuild's action has succeeded
 	Done       bool            // the rebuild has ended well, and a poll has shown the server running from the image
 	Proof      string          // what has proved that the server is back, "" for nothing
 	NoProof    string          // what came instead the last time; "" where nothing was tried

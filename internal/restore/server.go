@@ -227,7 +227,7 @@ func (s *server) follow() error {
 		s.target.Result.Action = action
 		return failed(snapshot.ActionFailed)
 	}
-	s.target.Phase = snapshot.PhaseProving
+	s.target.Phase, s.result.Rewritten = snapshot.PhaseProving, true
 	s.tell(Event{Kind: EventWritten})
 	return s.timedOut(s.awaitRunning(limit))
 }
