@@ -23,7 +23,7 @@ var (
 // defaultSeeds returns how many seeds a test of the whole package takes.
 func defaultSeeds() int {
 	if raced {
-		return 100
+		return 40
 	}
 	return 300
 }
