@@ -176,15 +176,20 @@ func pause(s *fleet.Script) time.Duration {
 
 // look polls the server; without an ID there is none. One whose ID is known is looked up by it, since it may have another name
 // by now. Once it is gone, a create that was lost may have made one more of its name.
-func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (host hetzner.Server, err error) {
-	poll := func(ask func(context.Context) (hetzner.Server, hetzner.Quota, error)) error {
-		return s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
+func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (hetzner.Server, error) {
+	poll := func(ask func(context.Context) (hetzner.Server, hetzner.Quota, error)) (hetzner.Server, error) {
+		var host hetzner.Server
+		err := s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
 			host, quota, err = ask(ctx)
 			return quota, err
 		})
+		if err != nil { // the request may still be under way
+			return hetzner.Server{}, err
+		}
+		return host, nil
 	}
 	if c.ID != 0 {
-		err = poll(func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.Server(ctx, c.ID) })
+		host, err := poll(func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.Server(ctx, c.ID) })
 		failure, failed := errors.AsType[*hetzner.Error](err)
 		switch gone := failed && failure.Code == hetzner.CodeNotFound; {
 		case !gone:
@@ -193,8 +198,7 @@ func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (host hetzner.Server, 
 			return hetzner.Server{}, nil
 		}
 	}
-	err = poll(func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.ServerNamed(ctx, c.Name) })
-	return host, err
+	return poll(func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.ServerNamed(ctx, c.Name) })
 }
 
 func (c *Copy) delete(s *fleet.Script, api *hetzner.Client) error {

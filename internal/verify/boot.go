@@ -17,11 +17,15 @@ func (v *verification) switchOn() error {
 	limit := v.Now().Add(startedWithin)
 	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost }
 	err := v.Persist(limit, again, func() error {
-		return v.Change(fleet.Change{Rank: fleet.Unlocked, Limit: limit, Send: func(ctx context.Context) (hetzner.Quota, error) {
-			action, quota, err := v.api.PowerOn(ctx, v.copy.ID)
-			v.startAction = action
+		var action int64
+		err := v.Change(fleet.Change{Rank: fleet.Unlocked, Limit: limit, Send: func(ctx context.Context) (quota hetzner.Quota, err error) {
+			action, quota, err = v.api.PowerOn(ctx, v.copy.ID)
 			return quota, err
 		}})
+		if err == nil { // else the request may still be under way
+			v.startAction = action
+		}
+		return err
 	})
 	failure, refused := errors.AsType[*hetzner.Error](err)
 	switch {

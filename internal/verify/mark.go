@@ -51,5 +51,8 @@ func (v *verification) readLabels(verified bool, at time.Time) (old, changed map
 		old = image.Labels
 		return quota, err
 	})
-	return old, labels.Judged(old, verified, v.ProofLabel, at), err
+	if err != nil { // the request may still be under way
+		return nil, nil, err
+	}
+	return old, labels.Judged(old, verified, v.ProofLabel, at), nil
 }
