@@ -190,9 +190,8 @@ func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (hetzner.Server, error
 	}
 	if c.ID != 0 {
 		host, err := poll(func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.Server(ctx, c.ID) })
-		failure, failed := errors.AsType[*hetzner.Error](err)
-		switch gone := failed && failure.Code == hetzner.CodeNotFound; {
-		case !gone:
+		switch {
+		case !hetzner.IsNotFound(err):
 			return host, err
 		case c.Appears.IsZero():
 			return hetzner.Server{}, nil
@@ -224,10 +223,10 @@ func (c *Copy) removeAddresses(s *fleet.Script, api *hetzner.Client, limit time.
 					break
 				}
 			}
-			failure, failed := errors.AsType[*hetzner.Error](err)
-			if failed && failure.Code == hetzner.CodeNotFound {
+			if hetzner.IsNotFound(err) {
 				break
 			}
+			failure, failed := errors.AsType[*hetzner.Error](err)
 			if failed {
 				left.Err = failure
 			}

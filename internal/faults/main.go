@@ -62,7 +62,7 @@ func faults() []fault {
 		},
 		{
 			"absence is proved at once", core + "target.go",
-			"		case seen.Began.Sub(lostAt) < effectLimit:\n", "		case seen.Began.Sub(lostAt) < 0:\n",
+			"		case seen.Began.Sub(lostAt) < EffectLimit:\n", "		case seen.Began.Sub(lostAt) < 0:\n",
 		},
 		{
 			"one listing proves absence", core + "target.go",
@@ -121,7 +121,7 @@ func faults() []fault {
 		},
 		{
 			"a lost power-off is forgotten", core + "power.go",
-			"			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(effectLimit)))\n			p.unsure = true\n", "",
+			"			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(EffectLimit)))\n			p.unsure = true\n", "",
 		},
 		{
 			"a guest that goes down late is forgotten", core + "power.go",

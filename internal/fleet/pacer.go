@@ -123,7 +123,7 @@ func (p *pacer) changeAt(rank Rank, now time.Time, kept int) time.Time {
 // never sent, and one that was lost and may have been. A final refusal keeps no other script waiting.
 func (p *pacer) answered(now time.Time, err error) {
 	p.held--
-	if failure, ok := errors.AsType[*hetzner.Error](err); ok && (failure.Later() || failure.Verdict == hetzner.Lost) {
+	if failure, ok := errors.AsType[*hetzner.Error](err); ok && failure.Unsettled() {
 		p.spent = append(p.spent, expense{at: now, change: true})
 	}
 }

@@ -167,7 +167,7 @@ func (f *Fleet) pollServers(want Want) {
 	if len(group) == 1 || page == 0 {
 		f.poll(group, f.now, func(ctx context.Context) (pick, hetzner.Quota, error) {
 			server, quota, err := f.o.API.Server(ctx, want.id)
-			missing := isMissing(err)
+			missing := hetzner.IsNotFound(err)
 			if missing {
 				err = nil
 			}
@@ -195,11 +195,6 @@ func (f *Fleet) pollServers(want Want) {
 	})
 }
 
-// isMissing reports whether Hetzner knows no such server.
-func isMissing(err error) bool {
-	return err != nil && hetzner.AsError(err).Code == hetzner.CodeNotFound
-}
-
 // pollActions polls as many actions as one request shows.
 func (f *Fleet) pollActions(want Want) {
 	group := f.inLane(want.lane, func(Want) bool { return true })
@@ -225,7 +220,7 @@ func (f *Fleet) pollServerActions(want Want) {
 	same := func(w Want) bool { return w.id == want.id && w.value == want.value }
 	f.poll(f.inLane(want.lane, same), f.now, func(ctx context.Context) (pick, hetzner.Quota, error) {
 		actions, quota, err := f.o.API.ServerActions(ctx, want.id, want.value)
-		missing := isMissing(err)
+		missing := hetzner.IsNotFound(err)
 		if missing {
 			err = nil
 		}

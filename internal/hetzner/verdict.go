@@ -62,12 +62,22 @@ func AsError(err error) *Error {
 // Later reports whether Hetzner may accept the same request later: it has refused it for now, or has never got it.
 func (e *Error) Later() bool { return e.Verdict == NotNow || e.Verdict == NotSent }
 
+// Unsettled reports whether a request may not have been carried out, and may be later: it was refused for now, never sent, or
+// its answer is lost. One that does no harm when it is carried out twice is worth sending again then.
+func (e *Error) Unsettled() bool { return e.Later() || e.Verdict == Lost }
+
 // Final reports whether repeating a read can't help. That is so for a redirect, and for a refusal that is not Hetzner's: the
 // endpoint is wrong, or a proxy is in the way. Two such statuses mean that it may work later.
 func (e *Error) Final() bool {
 	elsewhere := e.Code == "" && e.Status >= 300 && e.Status < 500
 	passing := e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests
 	return e.Verdict == TokenRefused || e.Verdict == Refused || elsewhere && !passing
+}
+
+// IsNotFound reports whether Hetzner knows no such resource.
+func IsNotFound(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Code == CodeNotFound
 }
 
 // IsLost reports whether a change may have taken effect although no answer says so.

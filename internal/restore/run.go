@@ -2,7 +2,6 @@ package restore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -157,7 +156,7 @@ func (r *run) lookUp(s *fleet.Script, p *pair, limit time.Time) error {
 			return quota, err
 		})
 	})
-	if failure, ok := errors.AsType[*hetzner.Error](err); ok && failure.Code == hetzner.CodeNotFound {
+	if hetzner.IsNotFound(err) {
 		p.image = hetzner.Image{}
 		return nil
 	}

@@ -131,7 +131,7 @@ func (s *server) snapshotTimeout(err error) error {
 // protect sets delete protection on the available image, and waits until a poll shows it.
 func (s *server) protect() error {
 	limit := s.Now().Add(protectLimit)
-	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost } // twice is as once
+	again := (*hetzner.Error).Unsettled // twice is as once
 	err := s.Persist(limit, again, func() error {
 		return s.Send(func(ctx context.Context) (hetzner.Quota, error) {
 			_, quota, err := s.api.Protect(ctx, s.Result.ImageID)

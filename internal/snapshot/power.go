@@ -149,7 +149,7 @@ func (p *power) shutDown() (late bool, err error) {
 	deadline := p.outage.since.Add(p.ShutdownTimeout)
 	safeAt := p.Now().Add(p.ShutdownTimeout + lingerFor) // the guest may have been asked just now
 	if lost {
-		safeAt = fleet.Latest(safeAt, p.Now().Add(effectLimit+lingerFor))
+		safeAt = fleet.Latest(safeAt, p.Now().Add(EffectLimit+lingerFor))
 	}
 	p.recordSafeAt(safeAt)
 	err = p.seenOff(deadline)
@@ -213,7 +213,7 @@ func (p *power) powerOff() error {
 		case err == nil:
 			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(lingerFor)))
 		case hetzner.IsLost(err):
-			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(effectLimit)))
+			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(EffectLimit)))
 			p.unsure = true
 		case answered:
 			limit = fleet.Earliest(deadline, p.Now().Add(fleet.RetryAfter(n)))
@@ -391,7 +391,7 @@ func (p *power) mark(labelled fleet.Want) {
 			failure, failed := errors.AsType[*hetzner.Error](p.Send(func(ctx context.Context) (hetzner.Quota, error) {
 				return p.api.SetLabels(ctx, image.ID, corrected)
 			}))
-			again = again || failed && (failure.Later() || failure.Verdict == hetzner.Lost) // then they are read anew
+			again = again || failed && failure.Unsettled() // then they are read anew
 		}
 	}
 }

@@ -16,9 +16,9 @@ const (
 	holderLimit = 20 * time.Second
 	// holderTurn is the time between two polls that ask who holds a lock, which is only reported.
 	holderTurn = 20 * time.Second
-	// effectLimit is the one assumption about Hetzner: a create takes effect within this time of its answer's loss, or
+	// EffectLimit is the one assumption about Hetzner: a create takes effect within this time of its answer's loss, or
 	// never.
-	effectLimit = 60 * time.Second
+	EffectLimit = 60 * time.Second
 	// absenceGap lies between the two polls that prove a lost change's absence, so that one stale answer can't.
 	absenceGap = 5 * time.Second
 	// lostLimit is the least time that a lost change is searched for, however short the lock timeout is.
@@ -278,7 +278,7 @@ func holding(actions []hetzner.Action) *hetzner.Action {
 
 // Find decides what became of a change whose answer was lost. It returns nil once found reports that a poll of what is wanted
 // shows its effect; [ErrAgain] when two complete polls and one of the unlocked server prove that it had none and, by
-// effectLimit, never will; otherwise how the way ends.
+// EffectLimit, never will; otherwise how the way ends.
 func (t *Target) Find(loss *hetzner.Error, want fleet.Want, found func(fleet.Seen) bool) error {
 	lostAt, first := t.Now(), time.Time{}
 	t.lock.start(lostAt)
@@ -294,7 +294,7 @@ func (t *Target) Find(loss *hetzner.Error, want fleet.Want, found func(fleet.See
 		case found(seen):
 			t.Result.MaySlip = false
 			return nil
-		case seen.Began.Sub(lostAt) < effectLimit:
+		case seen.Began.Sub(lostAt) < EffectLimit:
 		case first.IsZero():
 			first = seen.Began
 		case seen.Began.Sub(first) >= absenceGap:

@@ -88,7 +88,7 @@ func (d *Deleter) Delete(s *fleet.Script, image int64) (deleted bool, failure *h
 			lost = failure
 		}
 		send = s.Poll // the next tries keep to the budget
-		return failure.Later() || failure.Verdict == hetzner.Lost
+		return failure.Unsettled()
 	}
 	err := s.Persist(s.Now().Add(deleteLimit), again, func() error {
 		return send(func(ctx context.Context) (hetzner.Quota, error) { return d.API.DeleteImage(ctx, image) })

@@ -15,7 +15,7 @@ import (
 func (v *verification) switchOn() error {
 	v.phase = snapshot.PhaseProving
 	limit := v.Now().Add(startedWithin)
-	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost }
+	again := (*hetzner.Error).Unsettled
 	err := v.Persist(limit, again, func() error {
 		var action int64
 		err := v.Change(fleet.Change{Rank: fleet.Unlocked, Limit: limit, Send: func(ctx context.Context) (quota hetzner.Quota, err error) {

@@ -17,8 +17,6 @@ import (
 const (
 	// pollEvery is the pause between two polls of a copy that something waits for.
 	pollEvery = 5 * time.Second
-	// effectLimit is the one assumption about Hetzner: a create takes effect within this time of its answer's loss, or never.
-	effectLimit = 60 * time.Second
 	// cancelPlaces are kept in the budget for each copy: to see it, to delete it, and to see it gone.
 	cancelPlaces = 3
 	// answerLimit is how long a create may be under way.
@@ -130,7 +128,7 @@ func (v *verification) create() error {
 	v.GoPatient(v.remove)
 	v.tell(Event{Kind: EventAsked})
 	for n := 1; ; n++ {
-		v.copy.Appears = v.Now().Add(answerLimit + effectLimit) // where this run is killed before it is answered
+		v.copy.Appears = v.Now().Add(answerLimit + snapshot.EffectLimit) // where this run is killed before it is answered
 		if err := v.record(); err != nil {
 			v.copy.Appears, v.result.Err = v.lostUntil, hetzner.AsError(err)
 			return inconclusive(CreateFailed)
@@ -184,7 +182,7 @@ func (v *verification) askOnce(limit time.Time) error {
 		return quota, err
 	}})
 	if hetzner.IsLost(err) {
-		v.lostUntil = v.Now().Add(effectLimit)
+		v.lostUntil = v.Now().Add(snapshot.EffectLimit)
 	}
 	v.copy.Appears = v.lostUntil // any other one has had its effect, or has none
 	switch {

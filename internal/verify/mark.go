@@ -17,7 +17,7 @@ const markFor = 5 * time.Minute
 // that could be seen before the end of the run.
 func (v *verification) mark(verified bool) error {
 	at := v.now()
-	again := func(failure *hetzner.Error) bool { return failure.Later() || failure.Verdict == hetzner.Lost }
+	again := (*hetzner.Error).Unsettled
 	taken := false
 	err := v.Persist(v.Now().Add(markFor), again, func() error {
 		old, changed, err := v.readLabels(verified, at)
