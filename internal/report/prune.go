@@ -49,16 +49,8 @@ func PruneTallyOf(o prune.Outcome) PruneTally {
 		}
 	}
 	t.Failed = len(t.failed)
-	switch bad := t.Failed+o.Left > 0 || pruneWhole(o, Asked{}).what != ""; {
-	case o.Signal != nil:
-		t.Result = "cancelled"
-	case bad && t.going > 0 && !o.TooMany:
-		t.Result = "partial" // a dry run's result is what the real one's would be
-	case bad:
-		t.Result = "failure"
-	default:
-		t.Result = "success"
-	}
+	bad := t.Failed+o.Left > 0 || pruneWhole(o, Asked{}).what != ""
+	t.Result = resultOf(o.Outcome, t.going > 0 && !o.TooMany, bad, "success") // a dry run's result is what the real one's would be
 	return t
 }
 

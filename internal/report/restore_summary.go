@@ -35,16 +35,7 @@ func RestoreTallyOf(o restore.Outcome) RestoreTally {
 	t.Failed = len(t.failed)
 	good := t.statuses[restore.Restored]+t.statuses[snapshot.Planned] > 0
 	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || len(o.Restores) == 0
-	switch {
-	case o.Signal != nil:
-		t.Result = "cancelled"
-	case bad && good:
-		t.Result = "partial"
-	case bad:
-		t.Result = "failure"
-	default:
-		t.Result = "success"
-	}
+	t.Result = resultOf(o.Outcome, good, bad, "success")
 	return t
 }
 

@@ -80,19 +80,24 @@ func TallyOf(o snapshot.Outcome) Tally {
 	t.Failed, t.Skipped = len(t.failed), t.statuses[snapshot.Skipped]
 	good := t.Usable+t.statuses[snapshot.Planned] > 0 // a dry run's result is what the real one's would be
 	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing || len(o.Mistakes) > 0
+	t.Result = resultOf(o, good, bad, "skipped")
+	return t
+}
+
+// resultOf is a run's result in one word: what went well and what went wrong make it, and otherwise is that of a run in which
+// neither happened.
+func resultOf(o snapshot.Outcome, good, bad bool, otherwise string) string {
 	switch {
 	case o.Signal != nil:
-		t.Result = "cancelled"
+		return "cancelled"
 	case bad && good:
-		t.Result = "partial"
+		return "partial"
 	case bad:
-		t.Result = "failure"
+		return "failure"
 	case good:
-		t.Result = "success"
-	default:
-		t.Result = "skipped"
+		return "success"
 	}
-	return t
+	return otherwise
 }
 
 // Deliver hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict.

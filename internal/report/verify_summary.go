@@ -49,20 +49,11 @@ func VerifyTallyOf(o verify.Outcome) VerifyTally {
 	t.Failed, t.Inconclusive = t.statuses[snapshot.Failed], t.statuses[verify.Inconclusive]
 	good := t.statuses[verify.Verified]+t.statuses[snapshot.Planned] > 0
 	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing || o.TooExpensive || len(o.Mistakes) > 0
-	switch {
-	case o.Signal != nil:
-		t.Result = "cancelled"
-	case good && (bad || t.Inconclusive > 0):
-		t.Result = "partial"
-	case bad:
-		t.Result = "failure"
-	case t.Inconclusive > 0:
-		t.Result = "inconclusive"
-	case good:
-		t.Result = "success"
-	default:
-		t.Result = "skipped"
+	otherwise := "skipped"
+	if t.Inconclusive > 0 {
+		bad, otherwise = bad || good, "inconclusive"
 	}
+	t.Result = resultOf(o.Outcome, good, bad, otherwise)
 	return t
 }
 

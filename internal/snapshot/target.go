@@ -332,17 +332,24 @@ func (t *Target) Follow(action int64, accepted, limit time.Time) (*hetzner.Actio
 	return t.Script.Follow(action, accepted, limit, func(percent int) { t.progress = percent })
 }
 
+// EndOf says how a script's error ends it: as that says itself, by Hetzner's refusal of the token, or by a cancel.
+func EndOf(err error) (status Status, reason Reason, refusal *hetzner.Error) {
+	if ended, ok := errors.AsType[*EndError](err); ok {
+		return ended.Status, ended.Reason, nil
+	}
+	if refusal, ok := errors.AsType[*hetzner.Error](err); ok {
+		return Failed, Refused, refusal
+	}
+	return Cancelled, RunCancelled, nil
+}
+
 // Settle records how the target's way has ended.
 func (t *Target) Settle(err error) {
 	r := &t.Result
-	ended, ok := errors.AsType[*EndError](err)
-	switch failure, _ := errors.AsType[*hetzner.Error](err); {
-	case ok:
-		r.Status, r.Reason = ended.Status, ended.Reason
-	case failure != nil: // Hetzner has refused the token
-		r.Status, r.Reason, r.Err = Failed, Refused, failure
-	default:
-		r.Status, r.Reason = Cancelled, RunCancelled
+	status, reason, refusal := EndOf(err)
+	r.Status, r.Reason = status, reason
+	if refusal != nil {
+		r.Err = refusal
 	}
 	t.lock.stop(t.Now())
 	t.missing.stop(t.Now())

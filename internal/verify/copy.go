@@ -299,14 +299,10 @@ func (v *verification) isIsolated(host hetzner.Server) bool {
 // judge makes the result final but for the copy, and writes it on the image where it says something about that.
 func (v *verification) judge(err error) {
 	r := &v.result
-	ended, ok := errors.AsType[*snapshot.EndError](err)
-	switch failure, _ := errors.AsType[*hetzner.Error](err); {
-	case ok:
-		r.Status, r.Reason = ended.Status, ended.Reason
-	case failure != nil: // Hetzner has refused the token
-		r.Status, r.Reason, r.Err = Inconclusive, snapshot.Refused, failure
-	default:
-		r.Status, r.Reason = snapshot.Cancelled, snapshot.RunCancelled
+	status, reason, refusal := snapshot.EndOf(err)
+	r.Status, r.Reason = status, reason
+	if refusal != nil { // of the token, which says nothing about the snapshot
+		r.Status, r.Err = Inconclusive, refusal
 	}
 	v.phase = snapshot.PhaseRemoving
 	if r.Status == Verified || r.Status == snapshot.Failed {
