@@ -105,6 +105,15 @@ func Gone(images []hetzner.Image, servers []hetzner.Server) (gone []hetzner.Imag
 	return gone
 }
 
+// Self returns the server that this program runs on, 0 for none. That asks Hetzner's API nothing, and takes a second at most.
+func (r Reader) Self() (id int64, err error) {
+	err = r.Script.Do(func(ctx context.Context) func() {
+		self := r.API.Self(ctx)
+		return func() { id = self }
+	})
+	return id, err
+}
+
 // Price reads what snapshots cost, once. It is zero where that can't be learnt.
 func (r Reader) Price() (price hetzner.Price) {
 	_ = r.Script.Send(func(ctx context.Context) (quota hetzner.Quota, _ error) {

@@ -124,11 +124,8 @@ func (r *run) pairs(s *fleet.Script, read project.Reader, all []hetzner.Server) 
 		}
 		images, date = append(images, list...), at
 	}
-	var self int64
-	if err := s.Do(func(ctx context.Context) func() { // answered within a second
-		id := r.api.Self(ctx)
-		return func() { self = id }
-	}); err != nil {
+	self, err := read.Self()
+	if err != nil {
 		return nil, err
 	}
 	var pairs []pair

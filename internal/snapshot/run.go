@@ -135,10 +135,7 @@ func (r *run) begin(s *fleet.Script) {
 		return
 	}
 	if r.Shutdown != Never {
-		_ = s.Send(func(ctx context.Context) (hetzner.Quota, error) { // answered within a second
-			r.self = r.api.Self(ctx)
-			return hetzner.Quota{}, nil
-		})
+		r.self, _ = read.Self()
 	}
 	earlier, err := r.reusable(read)
 	isOff := func(host hetzner.Server) bool { return host.Status == hetzner.StatusOff }
