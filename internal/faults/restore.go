@@ -30,7 +30,7 @@ func restoreFaults() []fault {
 		},
 		{
 			"a server is rebuilt though its snapshot of before has failed", way,
-			"	return failed(SnapshotFirstFailed)\n", "	return nil\n",
+			"	return snapshot.Failed.Because(SnapshotFirstFailed)\n", "	return nil\n",
 		},
 		{
 			"a server is put back to an image of another one", check,
@@ -95,8 +95,8 @@ func restoreFaults() []fault {
 		},
 		{
 			"a rebuild that fails for a lock is asked for again", way,
-			"		s.target.Result.Action = action\n		return failed(snapshot.ActionFailed)\n",
-			"		if hetzner.IsLocked(action.ErrorCode, action.ErrorMessage) {\n			_ = s.askUntilAccepted()\n		}\n		s.target.Result.Action = action\n		return failed(snapshot.ActionFailed)\n",
+			"		s.target.Result.Action = action\n		return snapshot.Failed.Because(snapshot.ActionFailed)\n",
+			"		if hetzner.IsLocked(action.ErrorCode, action.ErrorMessage) {\n			_ = s.askUntilAccepted()\n		}\n		s.target.Result.Action = action\n		return snapshot.Failed.Because(snapshot.ActionFailed)\n",
 		},
 		{
 			"a server that stays off after its rebuild is left so", way,

@@ -88,15 +88,15 @@ func verifyFaults() []fault {
 		// What comes of it.
 		{
 			"a copy that was not isolated counts against its snapshot", copied,
-			"	case errors.Is(err, fleet.ErrTimeout):\n		return inconclusive(NotIsolated)\n", "	case errors.Is(err, fleet.ErrTimeout):\n		return failed(NotIsolated)\n",
+			"	case errors.Is(err, fleet.ErrTimeout):\n		return Inconclusive.Because(NotIsolated)\n", "	case errors.Is(err, fleet.ErrTimeout):\n		return snapshot.Failed.Because(NotIsolated)\n",
 		},
 		{
 			"a copy that Hetzner did not switch on counts against its snapshot", "internal/verify/boot.go",
-			"	case !running && v.startLost != nil: // nothing says that Hetzner has got the request\n		v.result.Err = v.startLost\n		return inconclusive(snapshot.Refused)\n", "",
+			"	case !running && v.startLost != nil: // nothing says that Hetzner has got the request\n		v.result.Err = v.startLost\n		return Inconclusive.Because(snapshot.Refused)\n", "",
 		},
 		{
 			"a copy that somebody has deleted counts against its snapshot", "internal/verify/boot.go",
-			"		return inconclusive(snapshot.UnknownOutcome)\n	case !running && v.startLost", "		return failed(NotProven)\n	case !running && v.startLost",
+			"		return Inconclusive.Because(snapshot.UnknownOutcome)\n	case !running && v.startLost", "		return snapshot.Failed.Because(NotProven)\n	case !running && v.startLost",
 		},
 		{
 			"boot-timeout counts before the copy is switched on", "internal/verify/boot.go",

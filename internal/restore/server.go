@@ -87,7 +87,7 @@ func (s *server) snapshotFirst() error {
 	case s.Token() != nil:
 		return s.Token()
 	}
-	return failed(SnapshotFirstFailed)
+	return snapshot.Failed.Because(SnapshotFirstFailed)
 }
 
 // askUntilAccepted asks for the rebuild until Hetzner accepts it, which it does once.
@@ -103,7 +103,7 @@ func (s *server) askUntilAccepted() error {
 			err = s.target.Refused(refusal) // waits until it may be asked for again
 		case refusal != nil && refusal.Verdict == hetzner.Full: // no limit can matter to a server that exists
 			s.target.Result.Err = refusal
-			return failed(snapshot.Refused)
+			return snapshot.Failed.Because(snapshot.Refused)
 		default:
 			return err
 		}
@@ -149,9 +149,9 @@ func (s *server) rebuild() error {
 // notFound says what it is that does not exist any more: the server, or else the image.
 func (s *server) notFound() error {
 	if seen, err := s.Watch(fleet.Server(s.host.ID)).Next(0, s.Now().Add(noteLimit)); err == nil && seen.Missing {
-		return failed(snapshot.NotFound)
+		return snapshot.Failed.Because(snapshot.NotFound)
 	}
-	return failed(snapshot.Refused)
+	return snapshot.Failed.Because(snapshot.Refused)
 }
 
 // newestAction returns the highest ID of the server's actions: the rebuild's will be higher.
@@ -163,9 +163,9 @@ func (s *server) newestAction() (newest int64, err error) {
 		return 0, s.target.LockTimedOut()
 	case errors.Is(err, fleet.ErrTimeout):
 		s.target.Result.Silence = s.Now().Sub(began)
-		return 0, failed(snapshot.Refused)
+		return 0, snapshot.Failed.Because(snapshot.Refused)
 	case seen.Missing:
-		return 0, failed(snapshot.NotFound)
+		return 0, snapshot.Failed.Because(snapshot.NotFound)
 	}
 	for _, action := range seen.Actions {
 		newest = max(newest, action.ID)
@@ -199,7 +199,7 @@ func (s *server) find(loss *hetzner.Error, newest int64) error {
 	case err != nil:
 		return err
 	case gone:
-		return failed(snapshot.NotFound)
+		return snapshot.Failed.Because(snapshot.NotFound)
 	}
 	s.result.AnswerLost = true
 	s.record(action, EventFound)
@@ -225,7 +225,7 @@ func (s *server) follow() error {
 	}
 	if !action.Succeeded() {
 		s.target.Result.Action = action
-		return failed(snapshot.ActionFailed)
+		return snapshot.Failed.Because(snapshot.ActionFailed)
 	}
 	s.target.Phase, s.result.Rewritten = snapshot.PhaseProving, true
 	s.tell(Event{Kind: EventWritten})
@@ -238,7 +238,7 @@ func (s *server) timedOut(err error) error {
 		return err
 	}
 	s.target.Result.Silence, s.target.Result.Err = snapshot.LongSilence(s.fleet)
-	return failed(RestoreTimeout)
+	return snapshot.Failed.Because(RestoreTimeout)
 }
 
 // awaitRunning waits until a poll shows the server running from its image, and unlocked. One that stays off is switched on,
@@ -253,7 +253,7 @@ func (s *server) awaitRunning(limit time.Time) error {
 			return err
 		}
 		if seen.Missing {
-			return failed(snapshot.NotFound)
+			return snapshot.Failed.Because(snapshot.NotFound)
 		}
 		s.host.Status, pause = seen.Server.Status, pollEvery
 		rewritten := seen.Server.ImageID == s.result.Image.ID
@@ -290,7 +290,7 @@ func (s *server) switchOn() error {
 	case err != nil:
 		return err
 	case power.LeftOff:
-		return failed(snapshot.PowerOnFailed)
+		return snapshot.Failed.Because(snapshot.PowerOnFailed)
 	}
 	return nil
 }
@@ -309,7 +309,7 @@ func (s *server) prove() error {
 		s.result.NoProof = seen.Failure.Error()
 	}
 	if err == nil && seen.Proof == "" {
-		err = failed(NotProven)
+		err = snapshot.Failed.Because(NotProven)
 	}
 	return err
 }
@@ -337,10 +337,6 @@ func (s *server) complete() {
 	r.Accepted, r.ImageID = accepted, image
 	final := *r
 	s.tell(Event{Kind: EventFinished, Result: &final})
-}
-
-func failed(reason snapshot.Reason) error {
-	return &snapshot.EndError{Status: snapshot.Failed, Reason: reason}
 }
 
 // tell reports an event of this package.

@@ -56,7 +56,10 @@ type EndError struct {
 
 func (e *EndError) Error() string { return string(e.Status) + " " + string(e.Reason) }
 
-func failed(reason Reason) error { return &EndError{Failed, reason} }
+// Because returns the end of a way with this status and a reason.
+func (s Status) Because(reason Reason) error { return &EndError{s, reason} }
+
+func failed(reason Reason) error { return Failed.Because(reason) }
 
 // ErrAgain says that the change may be asked for again from the beginning of the way.
 var ErrAgain = errors.New("again")

@@ -33,7 +33,7 @@ func (v *verification) switchOn() error {
 		return err
 	case err != nil && !hetzner.IsLost(err):
 		v.result.Err = failure
-		return inconclusive(snapshot.Refused)
+		return Inconclusive.Because(snapshot.Refused)
 	}
 	v.started, v.startLost = v.Sent, failure
 	return nil
@@ -59,7 +59,7 @@ func (v *verification) prove() error {
 			return err
 		}
 		if seen.Proof == "" {
-			return cmp.Or(v.seeRunning(limit), failed(NotProven))
+			return cmp.Or(v.seeRunning(limit), snapshot.Failed.Because(NotProven))
 		}
 	}
 	v.result.BootTook = v.Now().Sub(v.started)
@@ -80,10 +80,10 @@ func (v *verification) seeRunning(limit time.Time) error {
 	case err != nil:
 		return err
 	case gone: // which says nothing about the snapshot: somebody has deleted the copy
-		return inconclusive(snapshot.UnknownOutcome)
+		return Inconclusive.Because(snapshot.UnknownOutcome)
 	case !running && v.startLost != nil: // nothing says that Hetzner has got the request
 		v.result.Err = v.startLost
-		return inconclusive(snapshot.Refused)
+		return Inconclusive.Because(snapshot.Refused)
 	case !running:
 		return v.neverRan()
 	}
@@ -94,7 +94,7 @@ func (v *verification) seeRunning(limit time.Time) error {
 // neverRan says what it means that a copy does not run: nothing about the snapshot, where Hetzner has failed to switch it on.
 func (v *verification) neverRan() error {
 	if v.startAction == 0 {
-		return failed(NotProven)
+		return snapshot.Failed.Because(NotProven)
 	}
 	seen, err := v.Watch(fleet.Action(v.startAction)).Next(0, v.Now().Add(seenWithin))
 	switch {
@@ -104,13 +104,13 @@ func (v *verification) neverRan() error {
 		return err
 	case seen.Action != nil && !seen.Action.Running() && !seen.Action.Succeeded():
 		v.result.Action = seen.Action
-		return inconclusive(snapshot.Refused)
+		return Inconclusive.Because(snapshot.Refused)
 	}
-	return failed(NotProven)
+	return snapshot.Failed.Because(NotProven)
 }
 
 // unseen is the end of a copy of which no poll could show what has become.
 func (v *verification) unseen() error {
 	v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
-	return inconclusive(snapshot.UnknownOutcome)
+	return Inconclusive.Because(snapshot.UnknownOutcome)
 }

@@ -61,14 +61,6 @@ type verification struct {
 	startAction int64 // that switches it on, 0 where it is not known
 }
 
-func failed(reason snapshot.Reason) error {
-	return &snapshot.EndError{Status: snapshot.Failed, Reason: reason}
-}
-
-func inconclusive(reason snapshot.Reason) error {
-	return &snapshot.EndError{Status: Inconclusive, Reason: reason}
-}
-
 // verify is the script of a verification.
 func (v *verification) verify(script *fleet.Script) {
 	v.Script = script
@@ -114,7 +106,7 @@ func (v *verification) awaitFirewall() error {
 	default:
 		return nil
 	}
-	return inconclusive(Firewall)
+	return Inconclusive.Because(Firewall)
 }
 
 // create asks for the copy until Hetzner accepts it, or shows that it has. Its name is unique, so that a second create of a
@@ -131,7 +123,7 @@ func (v *verification) create() error {
 		v.copy.Appears = v.Now().Add(answerLimit + snapshot.EffectLimit) // where this run is killed before it is answered
 		if err := v.record(); err != nil {
 			v.copy.Appears, v.result.Err = v.lostUntil, hetzner.AsError(err)
-			return inconclusive(CreateFailed)
+			return Inconclusive.Because(CreateFailed)
 		}
 		err := v.askOnce(limit)
 		failure, answered := errors.AsType[*hetzner.Error](err)
@@ -146,19 +138,19 @@ func (v *verification) create() error {
 			}
 		case failure.Code == hetzner.CodeNoCapacity:
 			v.result.Err = failure
-			return inconclusive(NoCapacity)
+			return Inconclusive.Because(NoCapacity)
 		case failure.Verdict == hetzner.Full:
 			v.result.Err = failure
-			return inconclusive(snapshot.LimitExceeded)
+			return Inconclusive.Because(snapshot.LimitExceeded)
 		case !failure.Later():
 			v.result.Err = failure
-			return inconclusive(CreateFailed)
+			return Inconclusive.Because(CreateFailed)
 		default:
 			v.tell(Event{Kind: EventRefused, Event: snapshot.Event{Err: failure}})
 		}
 		if !v.Now().Before(limit) {
 			v.result.Err = failure
-			return inconclusive(CreateTimeout)
+			return Inconclusive.Because(CreateTimeout)
 		}
 		if err := v.Sleep(fleet.Earliest(limit, v.Now().Add(fleet.RetryAfter(n)))); err != nil {
 			return err
@@ -190,7 +182,7 @@ func (v *verification) askOnce(limit time.Time) error {
 		v.accept(host, action)
 		v.tell(Event{Kind: EventAccepted, Event: snapshot.Event{ActionID: action}})
 	case errors.Is(err, fleet.ErrTimeout):
-		return inconclusive(CreateTimeout)
+		return Inconclusive.Because(CreateTimeout)
 	}
 	return err
 }
@@ -227,14 +219,14 @@ func (v *verification) find(failure *hetzner.Error) (found bool, err error) {
 		return true, nil
 	case !copies.Is(host):
 		v.result.Err = failure
-		return false, inconclusive(CreateFailed)
+		return false, Inconclusive.Because(CreateFailed)
 	case !v.isExpired(host):
-		return false, &snapshot.EndError{Status: snapshot.Skipped, Reason: InProgress}
+		return false, snapshot.Skipped.Because(InProgress)
 	}
 	left := copies.Of(host).Remove(v.Script, v.api, v.Now().Add(copies.SweepFor))
 	if left != nil {
 		v.result.Err = left.Err
-		return false, inconclusive(CreateFailed)
+		return false, Inconclusive.Because(CreateFailed)
 	}
 	return false, nil
 }
@@ -248,12 +240,12 @@ func (v *verification) awaitCreated() error {
 	switch {
 	case errors.Is(err, fleet.ErrTimeout):
 		v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
-		return inconclusive(CreateTimeout)
+		return Inconclusive.Because(CreateTimeout)
 	case err != nil:
 		return err
 	case action != nil && !action.Succeeded():
 		v.result.Action = action
-		return inconclusive(CreateFailed)
+		return Inconclusive.Because(CreateFailed)
 	}
 	v.tell(Event{Kind: EventCreated})
 	return nil
@@ -273,13 +265,13 @@ func (v *verification) awaitIsolated() error {
 	switch {
 	case errors.Is(err, fleet.ErrTimeout) && last == nil:
 		v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
-		return inconclusive(NotIsolated)
+		return Inconclusive.Because(NotIsolated)
 	case errors.Is(err, fleet.ErrTimeout):
-		return inconclusive(NotIsolated)
+		return Inconclusive.Because(NotIsolated)
 	case err != nil:
 		return err
 	case last == nil:
-		return inconclusive(CreateFailed)
+		return Inconclusive.Because(CreateFailed)
 	}
 	v.copy.Note(*last)
 	_ = v.record()
