@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -84,11 +85,7 @@ func Of(host hetzner.Server) *Copy {
 func (c *Copy) Note(host hetzner.Server) {
 	c.ID = host.ID
 	for _, id := range []int64{host.IPv4ID, host.IPv6ID} {
-		known := id == 0
-		for _, other := range c.Addresses {
-			known = known || other == id
-		}
-		if !known {
+		if id != 0 && !slices.Contains(c.Addresses, id) {
 			c.Addresses = append(c.Addresses, id)
 		}
 	}
@@ -177,19 +174,8 @@ func pause(s *fleet.Script) time.Duration {
 // look polls the server; without an ID there is none. One whose ID is known is looked up by it, since it may have another name
 // by now. Once it is gone, a create that was lost may have made one more of its name.
 func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (hetzner.Server, error) {
-	poll := func(ask func(context.Context) (hetzner.Server, hetzner.Quota, error)) (hetzner.Server, error) {
-		var host hetzner.Server
-		err := s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
-			host, quota, err = ask(ctx)
-			return quota, err
-		})
-		if err != nil { // the request may still be under way
-			return hetzner.Server{}, err
-		}
-		return host, nil
-	}
 	if c.ID != 0 {
-		host, err := poll(func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.Server(ctx, c.ID) })
+		host, err := fleet.Read(s.Poll, func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.Server(ctx, c.ID) })
 		switch {
 		case !hetzner.IsNotFound(err):
 			return host, err
@@ -197,7 +183,7 @@ func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (hetzner.Server, error
 			return hetzner.Server{}, nil
 		}
 	}
-	return poll(func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.ServerNamed(ctx, c.Name) })
+	return fleet.Read(s.Poll, func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.ServerNamed(ctx, c.Name) })
 }
 
 func (c *Copy) delete(s *fleet.Script, api *hetzner.Client) error {
@@ -212,11 +198,7 @@ func (c *Copy) removeAddresses(s *fleet.Script, api *hetzner.Client, limit time.
 	for _, id := range c.Addresses {
 		left := &Left{Address: id}
 		for {
-			assigned := false
-			err := s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
-				assigned, quota, err = api.PrimaryIPAssigned(ctx, id)
-				return quota, err
-			})
+			assigned, err := fleet.Read(s.Poll, func(ctx context.Context) (bool, hetzner.Quota, error) { return api.PrimaryIPAssigned(ctx, id) })
 			if err == nil && !assigned {
 				err = s.Send(func(ctx context.Context) (hetzner.Quota, error) { return api.DeletePrimaryIP(ctx, id) })
 				if err == nil {

@@ -46,7 +46,7 @@ func restoreFaults() []fault {
 		},
 		{
 			"an image's age is counted by this machine's clock", "internal/restore/run.go",
-			"		p := pair{run: r, ", "		date = s.Now()\n		p := pair{run: r, ",
+			"		p := pair{run: r, ", "		date = read.Script.Now()\n		p := pair{run: r, ",
 		},
 		{
 			"latest may have failed its verification", check,

@@ -194,23 +194,26 @@ func (c *Client) ServerTypePage(ctx context.Context, page int) (Page[ServerType]
 	return pageOf(answer, page, body.ServerTypes, serverTypeFrom, err)
 }
 
-// AddressPrices are what an hour of a primary IP costs, gross, by its type ("ipv4", "ipv6") and location.
-type AddressPrices map[string]map[string]float64
+// AddressPrices are what primary IPs cost.
+type AddressPrices struct {
+	Currency string
+	Hourly   map[string]map[string]float64 // gross price of an hour, by the type ("ipv4", "ipv6") and location
+}
 
-// AddressPrices returns what primary IPs cost, and in which currency.
-func (c *Client) AddressPrices(ctx context.Context) (prices AddressPrices, currency string, quota Quota, err error) {
+// AddressPrices returns what primary IPs cost.
+func (c *Client) AddressPrices(ctx context.Context) (AddressPrices, Quota, error) {
 	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing")
 	if err == nil && body.Pricing.Currency == "" {
 		err = answer.incomplete("the price list names no currency")
 	}
-	prices = AddressPrices{}
+	prices := AddressPrices{Currency: body.Pricing.Currency, Hourly: map[string]map[string]float64{}}
 	for _, kind := range body.Pricing.PrimaryIPs {
-		prices[kind.Type] = map[string]float64{}
+		prices.Hourly[kind.Type] = map[string]float64{}
 		for _, p := range kind.Prices {
 			if gross, err := strconv.ParseFloat(p.PriceHourly.Gross, 64); err == nil {
-				prices[kind.Type][p.Location] = gross
+				prices.Hourly[kind.Type][p.Location] = gross
 			}
 		}
 	}
-	return prices, body.Pricing.Currency, answer.quota, err
+	return prices, answer.quota, err
 }

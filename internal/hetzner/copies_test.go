@@ -128,7 +128,7 @@ func TestHalfAnswersAboutCopies(t *testing.T) {
 		"an address":        func(c *hetzner.Client) error { _, _, err := c.PrimaryIPAssigned(ctx, 42); return err },
 		"delete an address": func(c *hetzner.Client) error { _, err := c.DeletePrimaryIP(ctx, 42); return err },
 		"server types":      func(c *hetzner.Client) error { _, _, err := c.ServerTypePage(ctx, 1); return err },
-		"prices":            func(c *hetzner.Client) error { _, _, _, err := c.AddressPrices(ctx); return err },
+		"prices":            func(c *hetzner.Client) error { _, _, err := c.AddressPrices(ctx); return err },
 	} {
 		for _, body := range []string{
 			`{}`, `null`, ``, `{"action":{"id":0}}`, `{"firewall":{"id":0}}`, `{"primary_ip":{"id":41,"assignee_id":null}}`, `{"server_types":[]}`,
@@ -164,9 +164,9 @@ func TestPrices(t *testing.T) {
 	}
 	list := `{"pricing":{"currency":"EUR","primary_ips":[{"type":"ipv4","prices":[{"location":"fsn1","price_hourly":{"net":"0.0008","gross":"0.00095"}}]},` +
 		`{"type":"ipv6","prices":[{"location":"fsn1","price_hourly":{"net":"0","gross":"0"}}]}]}}`
-	addresses, currency, _, err := client(reply(200, list)).AddressPrices(t.Context())
-	prices := hetzner.AddressPrices{"ipv4": {"fsn1": 0.00095}, "ipv6": {"fsn1": 0}}
-	if diff := cmp.Diff(prices, addresses); err != nil || currency != "EUR" || diff != "" {
-		t.Errorf("%s, %v (-want +got):\n%s", currency, err, diff)
+	addresses, _, err := client(reply(200, list)).AddressPrices(t.Context())
+	prices := hetzner.AddressPrices{Currency: "EUR", Hourly: map[string]map[string]float64{"ipv4": {"fsn1": 0.00095}, "ipv6": {"fsn1": 0}}}
+	if diff := cmp.Diff(prices, addresses); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }

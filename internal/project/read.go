@@ -47,6 +47,16 @@ func (r Reader) Images(selector string) (images []hetzner.Image, date time.Time,
 	})
 }
 
+// Image reads one image, of whatever type. One that does not exist is an [*hetzner.Error] with the code not_found.
+func (r Reader) Image(id int64) (hetzner.Image, error) {
+	return readOne(r, func(ctx context.Context) (hetzner.Image, hetzner.Quota, error) { return r.API.Image(ctx, id) })
+}
+
+// AddressPrices reads what primary IPs cost.
+func (r Reader) AddressPrices() (hetzner.AddressPrices, error) {
+	return readOne(r, r.API.AddressPrices)
+}
+
 // Listing is what a command lists that is about the snapshots of a project.
 type Listing struct {
 	Selected []hetzner.Server // those that a label selector means, or all
@@ -126,19 +136,6 @@ func (r Reader) Price() (price hetzner.Price) {
 // read reads a listing page by page. A page that fails is asked for again; where resources have slid between the pages, all.
 func read[T hetzner.Resource](r Reader, ask func(context.Context, int) (hetzner.Page[T], hetzner.Quota, error)) (list []T, date time.Time, err error) {
 	var listing hetzner.Listing[T]
-	again := func(failure *hetzner.Error) bool {
-		if failure.Final() || r.Script.Ending() {
-			return false
-		}
-		if r.Unreached != nil && r.Script.Now().Before(r.Limit) {
-			r.Unreached(failure)
-		}
-		return true
-	}
-	send := r.Script.Send
-	if r.Paced {
-		send = r.Script.Poll
-	}
 	for whole := false; !whole; {
 		page := func(ctx context.Context) (hetzner.Quota, error) {
 			page, quota, err := ask(ctx, listing.Next())
@@ -152,9 +149,39 @@ func read[T hetzner.Resource](r Reader, ask func(context.Context, int) (hetzner.
 			}
 			return quota, nil
 		}
-		if err := r.Script.Persist(r.Limit, again, func() error { return send(page) }); err != nil {
+		if err := r.persist(func() error { return r.send(page) }); err != nil {
 			return nil, time.Time{}, err
 		}
 	}
 	return listing.Items, date, nil
+}
+
+// readOne reads one resource.
+func readOne[T any](r Reader, ask func(context.Context) (T, hetzner.Quota, error)) (found T, err error) {
+	err = r.persist(func() (err error) {
+		found, err = fleet.Read(r.send, ask)
+		return err
+	})
+	return found, err
+}
+
+// persist tries a read until the limit while Hetzner gives no usable answer.
+func (r Reader) persist(try func() error) error {
+	again := func(failure *hetzner.Error) bool {
+		if failure.Final() || r.Script.Ending() {
+			return false
+		}
+		if r.Unreached != nil && r.Script.Now().Before(r.Limit) {
+			r.Unreached(failure)
+		}
+		return true
+	}
+	return r.Script.Persist(r.Limit, again, try)
+}
+
+func (r Reader) send(request fleet.Request) error {
+	if r.Paced {
+		return r.Script.Poll(request)
+	}
+	return r.Script.Send(request)
 }

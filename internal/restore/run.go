@@ -70,7 +70,7 @@ func (r *run) begin(s *fleet.Script) {
 	all, err := read.Servers("")
 	var pairs []pair
 	if err == nil {
-		pairs, err = r.pairs(s, read, all)
+		pairs, err = r.pairs(read, all)
 	}
 	if err != nil {
 		r.outcome.Blame(r.fleet, err, false)
@@ -103,7 +103,7 @@ func (r *run) begin(s *fleet.Script) {
 }
 
 // pairs finds for each server that is named what it is put back to, ordered by name, and what speaks against it.
-func (r *run) pairs(s *fleet.Script, read project.Reader, all []hetzner.Server) ([]pair, error) {
+func (r *run) pairs(read project.Reader, all []hetzner.Server) ([]pair, error) {
 	byName := map[string][]hetzner.Server{}
 	for _, host := range all {
 		byName[host.Name] = append(byName[host.Name], host)
@@ -133,8 +133,8 @@ func (r *run) pairs(s *fleet.Script, read project.Reader, all []hetzner.Server) 
 		p := pair{run: r, name: name, choice: r.Images[name], date: date, self: self}
 		p.findServer(byName[name], all)
 		p.findImage(images)
-		if p.isUnknown() {
-			if err := r.lookUp(s, &p, read.Limit); err != nil {
+		if p.isUnknown() { // then it is to be said what it is instead
+			if p.image, err = read.Image(p.choice.Image); err != nil && !hetzner.IsNotFound(err) {
 				return nil, err
 			}
 		}
@@ -142,22 +142,6 @@ func (r *run) pairs(s *fleet.Script, read project.Reader, all []hetzner.Server) 
 		pairs = append(pairs, p)
 	}
 	return pairs, nil
-}
-
-// lookUp asks for an image that is none of the server's snapshots, to say what it is instead.
-func (r *run) lookUp(s *fleet.Script, p *pair, limit time.Time) error {
-	again := func(failure *hetzner.Error) bool { return !failure.Final() }
-	err := s.Persist(limit, again, func() error {
-		return s.Send(func(ctx context.Context) (quota hetzner.Quota, err error) {
-			p.image, quota, err = r.api.Image(ctx, p.choice.Image)
-			return quota, err
-		})
-	})
-	if hetzner.IsNotFound(err) {
-		p.image = hetzner.Image{}
-		return nil
-	}
-	return err
 }
 
 // over reports whether nothing more is done for any server.

@@ -200,10 +200,8 @@ func (v *verification) find(failure *hetzner.Error) (found bool, err error) {
 	if failure.Verdict == hetzner.Lost {
 		v.tell(Event{Kind: EventLost, Event: snapshot.Event{Err: failure}})
 	}
-	var host hetzner.Server
-	err = v.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
-		host, quota, err = v.api.ServerNamed(ctx, v.copy.Name)
-		return quota, err
+	host, err := fleet.Read(v.Poll, func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) {
+		return v.api.ServerNamed(ctx, v.copy.Name)
 	})
 	refused, answered := errors.AsType[*hetzner.Error](err)
 	switch {

@@ -66,10 +66,8 @@ func (r *run) makeFirewall(s *fleet.Script) {
 	limit := s.Now().Add(firewallFor)
 	wanted := hetzner.Firewall{Name: r.firewallName(), Labels: map[string]string{labels.Drill: "firewall"}, Rules: r.firewallRules()}
 	for n := 1; ; n++ {
-		var found hetzner.Firewall
-		err := s.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
-			found, quota, err = r.api.FirewallNamed(ctx, wanted.Name)
-			return quota, err
+		found, err := fleet.Read(s.Poll, func(ctx context.Context) (hetzner.Firewall, hetzner.Quota, error) {
+			return r.api.FirewallNamed(ctx, wanted.Name)
 		})
 		if err == nil && found.ID == 0 {
 			err = s.Change(fleet.Change{Rank: fleet.First, Send: func(ctx context.Context) (quota hetzner.Quota, err error) {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 )
@@ -45,14 +46,8 @@ func (v *verification) mark(verified bool) error {
 
 // readLabels reads the image's labels, and returns them as they are and as they should be.
 func (v *verification) readLabels(verified bool, at time.Time) (old, changed map[string]string, err error) {
-	err = v.Poll(func(ctx context.Context) (quota hetzner.Quota, err error) {
-		var image hetzner.Image
-		image, quota, err = v.api.Image(ctx, v.result.Image.ID)
-		old = image.Labels
-		return quota, err
+	image, err := fleet.Read(v.Poll, func(ctx context.Context) (hetzner.Image, hetzner.Quota, error) {
+		return v.api.Image(ctx, v.result.Image.ID)
 	})
-	if err != nil { // the request may still be under way
-		return nil, nil, err
-	}
-	return old, labels.Judged(old, verified, v.ProofLabel, at), nil
+	return image.Labels, labels.Judged(image.Labels, verified, v.ProofLabel, at), err
 }

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"cmp"
-	"context"
 	"encoding/hex"
 	"io"
 	"math"
@@ -83,24 +82,18 @@ func (r *run) price(read project.Reader) error {
 	if err != nil {
 		return err
 	}
-	var addresses hetzner.AddressPrices
-	again := func(failure *hetzner.Error) bool { return !failure.Final() }
-	err = read.Script.Persist(read.Limit, again, func() error {
-		return read.Script.Send(func(ctx context.Context) (quota hetzner.Quota, err error) {
-			addresses, r.outcome.Currency, quota, err = r.api.AddressPrices(ctx)
-			return quota, err
-		})
-	})
+	addresses, err := read.AddressPrices()
 	if err != nil {
 		return err
 	}
+	r.outcome.Currency = addresses.Currency
 	most := hours(r.CreateTimeout + r.BootTimeout + keptFor)
 	for _, v := range r.all {
 		if v.result.Status != "" {
 			continue
 		}
 		hour, ok := r.chooseType(v, types)
-		address, priced := addresses[r.addressType()][v.result.Server.Location]
+		address, priced := addresses.Hourly[r.addressType()][v.result.Server.Location]
 		if !ok || !priced {
 			v.result.Status, v.result.Reason = Inconclusive, NoCapacity
 			continue
