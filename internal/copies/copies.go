@@ -188,8 +188,7 @@ func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (hetzner.Server, error
 
 func (c *Copy) delete(s *fleet.Script, api *hetzner.Client) error {
 	return s.Change(fleet.Change{Rank: fleet.Power, Send: func(ctx context.Context) (hetzner.Quota, error) {
-		_, quota, err := api.DeleteServer(ctx, c.ID)
-		return quota, err
+		return api.DeleteServer(ctx, c.ID)
 	}})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -55,24 +56,27 @@ func (c *Client) CreateServer(ctx context.Context, s NewServer) (server Server, 
 // ServerNamed returns the server of a name. Names are unique in a project; without a server of this name the ID is 0.
 func (c *Client) ServerNamed(ctx context.Context, name string) (Server, Quota, error) {
 	body, answer, err := get[schema.ServerListResponse](ctx, c, "/servers?"+url.Values{"name": {name}}.Encode())
-	if err == nil && (body.Servers == nil || answer.pagination == nil) {
-		err = answer.incomplete("the answer holds no list of servers")
+	return named(answer, body.Servers, func(s schema.Server) bool { return s.Name == name }, serverFrom, err)
+}
+
+// named reads the one resource of a name from an answer that lists those of this name; the zero value where there is none.
+func named[From, T any](a answer, list []From, is func(From) bool, f func(From) T, err error) (found T, quota Quota, _ error) {
+	if err == nil && (list == nil || a.pagination == nil) {
+		err = a.incomplete("the answer holds no list")
 	}
-	for _, server := range body.Servers {
-		if err == nil && server.Name == name {
-			return serverFrom(server), answer.quota, nil
-		}
+	if i := slices.IndexFunc(list, is); err == nil && i >= 0 {
+		found = f(list[i])
 	}
-	return Server{}, answer.quota, err
+	return found, a.quota, err
 }
 
 // DeleteServer deletes a server. One that does not exist is an [*Error] with the code not_found.
-func (c *Client) DeleteServer(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
+func (c *Client) DeleteServer(ctx context.Context, server int64) (Quota, error) {
 	body, answer, err := send[schema.ActionGetResponse](ctx, c, http.MethodDelete, fmt.Sprintf("/servers/%d", server), nil)
 	if err == nil && body.Action.ID <= 0 {
 		err = answer.incomplete("the answer names no action")
 	}
-	return body.Action.ID, answer.quota, err
+	return answer.quota, err
 }
 
 // Firewall is what this program needs to know of a firewall.
@@ -109,15 +113,7 @@ func firewallFrom(f schema.Firewall) Firewall {
 // FirewallNamed returns the firewall of a name. Names are unique in a project; without a firewall of this name the ID is 0.
 func (c *Client) FirewallNamed(ctx context.Context, name string) (Firewall, Quota, error) {
 	body, answer, err := get[schema.FirewallListResponse](ctx, c, "/firewalls?"+url.Values{"name": {name}}.Encode())
-	if err == nil && (body.Firewalls == nil || answer.pagination == nil) {
-		err = answer.incomplete("the answer holds no list of firewalls")
-	}
-	for _, firewall := range body.Firewalls {
-		if err == nil && firewall.Name == name {
-			return firewallFrom(firewall), answer.quota, nil
-		}
-	}
-	return Firewall{}, answer.quota, err
+	return named(answer, body.Firewalls, func(f schema.Firewall) bool { return f.Name == name }, firewallFrom, err)
 }
 
 // CreateFirewall creates a firewall, which is applied to nothing, and returns it. The ID of the firewall given is of no

@@ -124,7 +124,7 @@ func TestHalfAnswersAboutCopies(t *testing.T) {
 	ctx := context.Background()
 	for name, ask := range map[string]func(*hetzner.Client) error{
 		"create a firewall": func(c *hetzner.Client) error { _, _, err := c.CreateFirewall(ctx, hetzner.Firewall{}); return err },
-		"delete a server":   func(c *hetzner.Client) error { _, _, err := c.DeleteServer(ctx, 42); return err },
+		"delete a server":   func(c *hetzner.Client) error { _, err := c.DeleteServer(ctx, 42); return err },
 		"an address":        func(c *hetzner.Client) error { _, _, err := c.PrimaryIPAssigned(ctx, 42); return err },
 		"delete an address": func(c *hetzner.Client) error { _, err := c.DeletePrimaryIP(ctx, 42); return err },
 		"server types":      func(c *hetzner.Client) error { _, _, err := c.ServerTypePage(ctx, 1); return err },

@@ -124,7 +124,7 @@ func TestBytesOnTheWire(t *testing.T) {
 			}},
 		{"delete a server", gotAction, "DELETE /v1/servers/42 HTTP/1.1\r\nHost: api.example\r\n" + agent +
 			"Accept: application/json\r\nAuthorization: Bearer token\r\nAccept-Encoding: gzip\r\n\r\n",
-			func(ctx context.Context, c *hetzner.Client) error { _, _, err := c.DeleteServer(ctx, 42); return err }},
+			func(ctx context.Context, c *hetzner.Client) error { _, err := c.DeleteServer(ctx, 42); return err }},
 		{"delete an address", deleted, "DELETE /v1/primary_ips/42 HTTP/1.1\r\nHost: api.example\r\n" + agent +
 			"Accept: application/json\r\nAuthorization: Bearer token\r\nAccept-Encoding: gzip\r\n\r\n",
 			func(ctx context.Context, c *hetzner.Client) error { _, err := c.DeletePrimaryIP(ctx, 42); return err }},
