@@ -7,6 +7,7 @@ import (
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/restore"
@@ -24,13 +25,10 @@ const (
 // runRestore puts servers back to their snapshots.
 func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.Mask, cfg *config.Restore) int {
 	set := restore.Settings{
-		Images: map[string]restore.Choice{}, Series: string(cfg.Series), MaxAge: time.Duration(cfg.MaxAge),
+		Images: choices(cfg.Images), Series: string(cfg.Series), MaxAge: time.Duration(cfg.MaxAge),
 		SnapshotFirst: bool(cfg.SnapshotFirst), Proof: proofOf(cfg.Prove),
 		IfVolumes: snapshot.Policy(cfg.IfVolumesAttached), RestoreTimeout: time.Duration(cfg.RestoreTimeout),
 		BootTimeout: time.Duration(cfg.BootTimeout), DryRun: bool(cfg.DryRun), Dial: p.Dial, Late: late(cfg.Run),
-	}
-	for name, choice := range cfg.Images {
-		set.Images[name] = restore.Choice{Image: choice.ID, OnlyIfVerified: choice.Newest == config.LatestVerified}
 	}
 	set.Take = snapshot.Settings{
 		IfVolumes: snapshot.Ignore, IfLocked: snapshot.Wait, LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: beforeTimeout,
@@ -46,6 +44,18 @@ func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.M
 	})
 	outcome := restore.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.RestoreEvent)
 	return deliver(r.DeliverRestore(outcome), restoreExitCode(outcome))
+}
+
+// choices returns which snapshots the user means, by the names of their servers; nil for none.
+func choices(images config.Images) map[string]project.Choice {
+	if images == nil {
+		return nil
+	}
+	list := map[string]project.Choice{}
+	for name, image := range images {
+		list[name] = project.Choice{Image: image.ID, OnlyIfVerified: image.Newest == config.LatestVerified}
+	}
+	return list
 }
 
 // proofOf returns what a server has to do.

@@ -18,16 +18,10 @@ import (
 // runVerify proves snapshots by booting copies of their servers.
 func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Mask, cfg *config.Verify) int {
 	set := verify.Settings{
-		Selection: selection(cfg.Selection), Series: string(cfg.Series), VerifiedWithin: time.Duration(cfg.VerifiedWithin),
+		Selection: selection(cfg.Selection), Images: choices(cfg.Images), Series: string(cfg.Series), VerifiedWithin: time.Duration(cfg.VerifiedWithin),
 		AtMost: int(cfg.AtMost), Proof: proofOf(cfg.Prove), ProofLabel: cfg.Prove.Label(), ServerType: string(cfg.ServerType),
 		CreateTimeout: time.Duration(cfg.CreateTimeout), BootTimeout: time.Duration(cfg.BootTimeout), MaxParallel: int(cfg.MaxParallel),
 		MaxCost: float64(cfg.MaxCost), AllowFrom: cfg.AllowFrom, DryRun: bool(cfg.DryRun), Dial: p.Dial, Rand: p.Rand, Late: late(cfg.Run),
-	}
-	if cfg.Images != nil {
-		set.Images = map[string]verify.Choice{}
-		for name, choice := range cfg.Images {
-			set.Images[name] = verify.Choice{Image: choice.ID, OnlyIfVerified: choice.Newest == config.LatestVerified}
-		}
 	}
 	if cfg.Run.Platform == config.GitHub && !set.DryRun {
 		set.Record = func(left []copies.Copy) error { return r.SaveState(stateCopies, encodeCopies(left)) }

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/org/hsnap-action/internal/copies"
@@ -111,8 +110,7 @@ func isOver(copied hetzner.Server, date time.Time) bool {
 func (s *Server) add(image hetzner.Image) {
 	s.Count++
 	s.SizeGB += image.SizeGB
-	newer := cmp.Or(image.Created.Compare(s.Newest.Created), cmp.Compare(image.ID, s.Newest.ID)) > 0
-	if image.Available() && (s.Newest.ID == 0 || newer) {
+	if image.Available() && image.NewerThan(s.Newest) {
 		s.Newest = image
 	}
 	if at, verified := labels.VerifiedAt(image); verified && at.After(s.VerifiedAt) {

@@ -3,6 +3,7 @@ package main
 const (
 	way   = "internal/restore/server.go"
 	check = "internal/restore/pairs.go"
+	meant = "internal/project/choice.go"
 )
 
 // restoreFaults break the promises of the command restore.
@@ -38,7 +39,7 @@ func restoreFaults() []fault {
 		},
 		{
 			"a server is put back to an image that somebody else has made", check,
-			"	case series == \"\" || !labels.Made(image, image.CreatedFrom, series):\n", "	case series == \"\" && image.CreatedFrom == 0:\n",
+			"	case !labels.Made(image, image.CreatedFrom, image.Labels[labels.Series]):\n", "	case image.Labels[labels.Series] == \"\" && image.CreatedFrom == 0:\n",
 		},
 		{
 			"max-age is ignored", check,
@@ -49,16 +50,16 @@ func restoreFaults() []fault {
 			"		p := pair{run: r, ", "		date = read.Script.Now()\n		p := pair{run: r, ",
 		},
 		{
-			"latest may have failed its verification", check,
-			"		return image.Labels[labels.Verify] == labels.VerifyFailed || p.choice", "		return p.choice",
+			"latest may have failed its verification", meant,
+			"		return labels.FailedVerification(image) || c.", "		return c.",
 		},
 		{
-			"latest is the oldest", check,
-			"slices.MaxFunc(fits", "slices.MinFunc(fits",
+			"latest is the oldest", meant,
+			"		if image.NewerThan(newest) {\n", "		if newest.ID == 0 || newest.NewerThan(image) {\n",
 		},
 		{
-			"latest-verified is any", check,
-			"p.choice.OnlyIfVerified && !verified\n", "p.choice.OnlyIfVerified && false && !verified\n",
+			"latest-verified is any", meant,
+			"c.OnlyIfVerified && !verified\n", "c.OnlyIfVerified && false && !verified\n",
 		},
 		{
 			"a server is rebuilt that is protected against it", check,

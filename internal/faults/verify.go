@@ -75,7 +75,7 @@ func verifyFaults() []fault {
 		},
 		{
 			"a snapshot that failed its verification is the latest", planned,
-			"named && choice.Image == 0 && ", "named && choice.Image == 1 && ",
+			"	if named {\n", "	if named && len(images) == 0 {\n",
 		},
 		{
 			"a dry run makes copies", "internal/verify/run.go",

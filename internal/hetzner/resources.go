@@ -66,6 +66,12 @@ type Image struct {
 // Available reports whether the image can be used.
 func (i Image) Available() bool { return i.Status == "available" }
 
+// NewerThan reports whether the image was made after another one; the zero image is older than all. Of two that were made
+// at the same time the higher ID tells.
+func (i Image) NewerThan(other Image) bool {
+	return cmp.Or(i.Created.Compare(other.Created), cmp.Compare(i.ID, other.ID)) > 0
+}
+
 // Action is what this program needs to know of an action.
 type Action struct {
 	ID                      int64

@@ -50,14 +50,17 @@ func Reserved(key string) bool {
 // Made reports whether this program has made an image of a server in a series: its labels say so, and Hetzner agrees.
 func Made(image hetzner.Image, server int64, series string) bool {
 	return server != 0 && image.CreatedFrom == server && image.Labels[ServerID] == strconv.FormatInt(server, 10) &&
-		image.Labels[Series] == series
+		series != "" && image.Labels[Series] == series
 }
 
 // VerifiedAt returns when a snapshot was verified, and false where it was not or the last verification failed.
 func VerifiedAt(image hetzner.Image) (time.Time, bool) {
 	at, err := time.Parse(stamp, image.Labels[Verified])
-	return at, err == nil && image.Labels[Verify] != VerifyFailed
+	return at, err == nil && !FailedVerification(image)
 }
+
+// FailedVerification reports whether the last verification of a snapshot has failed.
+func FailedVerification(image hetzner.Image) bool { return image.Labels[Verify] == VerifyFailed }
 
 // Judged returns the labels of a snapshot with what a verification at a time has come to: that it is proved, and how, or that
 // it has failed. Labels that are about nothing of this stay.

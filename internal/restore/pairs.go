@@ -1,8 +1,6 @@
 package restore
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -45,7 +43,7 @@ const (
 type Mistake struct {
 	Why     Why
 	Name    string // of the server, as the user wrote it
-	Choice  Choice
+	Choice  project.Choice
 	Nearest string // for NoServer: the server that may have been meant, "" for none
 	Server  hetzner.Server
 	Image   hetzner.Image
@@ -59,7 +57,7 @@ const fromFuture = time.Minute
 type pair struct {
 	*run
 	name     string
-	choice   Choice
+	choice   project.Choice
 	host     hetzner.Server
 	image    hetzner.Image
 	age      time.Duration
@@ -87,29 +85,19 @@ func (p *pair) findServer(named, all []hetzner.Server) {
 
 // findImage finds the image among those that are labelled as the server's.
 func (p *pair) findImage(images []hetzner.Image) {
-	var inSeries []hetzner.Image
-	for _, image := range images {
-		if p.choice.Image != 0 && image.ID == p.choice.Image {
-			p.image = image
-			return
+	if p.choice.Image != 0 {
+		for _, image := range images {
+			if image.ID == p.choice.Image {
+				p.image = image
+			}
 		}
-		if image.Available() && labels.Made(image, p.host.ID, p.Series) {
-			inSeries = append(inSeries, image)
-		}
-	}
-	if p.choice.Image != 0 || p.host.ID == 0 {
 		return
 	}
-	fits := slices.DeleteFunc(slices.Clone(inSeries), func(image hetzner.Image) bool {
-		_, verified := labels.VerifiedAt(image)
-		return image.Labels[labels.Verify] == labels.VerifyFailed || p.choice.OnlyIfVerified && !verified
-	})
+	usable := project.Usable(images, p.host.ID, p.Series)
+	p.image = p.choice.Latest(usable)
 	switch {
-	case len(fits) > 0:
-		p.image = slices.MaxFunc(fits, func(a, b hetzner.Image) int {
-			return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
-		})
-	case p.choice.OnlyIfVerified && len(inSeries) > 0:
+	case p.image.ID != 0, p.host.ID == 0:
+	case p.choice.OnlyIfVerified && len(usable) > 0:
 		p.refuse(NoneVerified)
 	default:
 		p.refuse(NoneFound)
@@ -147,11 +135,11 @@ func (p *pair) checkServer() {
 func (p *pair) checkImage() {
 	server, image := p.host, p.image
 	p.age = p.date.Sub(image.Created)
-	switch series := image.Labels[labels.Series]; {
+	switch {
 	case image.Type != "snapshot":
 		p.refuse(NotSnapshot)
 		return
-	case series == "" || !labels.Made(image, image.CreatedFrom, series):
+	case !labels.Made(image, image.CreatedFrom, image.Labels[labels.Series]):
 		p.refuse(NotMade)
 		return
 	case image.CreatedFrom != server.ID:
@@ -162,7 +150,7 @@ func (p *pair) checkImage() {
 	p.age = max(0, p.age)
 	p.refuseWhere([]objection{
 		{!image.Available(), NotAvailable},
-		{image.Labels[labels.Verify] == labels.VerifyFailed, NotVerified},
+		{labels.FailedVerification(image), NotVerified},
 		{noAge, NoAge},
 		{!noAge && p.age > p.MaxAge, TooOld},
 		{image.Architecture != server.Architecture, OtherArchitecture},

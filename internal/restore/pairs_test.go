@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
 // checked is a pair that is right, before a test spoils something, and what Hetzner lists beside it.
 type checked struct {
 	Settings
-	choice  Choice
+	choice  project.Choice
 	servers []hetzner.Server
 	listed  []hetzner.Image // with the server's ID as their label
 	others  []hetzner.Image
@@ -70,16 +71,16 @@ func TestPairs(t *testing.T) {
 		"no address, no use": {func(c *checked) { c.servers[0].IPv4 = "" }, nil},
 
 		"no image":                  {func(c *checked) { c.choice.Image = 9 }, []Why{NoImage}},
-		"latest":                    {func(c *checked) { c.choice = Choice{} }, nil},
-		"none of the series":        {func(c *checked) { c.choice, c.Series = Choice{}, "weekly" }, []Why{NoneFound}},
-		"the only one is not ready": {func(c *checked) { c.choice, c.listed[0].Status = Choice{}, "creating" }, []Why{NoneFound}},
-		"the only one has failed":   {func(c *checked) { c.choice, c.listed[0].Labels["hsnap/verify"] = Choice{}, "failed" }, []Why{NoneFound}},
-		"none verified":             {func(c *checked) { c.choice = Choice{OnlyIfVerified: true} }, []Why{NoneVerified}},
+		"latest":                    {func(c *checked) { c.choice = project.Choice{} }, nil},
+		"none of the series":        {func(c *checked) { c.choice, c.Series = project.Choice{}, "weekly" }, []Why{NoneFound}},
+		"the only one is not ready": {func(c *checked) { c.choice, c.listed[0].Status = project.Choice{}, "creating" }, []Why{NoneFound}},
+		"the only one has failed":   {func(c *checked) { c.choice, c.listed[0].Labels["hsnap/verify"] = project.Choice{}, "failed" }, []Why{NoneFound}},
+		"none verified":             {func(c *checked) { c.choice = project.Choice{OnlyIfVerified: true} }, []Why{NoneVerified}},
 		"latest verified": {func(c *checked) {
-			c.choice, c.listed[0].Labels["hsnap/verified"] = Choice{OnlyIfVerified: true}, "2026-11-22T000000Z"
+			c.choice, c.listed[0].Labels["hsnap/verified"] = project.Choice{OnlyIfVerified: true}, "2026-11-22T000000Z"
 		}, nil},
 		"verified, and failed since": {func(c *checked) {
-			c.choice = Choice{OnlyIfVerified: true}
+			c.choice = project.Choice{OnlyIfVerified: true}
 			maps.Copy(c.listed[0].Labels, map[string]string{"hsnap/verified": "2026-11-22T000000Z", "hsnap/verify": "failed"})
 		}, []Why{NoneVerified}},
 		"no snapshot":               {func(c *checked) { c.choice.Image, c.others[0].Type = 8, "backup" }, []Why{NotSnapshot}},
@@ -92,7 +93,7 @@ func TestPairs(t *testing.T) {
 		"failed":                    {func(c *checked) { c.listed[0].Labels["hsnap/verify"] = "failed" }, []Why{NotVerified}},
 		"too old":                   {func(c *checked) { c.MaxAge = 3*time.Hour - time.Second }, []Why{TooOld}},
 		"just not too old":          {func(c *checked) { c.MaxAge = 3 * time.Hour }, nil},
-		"latest is too old":         {func(c *checked) { c.choice, c.MaxAge = Choice{}, time.Hour }, []Why{TooOld}},
+		"latest is too old":         {func(c *checked) { c.choice, c.MaxAge = project.Choice{}, time.Hour }, []Why{TooOld}},
 		"no date":                   {func(c *checked) { c.date = time.Time{} }, []Why{NoAge}},
 		"no age":                    {func(c *checked) { c.listed[0].Created = time.Time{} }, []Why{NoAge}},
 		"of another server":         {func(c *checked) { c.choice.Image = 8 }, []Why{OtherServer}},
@@ -105,7 +106,7 @@ func TestPairs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := checked{
-				Settings: Settings{Series: "nightly", MaxAge: 24 * time.Hour}, choice: Choice{Image: 7}, date: now,
+				Settings: Settings{Series: "nightly", MaxAge: 24 * time.Hour}, choice: project.Choice{Image: 7}, date: now,
 				servers: []hetzner.Server{{ID: 42, Name: "db-1", Architecture: "x86", DiskGB: 40, IPv4: "203.0.113.7"}, {ID: 43, Name: "web-1"}},
 				listed:  []hetzner.Image{image(7, 42, 3*time.Hour)}, others: []hetzner.Image{image(8, 43, time.Hour)},
 			}
@@ -147,7 +148,7 @@ func TestLatest(t *testing.T) {
 		image(5, 4*time.Hour), image(6, 5*time.Hour), image(7, time.Hour, "hsnap/verify"), image(8, time.Hour, "hsnap/verified", "hsnap/verify"),
 		image(9, time.Hour, "hsnap/series"), creating, others, image(12, time.Hour, "hsnap/server-id"),
 	}
-	for choice, want := range map[Choice]int64{{}: 5, {OnlyIfVerified: true}: 3, {Image: 4}: 4} {
+	for choice, want := range map[project.Choice]int64{{}: 5, {OnlyIfVerified: true}: 3, {Image: 4}: 4} {
 		for range 2 { // the order of the list decides nothing
 			p := pair{run: &run{Settings: Settings{Series: "nightly"}}, choice: choice, host: hetzner.Server{ID: 42}}
 			if p.findImage(images); p.image.ID != want {

@@ -14,21 +14,16 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// Choice is which image a server is put back to.
-type Choice struct {
-	Image          int64 // an image's ID; 0 for the newest snapshot of the series
-	OnlyIfVerified bool  // the newest one that a verification has proved
-}
-
 // Settings is what a run was asked to do. All of it is valid when it gets here.
 type Settings struct {
-	Images        map[string]Choice // by the server's name
-	Series        string            // where the newest snapshot is looked for
-	MaxAge        time.Duration     // of an image
+	Images        map[string]project.Choice // by the server's name
+	Series        string                    // where the newest snapshot is looked for
+	MaxAge        time.Duration             // of an image
 	SnapshotFirst bool
 	Proof         proof.Proof
 	IfVolumes     snapshot.Policy // Warn, Fail or Ignore

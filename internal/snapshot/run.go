@@ -189,7 +189,7 @@ func (r *run) reusable(read project.Reader) (map[int64]reusable, error) {
 	}
 	images, date, err := read.Images(selector)
 	usable := func(image hetzner.Image) bool {
-		return image.Available() && image.Labels[labels.Series] == r.Series && image.Labels[labels.Verify] != labels.VerifyFailed
+		return image.Available() && image.Labels[labels.Series] == r.Series && !labels.FailedVerification(image)
 	}
 	found := map[int64]reusable{}
 	for server, image := range newest(images, usable) {

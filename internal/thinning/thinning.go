@@ -9,11 +9,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/retention"
 )
 
@@ -34,13 +36,10 @@ type Snapshot struct {
 
 // Candidates returns the snapshots that this program has made of a server in a series, that can be used, are not protected,
 // and whose age is known.
-func Candidates(images []hetzner.Image, server int64, series string) (list []hetzner.Image) {
-	for _, image := range images {
-		if image.Type == "snapshot" && image.Available() && !image.Protected && !image.Created.IsZero() && labels.Made(image, server, series) {
-			list = append(list, image)
-		}
-	}
-	return list
+func Candidates(images []hetzner.Image, server int64, series string) []hetzner.Image {
+	return slices.DeleteFunc(project.Usable(images, server, series), func(image hetzner.Image) bool {
+		return image.Protected || image.Created.IsZero()
+	})
 }
 
 // Decide has a policy decide about candidates, the newest first. Its rules count back from ref. Of the run's attempts only
@@ -52,7 +51,7 @@ func Decide(policy retention.Policy, candidates []hetzner.Image, ref time.Time, 
 		_, verified := labels.VerifiedAt(image)
 		images[i] = retention.Image{
 			ID: image.ID, Created: image.Created, SameRun: image.ID != own && run.Made(image),
-			Verified: verified, VerifyFailed: image.Labels[labels.Verify] == labels.VerifyFailed,
+			Verified: verified, VerifyFailed: labels.FailedVerification(image),
 		}
 		sizes[image.ID] = image.SizeGB
 	}

@@ -53,24 +53,23 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image) {
 	}
 }
 
-// imageOf returns the snapshot of a server that is verified; without one the ID is 0.
-func (r *run) imageOf(host hetzner.Server, images []hetzner.Image) (found hetzner.Image) {
+// imageOf returns the snapshot of a server that is verified; without one the ID is 0. The newest one of a selection may have
+// failed before, unlike the latest that restore would take as well.
+func (r *run) imageOf(host hetzner.Server, images []hetzner.Image) hetzner.Image {
 	choice, named := r.Images[host.Name]
-	for _, image := range images {
-		series := r.Series
-		if choice.Image != 0 {
-			series = image.Labels[labels.Series]
+	if choice.Image != 0 { // of whatever series
+		for _, image := range images {
+			if image.ID == choice.Image && project.IsUsable(image, host.ID, image.Labels[labels.Series]) {
+				return image
+			}
 		}
-		_, verified := labels.VerifiedAt(image)
-		switch {
-		case image.Type != "snapshot", !image.Available(), series == "", !labels.Made(image, host.ID, series):
-		case choice.Image != 0 && image.ID != choice.Image, choice.OnlyIfVerified && !verified:
-		case named && choice.Image == 0 && image.Labels[labels.Verify] == labels.VerifyFailed: // as restore takes the latest
-		case found.ID == 0, cmp.Or(image.Created.Compare(found.Created), cmp.Compare(image.ID, found.ID)) > 0:
-			found = image
-		}
+		return hetzner.Image{}
 	}
-	return found
+	usable := project.Usable(images, host.ID, r.Series)
+	if named {
+		return choice.Latest(usable)
+	}
+	return project.Newest(usable)
 }
 
 // price finds the server type of each copy, and what all of them may cost. Every begun hour counts whole.

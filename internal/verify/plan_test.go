@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -87,18 +88,18 @@ func TestImageOf(t *testing.T) {
 	}
 	images[4].Status, images[6].CreatedFrom = "creating", 2
 	for name, test := range map[string]struct {
-		choices map[string]Choice // nil: of a selection
+		choices map[string]project.Choice // nil: of a selection
 		want    int64
 	}{
 		"of a selection, the newest, though it failed": {nil, 3},
-		"latest, which has not failed":                 {map[string]Choice{"db-1": {}}, 2},
-		"latest-verified":                              {map[string]Choice{"db-1": {OnlyIfVerified: true}}, 1},
-		"by its ID, though it failed":                  {map[string]Choice{"db-1": {Image: 3}}, 3},
-		"by its ID, of another series":                 {map[string]Choice{"db-1": {Image: 4}}, 4},
-		"by its ID, still being created":               {map[string]Choice{"db-1": {Image: 5}}, 0},
-		"by its ID, of another server by its label":    {map[string]Choice{"db-1": {Image: 6}}, 0},
-		"by its ID, of another server":                 {map[string]Choice{"db-1": {Image: 7}}, 0},
-		"by its ID, which does not exist":              {map[string]Choice{"db-1": {Image: 8}}, 0},
+		"latest, which has not failed":                 {map[string]project.Choice{"db-1": {}}, 2},
+		"latest-verified":                              {map[string]project.Choice{"db-1": {OnlyIfVerified: true}}, 1},
+		"by its ID, though it failed":                  {map[string]project.Choice{"db-1": {Image: 3}}, 3},
+		"by its ID, of another series":                 {map[string]project.Choice{"db-1": {Image: 4}}, 4},
+		"by its ID, still being created":               {map[string]project.Choice{"db-1": {Image: 5}}, 0},
+		"by its ID, of another server by its label":    {map[string]project.Choice{"db-1": {Image: 6}}, 0},
+		"by its ID, of another server":                 {map[string]project.Choice{"db-1": {Image: 7}}, 0},
+		"by its ID, which does not exist":              {map[string]project.Choice{"db-1": {Image: 8}}, 0},
 	} {
 		r := &run{Settings: Settings{Series: "nightly", Images: test.choices}}
 		if got := r.imageOf(hetzner.Server{ID: 1, Name: "db-1"}, images); got.ID != test.want {

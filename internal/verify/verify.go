@@ -21,12 +21,6 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// Choice is which snapshot of a server is verified.
-type Choice struct {
-	Image          int64 // an image's ID; 0 for the newest snapshot of the series
-	OnlyIfVerified bool  // the newest one that was verified before
-}
-
 // The server types that are chosen by the run. Any other one is a name.
 const (
 	SameType     = "same"     // as the server's
@@ -36,7 +30,7 @@ const (
 // Settings is what a run was asked to do. All of it is valid when it gets here.
 type Settings struct {
 	project.Selection
-	Images map[string]Choice // by the server's name; instead of the selection, nil for that
+	Images map[string]project.Choice // by the server's name; instead of the selection, nil for that
 
 	Series         string
 	VerifiedWithin time.Duration // a server that was verified within this span is not due; 0 for none
@@ -103,7 +97,7 @@ type Result struct {
 	Status snapshot.Status
 	Reason snapshot.Reason // "" where there is nothing to say
 
-	Choice  Choice
+	Choice  project.Choice
 	Nearest string          // of a name that does not exist: the server that may have been meant, "" for none
 	Copy    string          // its name
 	Type    string          // of the copy
