@@ -30,7 +30,7 @@ func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.M
 		IfVolumes: snapshot.Policy(cfg.IfVolumesAttached), RestoreTimeout: time.Duration(cfg.RestoreTimeout),
 		BootTimeout: time.Duration(cfg.BootTimeout), DryRun: bool(cfg.DryRun), Dial: p.Dial, Late: late(cfg.Run),
 	}
-	set.Take = snapshot.Settings{
+	set.Before = snapshot.Settings{
 		IfVolumes: snapshot.Ignore, IfLocked: snapshot.Wait, LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: beforeTimeout,
 		Wait: true, MaxParallel: int(cfg.MaxParallel), Shutdown: snapshot.Never, MaxUnavailable: 1, Series: beforeSeries,
 		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, p.Rand), Repository: labels.Value(cfg.Run.Repository), Rand: p.Rand,
@@ -39,7 +39,7 @@ func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.M
 		},
 	}
 	r.Ask(report.Asked{
-		LockTimeout: set.Take.LockTimeout, Endpoint: string(cfg.APIEndpoint), Restores: true, SnapshotFirst: set.SnapshotFirst,
+		LockTimeout: set.Before.LockTimeout, Endpoint: string(cfg.APIEndpoint), Restores: true, SnapshotFirst: set.SnapshotFirst,
 		Series: set.Series, MaxAge: set.MaxAge, RestoreTimeout: set.RestoreTimeout, BootTimeout: set.BootTimeout, Keeps: true,
 	})
 	outcome := restore.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.RestoreEvent)

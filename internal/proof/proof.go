@@ -41,7 +41,7 @@ type Proof struct {
 // Seen is what came of seeking a proof.
 type Seen struct {
 	Proof   string // the line that came, or the port, as tcp:443; "" for no proof
-	Failure error  // what came instead the last time
+	NoProof string // what came instead the last time; "" where nothing was tried
 }
 
 // Address returns a server's own public address, "" where it has none. Hetzner tells an IPv6 network; its first address is
@@ -71,7 +71,10 @@ func (p Proof) Await(s *fleet.Script, dial Dialer, address string, limit time.Ti
 			ctx, cancel := context.WithTimeout(ctx, tryFor)
 			defer cancel()
 			line, err := p.seek(ctx, dial, address)
-			return func() { seen = Seen{line, err} }
+			if err != nil {
+				return func() { seen = Seen{NoProof: err.Error()} }
+			}
+			return func() { seen = Seen{Proof: line} }
 		})
 		if err != nil || seen.Proof != "" || !began.Before(limit) {
 			return seen, err

@@ -32,10 +32,10 @@ type Settings struct {
 	BootTimeout    time.Duration // from there to the proof
 	DryRun         bool          // only read
 
-	// Take is how the snapshot of before is made, and how a lock is waited for.
-	Take snapshot.Settings
-	Dial proof.Dialer
-	Late func(os.Signal) bool // reports whether a first signal is the runner's last; nil for never
+	// Before is how the snapshot of before is made, and how a lock is waited for.
+	Before snapshot.Settings
+	Dial   proof.Dialer
+	Late   func(os.Signal) bool // reports whether a first signal is the runner's last; nil for never
 }
 
 // Restored is the status of a server that is back. The other ones are those of a snapshot.
@@ -59,16 +59,15 @@ type Outcome struct {
 // ActionID those of the rebuild, and Downtime counts from the rebuild to the proof.
 type Result struct {
 	snapshot.Result
-	Image hetzner.Image
-	Age   time.Duration // of the image, when it was checked
+	proof.Seen // of the server, once it was rebuilt
+	Image      hetzner.Image
+	Age        time.Duration // of the image, when it was checked
 
 	Before     snapshot.Result // what became of the snapshot of before; without a status where none was begun
 	Password   bool            // Hetzner has set a new root password
 	AnswerLost bool            // that would have said so
 	Rewritten  bool            // the rebuild's action has succeeded
 	Done       bool            // the rebuild has ended well, and a poll has shown the server running from the image
-	Proof      string          // what has proved that the server is back, "" for nothing
-	NoProof    string          // what came instead the last time; "" where nothing was tried
 }
 
 // Failed reports whether the server counts as failed.

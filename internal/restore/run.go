@@ -66,7 +66,7 @@ func (r *run) tell(e Event) {
 
 // begin is the script that reads the project, checks every pair and, where all are right, starts the script of each server.
 func (r *run) begin(s *fleet.Script) {
-	read := snapshot.NewReader(s, r.api, s.Now().Add(r.Take.LockTimeout), r.tellAny)
+	read := snapshot.NewReader(s, r.api, s.Now().Add(r.Before.LockTimeout), r.tellAny)
 	all, err := read.Servers("")
 	var pairs []pair
 	if err == nil {
@@ -83,20 +83,15 @@ func (r *run) begin(s *fleet.Script) {
 	if len(r.outcome.Refused) > 0 {
 		return
 	}
-	r.taker = snapshot.NewTaker(r.fleet, r.api, r.Take, all, r.tellAny)
+	r.taker = snapshot.NewTaker(r.fleet, r.api, r.Before, all, r.tellAny)
+	var results []Result
 	for _, p := range pairs {
 		s := &server{run: r, host: p.host, target: r.taker.Target(p.host)}
 		s.result = Result{Image: p.image, Age: p.age, Result: snapshot.Result{Name: p.host.Name, Server: p.host, ImageID: p.image.ID}}
-		r.servers = append(r.servers, s)
-	}
-	var results []Result
-	for _, s := range r.servers {
-		results = append(results, s.result)
-	}
-	r.tell(Event{Kind: EventChecked, Results: results})
-	for _, s := range r.servers {
+		r.servers, results = append(r.servers, s), append(results, s.result)
 		r.fleet.Go(s.begin)
 	}
+	r.tell(Event{Kind: EventChecked, Results: results})
 	r.fleet.Go(func(s *fleet.Script) {
 		snapshot.ReportProgress(s, func() time.Time { return r.lastNews }, r.over, r.standings, r.tellAny)
 	})
@@ -146,14 +141,14 @@ func (r *run) pairs(read project.Reader, all []hetzner.Server) ([]pair, error) {
 
 // over reports whether nothing more is done for any server.
 func (r *run) over() bool {
-	return !slices.ContainsFunc(r.servers, func(s *server) bool { return !s.over })
+	return !slices.ContainsFunc(r.servers, func(s *server) bool { return !s.over() })
 }
 
 // standings are where the servers are at.
 func (r *run) standings() (list []snapshot.Standing) {
 	for _, s := range r.servers {
 		standing := s.target.Standing()
-		standing.Over, standing.Off = s.over, s.switching
+		standing.Over, standing.Off = s.over(), s.switching
 		list = append(list, standing)
 	}
 	return list

@@ -35,7 +35,6 @@ type server struct {
 	accepted  time.Time // when it was known to be
 	ended     bool      // the way
 	switching bool      // its power may still have to come back
-	over      bool      // nothing more is done for it
 }
 
 // begin is the script of a server.
@@ -209,7 +208,7 @@ func (s *server) find(loss *hetzner.Error, newest int64) error {
 // record records that Hetzner has accepted the rebuild: from then on the old disk is gone.
 func (s *server) record(action int64, kind EventKind) {
 	s.accepted, s.sent = s.Now(), fleet.Earliest(s.sent, s.Sent)
-	s.result.Accepted, s.target.Result.ActionID, s.target.Phase = true, action, snapshot.PhaseRebuilding
+	s.target.Result.Accepted, s.target.Result.ActionID, s.target.Phase = true, action, snapshot.PhaseRebuilding
 	s.tell(Event{Kind: kind, Event: snapshot.Event{ActionID: action}})
 }
 
@@ -296,19 +295,15 @@ func (s *server) switchOn() error {
 }
 
 // prove waits until the server proves that it is back.
-func (s *server) prove() error {
+func (s *server) prove() (err error) {
 	if s.Proof.Port == 0 {
 		s.result.Proof = "running"
 		return nil
 	}
 	address := s.Proof.On(s.host)
 	s.tell(Event{Kind: EventProving, Address: address})
-	seen, err := s.Proof.Await(s.Script, s.Dial, address, s.Now().Add(s.BootTimeout))
-	s.result.Proof = seen.Proof
-	if seen.Failure != nil {
-		s.result.NoProof = seen.Failure.Error()
-	}
-	if err == nil && seen.Proof == "" {
+	s.result.Seen, err = s.Proof.Await(s.Script, s.Dial, address, s.Now().Add(s.BootTimeout))
+	if err == nil && s.result.Proof == "" {
 		err = snapshot.Failed.Because(NotProven)
 	}
 	return err
@@ -319,7 +314,7 @@ func (s *server) end(err error) {
 	s.target.Settle(err)
 	s.target.LeavePlace()
 	s.ended = true
-	if s.result.Accepted {
+	if s.target.Result.Accepted {
 		s.target.Result.Downtime = s.Now().Sub(s.sent)
 	}
 	s.complete()
@@ -327,17 +322,17 @@ func (s *server) end(err error) {
 
 // complete reports the end of a server that is over.
 func (s *server) complete() {
-	if !s.ended || s.switching {
+	if !s.over() {
 		return
 	}
-	s.over = true
-	r := &s.result
-	accepted, image := r.Accepted, r.ImageID
-	r.Result = s.target.Result
-	r.Accepted, r.ImageID = accepted, image
-	final := *r
+	s.result.Result = s.target.Result
+	s.result.ImageID = s.result.Image.ID
+	final := s.result
 	s.tell(Event{Kind: EventFinished, Result: &final})
 }
+
+// over reports whether nothing more is done for the server.
+func (s *server) over() bool { return s.ended && !s.switching }
 
 // tell reports an event of this package.
 func (s *server) tell(e Event) {

@@ -40,7 +40,7 @@ func (v *verification) switchOn() error {
 }
 
 // prove waits until the copy answers. Only where it does not, or need not, Hetzner is asked whether it runs.
-func (v *verification) prove() error {
+func (v *verification) prove() (err error) {
 	limit := v.started.Add(v.BootTimeout)
 	if v.Proof.Port == 0 {
 		if err := v.seeRunning(limit); err != nil {
@@ -50,15 +50,10 @@ func (v *verification) prove() error {
 	} else {
 		address := v.Proof.On(v.host)
 		v.tell(Event{Kind: EventProving, Address: address})
-		seen, err := v.Proof.Await(v.Script, v.Dial, address, limit)
-		v.result.Proof = seen.Proof
-		if seen.Failure != nil {
-			v.result.NoProof = seen.Failure.Error()
-		}
-		if err != nil {
+		if v.result.Seen, err = v.Proof.Await(v.Script, v.Dial, address, limit); err != nil {
 			return err
 		}
-		if seen.Proof == "" {
+		if v.result.Proof == "" {
 			return cmp.Or(v.seeRunning(limit), snapshot.Failed.Because(NotProven))
 		}
 	}

@@ -106,10 +106,9 @@ type Result struct {
 	Silence time.Duration   // of a time-out: for how long Hetzner had not answered at all; 0 where it had
 	Differs string          // for Firewall: the name of the one whose rules differ, "" for none
 
-	Proof   string // what has proved the snapshot, "" for nothing
-	NoProof string // what came instead the last time; "" where nothing was tried
-	Ran     bool   // the copy was seen running
-	Written bool   // on the image
+	proof.Seen      // of the copy
+	Ran        bool // the copy was seen running
+	Written    bool // on the image
 
 	CreateTook, BootTook time.Duration // 0 where it did not come to that
 	MostCost, Cost       float64       // gross: planned, and what it has come to
