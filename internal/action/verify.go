@@ -24,8 +24,15 @@ func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Ma
 		MaxCost: float64(cfg.MaxCost), AllowFrom: cfg.AllowFrom, DryRun: bool(cfg.DryRun), Dial: p.Dial, Rand: p.Rand, Late: late(cfg.Run),
 	}
 	if cfg.Run.Platform == config.GitHub && !set.DryRun {
-		set.Record = func(left []copies.Copy) error { return r.SaveState(stateCopies, encodeCopies(left)) }
-		if err := set.Record(nil); err != nil { // a copy that nobody would delete must not be made
+		recorded := ""
+		set.Record = func(left []copies.Copy) error {
+			if text := encodeCopies(left); text != recorded {
+				recorded = text
+				return r.SaveState(stateCopies, text)
+			}
+			return nil
+		}
+		if err := r.SaveState(stateCopies, recorded); err != nil { // a copy that nobody would delete must not be made
 			r.Mistakes(fmt.Errorf("GITHUB_STATE must name a file that can be written: without it no post step could delete what is left: %w", err))
 			return refuse(r, cfg)
 		}

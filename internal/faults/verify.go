@@ -41,8 +41,8 @@ func verifyFaults() []fault {
 		},
 		{
 			"a lost copy is asked for again by another name", copied,
-			"		case lost, failure.Code == hetzner.CodeUniqueness:\n",
-			"		case lost, failure.Code == hetzner.CodeUniqueness:\n			v.copy.Name = copies.Name(10*v.result.Image.ID + int64(n))\n",
+			"		case failure.Verdict == hetzner.Lost, failure.Code == hetzner.CodeUniqueness:\n",
+			"		case failure.Verdict == hetzner.Lost, failure.Code == hetzner.CodeUniqueness:\n			v.copy.Name = copies.Name(10*v.result.Image.ID + int64(n))\n",
 		},
 		{
 			"a copy is given to other runs before its latest end", copied,
@@ -67,11 +67,11 @@ func verifyFaults() []fault {
 		},
 		{
 			"what was verified last is verified first", planned,
-			"proved[a].Compare(proved[b])", "proved[b].Compare(proved[a])",
+			"a.proved.Compare(b.proved)", "b.proved.Compare(a.proved)",
 		},
 		{
 			"verified-within is ignored", planned,
-			"r.date.Sub(at) < r.VerifiedWithin:", "r.date.Sub(at) < r.VerifiedWithin/2:",
+			"r.date.Sub(v.proved) < r.VerifiedWithin:", "r.date.Sub(v.proved) < r.VerifiedWithin/2:",
 		},
 		{
 			"a snapshot that failed its verification is the latest", planned,
@@ -92,7 +92,7 @@ func verifyFaults() []fault {
 		},
 		{
 			"a copy that Hetzner did not switch on counts against its snapshot", "internal/verify/boot.go",
-			"	case !running && v.startLost != nil: // nothing says that Hetzner has got the request\n		v.result.Err = v.startLost\n		return Inconclusive.Because(snapshot.Refused)\n", "",
+			"	case !running && v.startLost != nil: // nothing says that Hetzner has got the request\n		return v.inconclusive(snapshot.Refused, v.startLost)\n", "",
 		},
 		{
 			"a copy that somebody has deleted counts against its snapshot", "internal/verify/boot.go",

@@ -32,8 +32,7 @@ func (v *verification) switchOn() error {
 	case refused && failure.Verdict == hetzner.TokenRefused, err != nil && !refused && !errors.Is(err, fleet.ErrTimeout):
 		return err
 	case err != nil && !hetzner.IsLost(err):
-		v.result.Err = failure
-		return Inconclusive.Because(snapshot.Refused)
+		return v.inconclusive(snapshot.Refused, failure)
 	}
 	v.started, v.startLost = v.Sent, failure
 	return nil
@@ -71,14 +70,13 @@ func (v *verification) seeRunning(limit time.Time) error {
 	})
 	switch {
 	case errors.Is(err, fleet.ErrTimeout):
-		return v.unseen()
+		return v.unseen(snapshot.UnknownOutcome)
 	case err != nil:
 		return err
 	case gone: // which says nothing about the snapshot: somebody has deleted the copy
 		return Inconclusive.Because(snapshot.UnknownOutcome)
 	case !running && v.startLost != nil: // nothing says that Hetzner has got the request
-		v.result.Err = v.startLost
-		return Inconclusive.Because(snapshot.Refused)
+		return v.inconclusive(snapshot.Refused, v.startLost)
 	case !running:
 		return v.neverRan()
 	}
@@ -94,7 +92,7 @@ func (v *verification) neverRan() error {
 	seen, err := v.Watch(fleet.Action(v.startAction)).Next(0, v.Now().Add(seenWithin))
 	switch {
 	case errors.Is(err, fleet.ErrTimeout):
-		return v.unseen()
+		return v.unseen(snapshot.UnknownOutcome)
 	case err != nil:
 		return err
 	case seen.Action != nil && !seen.Action.Running() && !seen.Action.Succeeded():
@@ -102,10 +100,4 @@ func (v *verification) neverRan() error {
 		return Inconclusive.Because(snapshot.Refused)
 	}
 	return snapshot.Failed.Because(NotProven)
-}
-
-// unseen is the end of a copy of which no poll could show what has become.
-func (v *verification) unseen() error {
-	v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
-	return Inconclusive.Because(snapshot.UnknownOutcome)
 }

@@ -37,6 +37,7 @@ type verification struct {
 	*run
 	*fleet.Script
 	result   Result
+	proved   time.Time // when a snapshot of the server was verified the last time; zero for never
 	phase    snapshot.Phase
 	progress int // percent, of the copy's creation
 
@@ -48,7 +49,6 @@ type verification struct {
 	removing bool           // the script has begun that removes it
 	removed  bool           // nothing is left of it
 	judged   bool           // the result is final but for the copy
-	over     bool           // the result is final
 
 	asked     time.Time      // when the copy was asked for
 	lostUntil time.Time      // until when a create whose answer was lost may take effect; zero for no such create
@@ -95,18 +95,26 @@ func (v *verification) awaitFirewall() error {
 	if err := v.Until(func() bool { return v.firewall.done }, time.Time{}); err != nil {
 		return err
 	}
-	failure, refused := errors.AsType[*hetzner.Error](v.firewall.err)
-	switch {
-	case v.firewall.differs:
+	if v.firewall.differs {
 		v.result.Differs = v.firewallName()
-	case refused && failure.Verdict != hetzner.TokenRefused:
-		v.result.Err = failure
-	case v.firewall.err != nil:
-		return v.firewall.err
-	default:
-		return nil
+		return Inconclusive.Because(Firewall)
 	}
-	return Inconclusive.Because(Firewall)
+	if failure, refused := errors.AsType[*hetzner.Error](v.firewall.err); refused && failure.Verdict != hetzner.TokenRefused {
+		return v.inconclusive(Firewall, failure)
+	}
+	return v.firewall.err
+}
+
+// inconclusive ends the way of a copy for what Hetzner has answered.
+func (v *verification) inconclusive(reason snapshot.Reason, answer *hetzner.Error) error {
+	v.result.Err = answer
+	return Inconclusive.Because(reason)
+}
+
+// unseen ends the way of a copy of which no poll could show what has become.
+func (v *verification) unseen(reason snapshot.Reason) error {
+	v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
+	return Inconclusive.Because(reason)
 }
 
 // create asks for the copy until Hetzner accepts it, or shows that it has. Its name is unique, so that a second create of a
@@ -122,35 +130,31 @@ func (v *verification) create() error {
 	for n := 1; ; n++ {
 		v.copy.Appears = v.Now().Add(answerLimit + snapshot.EffectLimit) // where this run is killed before it is answered
 		if err := v.record(); err != nil {
-			v.copy.Appears, v.result.Err = v.lostUntil, hetzner.AsError(err)
-			return Inconclusive.Because(CreateFailed)
+			v.copy.Appears = v.lostUntil
+			return v.inconclusive(CreateFailed, hetzner.AsError(err))
 		}
 		err := v.askOnce(limit)
 		failure, answered := errors.AsType[*hetzner.Error](err)
-		switch lost := hetzner.IsLost(err); {
+		switch {
 		case err == nil:
 			return nil
 		case !answered, failure.Verdict == hetzner.TokenRefused:
 			return err
-		case lost, failure.Code == hetzner.CodeUniqueness:
+		case failure.Verdict == hetzner.Lost, failure.Code == hetzner.CodeUniqueness:
 			if found, err := v.find(failure); found || err != nil {
 				return err
 			}
 		case failure.Code == hetzner.CodeNoCapacity:
-			v.result.Err = failure
-			return Inconclusive.Because(NoCapacity)
+			return v.inconclusive(NoCapacity, failure)
 		case failure.Verdict == hetzner.Full:
-			v.result.Err = failure
-			return Inconclusive.Because(snapshot.LimitExceeded)
+			return v.inconclusive(snapshot.LimitExceeded, failure)
 		case !failure.Later():
-			v.result.Err = failure
-			return Inconclusive.Because(CreateFailed)
+			return v.inconclusive(CreateFailed, failure)
 		default:
 			v.tell(Event{Kind: EventRefused, Event: snapshot.Event{Err: failure}})
 		}
 		if !v.Now().Before(limit) {
-			v.result.Err = failure
-			return Inconclusive.Because(CreateTimeout)
+			return v.inconclusive(CreateTimeout, failure)
 		}
 		if err := v.Sleep(fleet.Earliest(limit, v.Now().Add(fleet.RetryAfter(n)))); err != nil {
 			return err
@@ -216,15 +220,12 @@ func (v *verification) find(failure *hetzner.Error) (found bool, err error) {
 		v.tell(Event{Kind: EventFound})
 		return true, nil
 	case !copies.Is(host):
-		v.result.Err = failure
-		return false, Inconclusive.Because(CreateFailed)
+		return false, v.inconclusive(CreateFailed, failure)
 	case !v.isExpired(host):
 		return false, snapshot.Skipped.Because(InProgress)
 	}
-	left := copies.Of(host).Remove(v.Script, v.api, v.Now().Add(copies.SweepFor))
-	if left != nil {
-		v.result.Err = left.Err
-		return false, Inconclusive.Because(CreateFailed)
+	if left := copies.Of(host).Remove(v.Script, v.api, v.Now().Add(copies.SweepFor)); left != nil {
+		return false, v.inconclusive(CreateFailed, left.Err)
 	}
 	return false, nil
 }
@@ -237,8 +238,7 @@ func (v *verification) awaitCreated() error {
 	action, err := v.Follow(v.action, v.accepted, v.asked.Add(v.CreateTimeout), func(percent int) { v.progress = percent })
 	switch {
 	case errors.Is(err, fleet.ErrTimeout):
-		v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
-		return Inconclusive.Because(CreateTimeout)
+		return v.unseen(CreateTimeout)
 	case err != nil:
 		return err
 	case action != nil && !action.Succeeded():
@@ -262,8 +262,7 @@ func (v *verification) awaitIsolated() error {
 	})
 	switch {
 	case errors.Is(err, fleet.ErrTimeout) && last == nil:
-		v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
-		return Inconclusive.Because(NotIsolated)
+		return v.unseen(NotIsolated)
 	case errors.Is(err, fleet.ErrTimeout):
 		return Inconclusive.Because(NotIsolated)
 	case err != nil:
@@ -335,13 +334,16 @@ func (v *verification) remove(s *fleet.Script) {
 
 // complete reports the end of a verification that is over.
 func (v *verification) complete() {
-	if !v.judged || v.removing {
+	if !v.over() {
 		return
 	}
-	v.over, v.phase = true, snapshot.PhaseFinished
+	v.phase = snapshot.PhaseFinished
 	result := v.result
 	v.tell(Event{Kind: EventFinished, Result: &result})
 }
+
+// over reports whether nothing more is done.
+func (v *verification) over() bool { return v.judged && !v.removing }
 
 // tell reports an event of this package.
 func (v *verification) tell(e Event) {

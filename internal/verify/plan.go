@@ -18,33 +18,29 @@ import (
 // plan finds the snapshot of each server, and what is due: the servers that are unproven the longest first.
 func (r *run) plan(servers []hetzner.Server, images []hetzner.Image) {
 	var due []*verification
-	proved := map[*verification]time.Time{}
 	for _, host := range servers {
 		v := &verification{run: r, result: Result{Name: host.Name, Server: host, Choice: r.Images[host.Name]}}
 		r.all = append(r.all, v)
-		var at time.Time // the last verification
 		for _, image := range images {
-			if verified, ok := labels.VerifiedAt(image); ok && labels.Made(image, host.ID, r.Series) && verified.After(at) {
-				at = verified
+			if at, verified := labels.VerifiedAt(image); verified && labels.Made(image, host.ID, r.Series) && at.After(v.proved) {
+				v.proved = at
 			}
 		}
 		v.result.Image = r.imageOf(host, images)
+		if !r.date.IsZero() && v.result.Image.ID != 0 {
+			v.result.Age = max(0, r.date.Sub(v.result.Image.Created))
+		}
 		switch {
 		case v.result.Image.ID == 0:
 			v.result.Status, v.result.Reason = snapshot.Failed, snapshot.NotFound
-			continue
-		case r.VerifiedWithin > 0 && !r.date.IsZero() && r.date.Sub(at) < r.VerifiedWithin:
+		case r.VerifiedWithin > 0 && !r.date.IsZero() && r.date.Sub(v.proved) < r.VerifiedWithin:
 			v.result.Status, v.result.Reason = snapshot.Skipped, NotDue
-		}
-		if !r.date.IsZero() {
-			v.result.Age = max(0, r.date.Sub(v.result.Image.Created))
-		}
-		if v.result.Status == "" {
-			due, proved[v] = append(due, v), at
+		default:
+			due = append(due, v)
 		}
 	}
 	slices.SortStableFunc(due, func(a, b *verification) int {
-		return cmp.Or(proved[a].Compare(proved[b]), cmp.Compare(a.result.Name, b.result.Name))
+		return cmp.Or(a.proved.Compare(b.proved), cmp.Compare(a.result.Name, b.result.Name))
 	})
 	for i, v := range due {
 		if r.AtMost > 0 && i >= r.AtMost {

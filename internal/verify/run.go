@@ -39,7 +39,6 @@ type run struct {
 
 	places   *fleet.Slots
 	firewall firewall
-	recorded []copies.Copy
 }
 
 // Run verifies what the settings ask for and returns what became of each snapshot. It calls emit for every event, from its own
@@ -182,23 +181,17 @@ func (r *run) swept(name string, left *copies.Left) {
 	r.tell(Event{Kind: EventSwept, Swept: &swept})
 }
 
-// record records which copies have to go, where that has changed.
+// record records which copies have to go.
 func (r *run) record() error {
+	if r.Record == nil {
+		return nil
+	}
 	var left []copies.Copy
 	for _, v := range r.all {
 		if v.begun && !v.removed {
-			c := v.copy
-			c.Addresses = slices.Clone(c.Addresses)
-			left = append(left, c)
+			left = append(left, v.copy)
 		}
 	}
-	same := func(a, b copies.Copy) bool {
-		return a.Name == b.Name && a.Request == b.Request && a.ID == b.ID && a.Appears.Equal(b.Appears) && slices.Equal(a.Addresses, b.Addresses)
-	}
-	if r.Record == nil || slices.EqualFunc(left, r.recorded, same) {
-		return nil
-	}
-	r.recorded = left
 	return r.Record(left)
 }
 
@@ -217,13 +210,13 @@ func (r *run) now() time.Time {
 
 // over reports whether nothing more is done for any verification.
 func (r *run) over() bool {
-	return !slices.ContainsFunc(r.all, func(v *verification) bool { return !v.over })
+	return !slices.ContainsFunc(r.all, func(v *verification) bool { return !v.over() })
 }
 
 // standings are where the verifications are at.
 func (r *run) standings() (list []snapshot.Standing) {
 	for _, v := range r.all {
-		list = append(list, snapshot.Standing{Name: v.result.Name, Phase: v.phase, Percent: v.progress, Over: v.over})
+		list = append(list, snapshot.Standing{Name: v.result.Name, Phase: v.phase, Percent: v.progress, Over: v.over()})
 	}
 	return list
 }

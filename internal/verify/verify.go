@@ -45,8 +45,8 @@ type Settings struct {
 	AllowFrom      []netip.Prefix // that the port is open to
 	DryRun         bool
 
-	// Record notes which copies have to go, before the first of them is created and whenever that changes, for whoever comes
-	// after a run that was killed. What it refuses is not created.
+	// Record notes which copies have to go, before the first of them is created and whenever that may have changed, for whoever
+	// comes after a run that was killed. What it refuses is not created.
 	Record func([]copies.Copy) error
 
 	Dial proof.Dialer
