@@ -71,18 +71,12 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 
 // take is the script that reads the project, chooses the servers and takes the inventory.
 func (o *Outcome) take(read project.Reader, settings Settings, tell func(snapshot.Event)) {
-	listed, selecting, err := read.All(settings.LabelSelector, "")
-	if err != nil {
-		o.Blame(read.Script.Fleet, err, selecting)
-		return
-	}
-	chosen := settings.choose(listed.Selected)
-	if o.Mistakes = chosen.Mistakes(false, nil); len(o.Mistakes) > 0 {
+	listed, chosen, ok := o.Read(read, settings.LabelSelector, "", settings.choose, false)
+	if !ok {
 		return
 	}
 	tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
 	o.AddMissing(chosen, snapshot.Error, tell)
-	o.Nothing = len(chosen.Servers)+len(chosen.Missing) == 0
 	o.Inventory = Take(settings, chosen.Servers, listed)
 	for _, finding := range []Finding{Stale, Unverified, Orphans, Leftovers} {
 		if slices.Contains(settings.FailOn, finding) && o.Found(finding) > 0 {

@@ -224,7 +224,7 @@ func faults() []fault {
 		},
 		{
 			"audit counts back from this machine's clock", "internal/audit/audit.go",
-			"	chosen := settings.choose(listed.Selected)\n", "	listed.Date = read.Script.Now()\n	chosen := settings.choose(listed.Selected)\n",
+			"	o.Inventory = ", "	listed.Date = read.Script.Now()\n	o.Inventory = ",
 		},
 		{
 			"audit counts a snapshot that is still being created as the newest", "internal/audit/inventory.go",

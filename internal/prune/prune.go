@@ -88,13 +88,9 @@ func (r *run) tell(e snapshot.Event) {
 
 // begin is the script that reads the project, makes the plan, and starts the deletions.
 func (r *run) begin(s *fleet.Script) {
-	listed, selecting, err := snapshot.NewReader(s, r.api, s.Now().Add(readLimit), r.tell).All(r.LabelSelector, labels.Series+"="+r.Series)
-	if err != nil {
-		r.outcome.Blame(r.fleet, err, selecting)
-		return
-	}
-	chosen := r.Choose(listed.Selected)
-	if r.outcome.Mistakes = chosen.Mistakes(!r.DryRun, listed.Servers); len(r.outcome.Mistakes) > 0 {
+	read := snapshot.NewReader(s, r.api, s.Now().Add(readLimit), r.tell)
+	listed, chosen, ok := r.outcome.Read(read, r.LabelSelector, labels.Series+"="+r.Series, r.Choose, !r.DryRun)
+	if !ok {
 		return
 	}
 	if !r.DryRun {
@@ -103,7 +99,6 @@ func (r *run) begin(s *fleet.Script) {
 	r.tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
 	r.outcome.AddMissing(chosen, snapshot.Error, r.tell)
 	r.outcome.Selected = len(chosen.Servers)
-	r.outcome.Nothing = len(chosen.Servers)+len(chosen.Missing) == 0
 	r.outcome.Gone = project.Gone(listed.Images, listed.Servers)
 	if r.outcome.NoDate = listed.Date.IsZero(); !r.outcome.NoDate {
 		r.plan(chosen.Servers, listed.Images, listed.Date)

@@ -31,6 +31,26 @@ func NewReader(s *fleet.Script, api *hetzner.Client, limit time.Time, tell func(
 	}}
 }
 
+// Read reads a project with the snapshots that match a label selector ("" for all), and chooses servers in it: among those that
+// match a label selector of the user's, or all. With spare a server that is named in exclude must exist. Read reports whether
+// the run may go on; where it may not, the outcome says why.
+func (o *Outcome) Read(
+	read project.Reader, servers, images string, choose func([]hetzner.Server) project.Selected, spare bool,
+) (listed project.Listing, chosen project.Selected, ok bool) {
+	listed, selecting, err := read.All(servers, images)
+	if err != nil {
+		o.Blame(read.Script.Fleet, err, selecting)
+		return listed, chosen, false
+	}
+	o.HasRead = true
+	chosen = choose(listed.Selected)
+	if o.Mistakes = chosen.Mistakes(spare, listed.Servers); len(o.Mistakes) > 0 {
+		return listed, chosen, false
+	}
+	o.Nothing = len(chosen.Servers)+len(chosen.Missing) == 0
+	return listed, chosen, true
+}
+
 // Blame records why the project could not be read. With selecting the request held the user's label selector.
 func (o *Outcome) Blame(f *fleet.Fleet, err error, selecting bool) {
 	e := hetzner.AsError(err)

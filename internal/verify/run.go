@@ -93,23 +93,18 @@ func (r *run) tell(e Event) {
 // starts the verifications where they may cost what they may.
 func (r *run) begin(s *fleet.Script) {
 	read := snapshot.NewReader(s, r.api, s.Now().Add(readLimit), r.tellAny)
-	listed, selecting, err := read.All(r.LabelSelector, labels.Series+"="+r.Series)
-	if err != nil {
-		r.outcome.Blame(r.fleet, err, selecting)
+	listed, chosen, ok := r.outcome.Read(read, r.LabelSelector, labels.Series+"="+r.Series, r.choose, false)
+	if !ok {
 		return
 	}
-	r.date, r.datedAt, r.outcome.HasRead = listed.Date, listed.DatedAt, true
-	chosen := r.choose(listed)
-	if r.outcome.Mistakes = chosen.Mistakes(false, listed.Servers); len(r.outcome.Mistakes) > 0 {
-		return
-	}
+	r.date, r.datedAt = listed.Date, listed.DatedAt
 	r.outcome.AddMissing(chosen, snapshot.Error, r.tellAny)
-	r.outcome.Nothing = len(chosen.Servers)+len(chosen.Missing) == 0
 	if !r.DryRun {
 		copies.Sweep(s, r.api, listed.Servers, r.date, r.swept)
 	}
 	images := listed.Images
 	if r.Images != nil { // an image that is named may be of any series
+		var err error
 		if images, _, err = read.Images(labels.Series); err != nil {
 			r.outcome.Blame(r.fleet, err, false)
 			return
@@ -132,20 +127,20 @@ func (r *run) begin(s *fleet.Script) {
 }
 
 // choose finds the servers that are meant.
-func (r *run) choose(listed project.Listing) project.Selected {
+func (r *run) choose(all []hetzner.Server) project.Selected {
 	if r.Images == nil {
-		return r.Choose(listed.Selected)
+		return r.Choose(all)
 	}
-	chosen := project.Selection{}.Choose(listed.Servers)
+	chosen := project.Selection{}.Choose(all)
 	for _, name := range slices.Sorted(maps.Keys(r.Images)) {
-		i := slices.IndexFunc(listed.Servers, func(host hetzner.Server) bool { return host.Name == name })
+		i := slices.IndexFunc(all, func(host hetzner.Server) bool { return host.Name == name })
 		switch {
 		case i < 0:
 			chosen.Missing = append(chosen.Missing, name)
-		case project.IsDrill(listed.Servers[i]):
+		case project.IsDrill(all[i]):
 			chosen.Drills = append(chosen.Drills, name)
 		default:
-			chosen.Servers = append(chosen.Servers, listed.Servers[i])
+			chosen.Servers = append(chosen.Servers, all[i])
 		}
 	}
 	return chosen
