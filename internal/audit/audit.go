@@ -55,17 +55,16 @@ func (o Outcome) Fails(finding Finding) bool { return slices.Contains(o.Failures
 // left when it returns. A signal ends it within 5 s.
 func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(snapshot.Event)) Outcome {
 	var o Outcome
-	f := fleet.New(fleet.Options{API: api, Signals: signals, Late: settings.Late})
-	tell := func(e snapshot.Event) {
-		e.At = f.Now()
-		emit(e)
-	}
-	f.Go(func(s *fleet.Script) { o.Price = project.Reader{Script: s, API: api}.Price() })
-	f.Go(func(s *fleet.Script) {
-		o.take(snapshot.NewReader(s, api, s.Now().Add(readLimit), tell), settings, tell)
+	session := snapshot.NewSession(api, signals, settings.Late, func(e snapshot.Event) {
+		if e.Kind != snapshot.EventCancelled { // nothing goes on that somebody had to know of
+			emit(e)
+		}
 	})
-	f.Run(ctx)
-	o.Signal, o.Token = f.Signal(), f.Token()
+	session.Go(func(s *fleet.Script) { o.Price = project.Reader{Script: s, API: api}.Price() })
+	session.Go(func(s *fleet.Script) {
+		o.take(session.Reader(s, s.Now().Add(readLimit)), settings, session.Tell)
+	})
+	session.Run(ctx, &o.Outcome)
 	return o
 }
 

@@ -207,7 +207,7 @@ func faults() []fault {
 		},
 		{
 			"prune counts back from this machine's clock", "internal/prune/prune.go",
-			"	if r.outcome.NoDate = listed.Date.IsZero(); ", "	if listed.Date = r.fleet.Now(); ",
+			"	if r.outcome.NoDate = listed.Date.IsZero(); ", "	if listed.Date = r.Now(); ",
 		},
 		{
 			"prune thins out what is excluded", "internal/prune/prune.go",

@@ -59,45 +59,35 @@ type Undone struct {
 // run is what the scripts of a run share.
 type run struct {
 	Settings
-	fleet   *fleet.Fleet
-	api     *hetzner.Client
+	*snapshot.Session
 	deleter *thinning.Deleter
-	emit    func(snapshot.Event)
 	outcome Outcome
 }
 
 // Run thins out as the settings ask for. It calls emit for every event, from its own goroutine, and has no goroutine left
 // when it returns. A signal ends it within 5 s: no further deletion is begun.
 func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(snapshot.Event)) Outcome {
-	r := &run{Settings: settings, api: api, deleter: thinning.NewDeleter(api), emit: emit}
+	r := &run{
+		Settings: settings, Session: snapshot.NewSession(api, signals, settings.Late, emit), deleter: thinning.NewDeleter(api),
+	}
 	r.outcome.DryRun = settings.DryRun
-	r.fleet = fleet.New(fleet.Options{
-		API: api, Signals: signals, Late: settings.Late, Cancelled: func() { r.tell(snapshot.Event{Kind: snapshot.EventCancelled}) },
-	})
-	r.fleet.Go(func(s *fleet.Script) { r.outcome.Price = project.Reader{Script: s, API: api}.Price() })
-	r.fleet.Go(r.begin)
-	r.fleet.Run(ctx)
-	r.outcome.Signal, r.outcome.Token = r.fleet.Signal(), r.fleet.Token()
+	r.Go(func(s *fleet.Script) { r.outcome.Price = project.Reader{Script: s, API: api}.Price() })
+	r.Go(r.begin)
+	r.Run(ctx, &r.outcome.Outcome)
 	return r.outcome
-}
-
-func (r *run) tell(e snapshot.Event) {
-	e.At = r.fleet.Now()
-	r.emit(e)
 }
 
 // begin is the script that reads the project, makes the plan, and starts the deletions.
 func (r *run) begin(s *fleet.Script) {
-	read := snapshot.NewReader(s, r.api, s.Now().Add(readLimit), r.tell)
-	listed, chosen, ok := r.outcome.Read(read, r.LabelSelector, labels.Series+"="+r.Series, r.Choose, !r.DryRun)
+	listed, chosen, ok := r.outcome.Read(r.Reader(s, s.Now().Add(readLimit)), r.LabelSelector, labels.Series+"="+r.Series, r.Choose, !r.DryRun)
 	if !ok {
 		return
 	}
 	if !r.DryRun {
-		copies.Sweep(s, r.api, listed.Servers, listed.Date, r.swept)
+		copies.Sweep(s, r.API, listed.Servers, listed.Date, r.swept)
 	}
-	r.tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
-	r.outcome.AddMissing(chosen, snapshot.Error, r.tell)
+	r.Tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
+	r.outcome.AddMissing(chosen, snapshot.Error, r.Tell)
 	r.outcome.Selected = len(chosen.Servers)
 	r.outcome.Gone = project.Gone(listed.Images, listed.Servers)
 	if r.outcome.NoDate = listed.Date.IsZero(); !r.outcome.NoDate {
@@ -112,7 +102,7 @@ func (r *run) swept(name string, left *copies.Left) {
 		e.Kind, e.Err = snapshot.EventLeftover, left.Err
 		r.outcome.Left++
 	}
-	r.tell(e)
+	r.Tell(e)
 }
 
 // plan decides about every snapshot of the servers, and starts the deletions where they are no more than allowed.
@@ -122,7 +112,7 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image, now time.Ti
 		candidates := thinning.Candidates(images, server.ID, r.Series)
 		plan := thinning.Decide(r.Retention, candidates, now, r.WorkflowRun, 0)
 		if len(plan) > 0 {
-			r.tell(snapshot.Event{Kind: snapshot.EventThinning, Name: server.Name, Server: server, Thinned: slices.Clone(plan)})
+			r.Tell(snapshot.Event{Kind: snapshot.EventThinning, Name: server.Name, Server: server, Thinned: slices.Clone(plan)})
 		}
 		for _, t := range plan {
 			if !t.Keep {
@@ -136,7 +126,7 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image, now time.Ti
 	}
 	for i := range r.outcome.Results[first:] {
 		result := &r.outcome.Results[first+i]
-		r.fleet.Go(func(s *fleet.Script) { r.thinOut(s, result) })
+		r.Go(func(s *fleet.Script) { r.thinOut(s, result) })
 	}
 }
 
@@ -150,7 +140,7 @@ func (r *run) thinOut(s *fleet.Script, result *snapshot.Result) {
 		var failure *hetzner.Error
 		t.Deleted, failure = r.deleter.Delete(s, t.ID)
 		if t.Deleted {
-			r.tell(snapshot.Event{Kind: snapshot.EventDeleted, Name: result.Name, Server: result.Server, ImageID: t.ID})
+			r.Tell(snapshot.Event{Kind: snapshot.EventDeleted, Name: result.Name, Server: result.Server, ImageID: t.ID})
 		}
 		if failure != nil {
 			r.outcome.Undone = append(r.outcome.Undone, Undone{result.Name, t.ID, failure})

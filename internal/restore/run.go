@@ -23,57 +23,47 @@ const serversPerList = 25
 // run is what the scripts of a run share.
 type run struct {
 	Settings
-	fleet    *fleet.Fleet
-	api      *hetzner.Client
-	emit     func(Event)
-	lastNews time.Time
-	taker    *snapshot.Taker
-	servers  []*server
-	outcome  Outcome
+	*snapshot.Session
+	emit    func(Event)
+	taker   *snapshot.Taker
+	servers []*server
+	outcome Outcome
 }
 
 // Run restores what the settings ask for and returns what became of each server. It calls emit for every event, from its own
 // goroutine, and has no goroutine left when it returns. The first signal cancels the run in good order within 5 s, the second
 // ends it at once.
 func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) Outcome {
-	r := &run{Settings: settings, api: api, emit: emit}
-	r.outcome.DryRun = settings.DryRun
-	r.fleet = fleet.New(fleet.Options{
-		API: api, Signals: signals, Late: settings.Late,
-		Cancelled: func() { r.tellAny(snapshot.Event{Kind: snapshot.EventCancelled}) },
+	r := &run{Settings: settings, emit: emit}
+	r.Session = snapshot.NewSession(api, signals, settings.Late, func(e snapshot.Event) {
+		if e.Kind != snapshot.EventEnded && e.Kind != snapshot.EventFinished { // what became of the snapshot of before is told here
+			emit(Event{Event: e})
+		}
 	})
-	r.fleet.Go(r.begin)
-	r.fleet.Run(ctx)
+	r.outcome.DryRun = settings.DryRun
+	r.Go(r.begin)
+	r.Run(ctx, &r.outcome.Outcome)
 	for _, s := range r.servers {
 		r.outcome.Restores = append(r.outcome.Restores, s.result)
 	}
-	r.outcome.Signal, r.outcome.Token = r.fleet.Signal(), r.fleet.Token()
 	return r.outcome
 }
 
-// tellAny passes an event of package snapshot on. What became of the snapshot of before is told by this package.
-func (r *run) tellAny(e snapshot.Event) {
-	if e.Kind != snapshot.EventEnded && e.Kind != snapshot.EventFinished {
-		r.tell(Event{Event: e})
-	}
-}
-
 func (r *run) tell(e Event) {
-	r.lastNews = r.fleet.Now()
-	e.At = r.lastNews
+	e.At = r.News()
 	r.emit(e)
 }
 
 // begin is the script that reads the project, checks every pair and, where all are right, starts the script of each server.
 func (r *run) begin(s *fleet.Script) {
-	read := snapshot.NewReader(s, r.api, s.Now().Add(r.Before.LockTimeout), r.tellAny)
+	read := r.Reader(s, s.Now().Add(r.Before.LockTimeout))
 	all, err := read.Servers("")
 	var pairs []pair
 	if err == nil {
 		pairs, err = r.pairs(read, all)
 	}
 	if err != nil {
-		r.outcome.Blame(r.fleet, err, false)
+		r.outcome.Blame(r.Fleet, err, false)
 		return
 	}
 	r.outcome.HasRead = true
@@ -83,18 +73,16 @@ func (r *run) begin(s *fleet.Script) {
 	if len(r.outcome.Refused) > 0 {
 		return
 	}
-	r.taker = snapshot.NewTaker(r.fleet, r.api, r.Before, all, r.tellAny)
+	r.taker = snapshot.NewTaker(r.Fleet, r.API, r.Before, all, r.Tell)
 	var results []Result
 	for _, p := range pairs {
 		s := &server{run: r, host: p.host, target: r.taker.Target(p.host)}
 		s.result = Result{Image: p.image, Age: p.age, Result: snapshot.Result{Name: p.host.Name, Server: p.host, ImageID: p.image.ID}}
 		r.servers, results = append(r.servers, s), append(results, s.result)
-		r.fleet.Go(s.begin)
+		r.Go(s.begin)
 	}
 	r.tell(Event{Kind: EventChecked, Results: results})
-	r.fleet.Go(func(s *fleet.Script) {
-		snapshot.ReportProgress(s, func() time.Time { return r.lastNews }, r.over, r.standings, r.tellAny)
-	})
+	r.GoReportProgress(r.over, r.standings)
 }
 
 // pairs finds for each server that is named what it is put back to, ordered by name, and what speaks against it.

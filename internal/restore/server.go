@@ -128,7 +128,7 @@ func (s *server) rebuild() error {
 	var action int64
 	var password bool
 	err = s.target.Ask(func(ctx context.Context) (quota hetzner.Quota, err error) {
-		action, password, quota, err = s.api.Rebuild(ctx, s.host.ID, s.result.Image.ID)
+		action, password, quota, err = s.API.Rebuild(ctx, s.host.ID, s.result.Image.ID)
 		return quota, err
 	})
 	ended, _ := errors.AsType[*snapshot.EndError](err)
@@ -236,7 +236,7 @@ func (s *server) timedOut(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.target.Result.Silence, s.target.Result.Err = snapshot.LongSilence(s.fleet)
+	s.target.Result.Silence, s.target.Result.Err = snapshot.LongSilence(s.Fleet)
 	return snapshot.Failed.Because(RestoreTimeout)
 }
 

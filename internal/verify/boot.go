@@ -19,7 +19,7 @@ func (v *verification) switchOn() error {
 	err := v.Persist(limit, again, func() error {
 		var action int64
 		err := v.Change(fleet.Change{Rank: fleet.Unlocked, Limit: limit, Send: func(ctx context.Context) (quota hetzner.Quota, err error) {
-			action, quota, err = v.api.PowerOn(ctx, v.copy.ID)
+			action, quota, err = v.API.PowerOn(ctx, v.copy.ID)
 			return quota, err
 		}})
 		if err == nil { // else the request may still be under way

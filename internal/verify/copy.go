@@ -113,7 +113,7 @@ func (v *verification) inconclusive(reason snapshot.Reason, answer *hetzner.Erro
 
 // unseen ends the way of a copy of which no poll could show what has become.
 func (v *verification) unseen(reason snapshot.Reason) error {
-	v.result.Silence, v.result.Err = snapshot.LongSilence(v.fleet)
+	v.result.Silence, v.result.Err = snapshot.LongSilence(v.Fleet)
 	return Inconclusive.Because(reason)
 }
 
@@ -122,7 +122,7 @@ func (v *verification) unseen(reason snapshot.Reason) error {
 func (v *verification) create() error {
 	v.phase, v.asked = snapshot.PhaseCreating, v.Now()
 	limit := v.asked.Add(v.CreateTimeout)
-	v.until = v.now().Add(v.CreateTimeout + v.BootTimeout)
+	v.until = v.hetznerTime().Add(v.CreateTimeout + v.BootTimeout)
 	v.begun, v.creating, v.removing = true, true, true
 	defer func() { v.creating = false }()
 	v.GoPatient(v.remove)
@@ -174,7 +174,7 @@ func (v *verification) askOnce(limit time.Time) error {
 	var host hetzner.Server
 	var action int64
 	err := v.Change(fleet.Change{Rank: fleet.First, Limit: limit, Send: func(ctx context.Context) (quota hetzner.Quota, err error) {
-		host, action, quota, err = v.api.CreateServer(ctx, wanted)
+		host, action, quota, err = v.API.CreateServer(ctx, wanted)
 		return quota, err
 	}})
 	if hetzner.IsLost(err) {
@@ -205,7 +205,7 @@ func (v *verification) find(failure *hetzner.Error) (found bool, err error) {
 		v.tell(Event{Kind: EventLost, Event: snapshot.Event{Err: failure}})
 	}
 	host, err := fleet.Read(v.Poll, func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) {
-		return v.api.ServerNamed(ctx, v.copy.Name)
+		return v.API.ServerNamed(ctx, v.copy.Name)
 	})
 	refused, answered := errors.AsType[*hetzner.Error](err)
 	switch {
@@ -224,7 +224,7 @@ func (v *verification) find(failure *hetzner.Error) (found bool, err error) {
 	case !v.isExpired(host):
 		return false, snapshot.Skipped.Because(InProgress)
 	}
-	if left := copies.Of(host).Remove(v.Script, v.api, v.Now().Add(copies.SweepFor)); left != nil {
+	if left := copies.Of(host).Remove(v.Script, v.API, v.Now().Add(copies.SweepFor)); left != nil {
 		return false, v.inconclusive(CreateFailed, left.Err)
 	}
 	return false, nil
@@ -317,7 +317,7 @@ func (v *verification) remove(s *fleet.Script) {
 		v.removed = true
 	} else {
 		began := s.Now()
-		v.result.Left = v.copy.Remove(s, v.api, began.Add(removeFor))
+		v.result.Left = v.copy.Remove(s, v.API, began.Add(removeFor))
 		v.removed = v.result.Left == nil
 		if !v.accepted.IsZero() || v.copy.ID != 0 {
 			v.result.Cost = hours(s.Now().Sub(v.asked)) * v.result.HourCost

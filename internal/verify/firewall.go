@@ -67,11 +67,11 @@ func (r *run) makeFirewall(s *fleet.Script) {
 	wanted := hetzner.Firewall{Name: r.firewallName(), Labels: map[string]string{labels.Drill: "firewall"}, Rules: r.firewallRules()}
 	for n := 1; ; n++ {
 		found, err := fleet.Read(s.Poll, func(ctx context.Context) (hetzner.Firewall, hetzner.Quota, error) {
-			return r.api.FirewallNamed(ctx, wanted.Name)
+			return r.API.FirewallNamed(ctx, wanted.Name)
 		})
 		if err == nil && found.ID == 0 {
 			err = s.Change(fleet.Change{Rank: fleet.First, Send: func(ctx context.Context) (quota hetzner.Quota, err error) {
-				found, quota, err = r.api.CreateFirewall(ctx, wanted)
+				found, quota, err = r.API.CreateFirewall(ctx, wanted)
 				return quota, err
 			}})
 		}

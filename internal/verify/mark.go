@@ -17,7 +17,7 @@ const markFor = 5 * time.Minute
 // written, so that those of others stay, and they are read back. Those that Hetzner has taken are written, whether or not
 // that could be seen before the end of the run.
 func (v *verification) mark(verified bool) error {
-	at := v.now()
+	at := v.hetznerTime()
 	again := (*hetzner.Error).Unsettled
 	taken := false
 	err := v.Persist(v.Now().Add(markFor), again, func() error {
@@ -27,7 +27,7 @@ func (v *verification) mark(verified bool) error {
 		}
 		taken = false
 		err = v.Send(func(ctx context.Context) (hetzner.Quota, error) {
-			return v.api.SetLabels(ctx, v.result.Image.ID, changed)
+			return v.API.SetLabels(ctx, v.result.Image.ID, changed)
 		})
 		if err != nil {
 			return err
@@ -47,7 +47,7 @@ func (v *verification) mark(verified bool) error {
 // readLabels reads the image's labels, and returns them as they are and as they should be.
 func (v *verification) readLabels(verified bool, at time.Time) (old, changed map[string]string, err error) {
 	image, err := fleet.Read(v.Poll, func(ctx context.Context) (hetzner.Image, hetzner.Quota, error) {
-		return v.api.Image(ctx, v.result.Image.ID)
+		return v.API.Image(ctx, v.result.Image.ID)
 	})
 	return image.Labels, labels.Judged(image.Labels, verified, v.ProofLabel, at), err
 }

@@ -28,14 +28,12 @@ const (
 // run is what the scripts of a run share.
 type run struct {
 	Settings
-	fleet    *fleet.Fleet
-	api      *hetzner.Client
-	emit     func(Event)
-	lastNews time.Time
-	outcome  Outcome
-	all      []*verification
-	date     time.Time // by Hetzner's clock, at datedAt by this machine's; zero where Hetzner did not say
-	datedAt  time.Time
+	*snapshot.Session
+	emit    func(Event)
+	outcome Outcome
+	all     []*verification
+	date    time.Time // by Hetzner's clock, at datedAt by this machine's; zero where Hetzner did not say
+	datedAt time.Time
 
 	places   *fleet.Slots
 	firewall firewall
@@ -46,15 +44,14 @@ type run struct {
 // it is over within 5 s. The second ends it at once.
 func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) Outcome {
 	r := newRun(api, settings, signals, emit)
-	r.fleet.Go(r.begin)
-	r.fleet.Run(ctx)
+	r.Go(r.begin)
+	r.Run(ctx, &r.outcome.Outcome)
 	for _, v := range r.all {
 		if v.result.Status != "" { // it came to that
 			r.outcome.Verifications = append(r.outcome.Verifications, v.result)
 		}
 	}
 	slices.SortStableFunc(r.outcome.Verifications, func(a, b Result) int { return cmp.Compare(a.Name, b.Name) })
-	r.outcome.Signal, r.outcome.Token = r.fleet.Signal(), r.fleet.Token()
 	return r.outcome
 }
 
@@ -62,57 +59,50 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 func Rescue(ctx context.Context, api *hetzner.Client, left []copies.Copy, settings Settings, signals <-chan os.Signal, emit func(Event)) Outcome {
 	r := newRun(api, settings, signals, emit)
 	for i := range left {
-		r.fleet.GoPatient(func(s *fleet.Script) {
+		r.GoPatient(func(s *fleet.Script) {
 			r.swept(left[i].Name, left[i].Remove(s, api, s.Now().Add(rescueFor)))
 		})
 	}
-	r.fleet.Run(ctx)
-	r.outcome.Signal, r.outcome.Token = r.fleet.Signal(), r.fleet.Token()
+	r.Run(ctx, &r.outcome.Outcome)
 	return r.outcome
 }
 
 func newRun(api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) *run {
-	r := &run{Settings: settings, api: api, emit: emit, places: fleet.NewSlots(settings.MaxParallel)}
+	r := &run{Settings: settings, emit: emit, places: fleet.NewSlots(settings.MaxParallel)}
+	r.Session = snapshot.NewSession(api, signals, settings.Late, func(e snapshot.Event) { emit(Event{Event: e}) })
 	r.outcome.DryRun = settings.DryRun
-	r.fleet = fleet.New(fleet.Options{
-		API: api, Signals: signals, Late: settings.Late,
-		Cancelled: func() { r.tellAny(snapshot.Event{Kind: snapshot.EventCancelled}) },
-	})
 	return r
 }
 
-func (r *run) tellAny(e snapshot.Event) { r.tell(Event{Event: e}) }
-
 func (r *run) tell(e Event) {
-	r.lastNews = r.fleet.Now()
-	e.At = r.lastNews
+	e.At = r.News()
 	r.emit(e)
 }
 
 // begin is the script that reads the project and the prices, deletes what earlier runs have left behind, makes the plan, and
 // starts the verifications where they may cost what they may.
 func (r *run) begin(s *fleet.Script) {
-	read := snapshot.NewReader(s, r.api, s.Now().Add(readLimit), r.tellAny)
+	read := r.Reader(s, s.Now().Add(readLimit))
 	listed, chosen, ok := r.outcome.Read(read, r.LabelSelector, labels.Series+"="+r.Series, r.choose, false)
 	if !ok {
 		return
 	}
 	r.date, r.datedAt = listed.Date, listed.DatedAt
-	r.outcome.AddMissing(chosen, snapshot.Error, r.tellAny)
+	r.outcome.AddMissing(chosen, snapshot.Error, r.Tell)
 	if !r.DryRun {
-		copies.Sweep(s, r.api, listed.Servers, r.date, r.swept)
+		copies.Sweep(s, r.API, listed.Servers, r.date, r.swept)
 	}
 	images := listed.Images
 	if r.Images != nil { // an image that is named may be of any series
 		var err error
 		if images, _, err = read.Images(labels.Series); err != nil {
-			r.outcome.Blame(r.fleet, err, false)
+			r.outcome.Blame(r.Fleet, err, false)
 			return
 		}
 	}
 	r.plan(chosen.Servers, images)
 	if err := r.price(read); err != nil {
-		r.outcome.Blame(r.fleet, err, false)
+		r.outcome.Blame(r.Fleet, err, false)
 		return
 	}
 	var results []Result
@@ -120,7 +110,7 @@ func (r *run) begin(s *fleet.Script) {
 		results = append(results, v.result)
 	}
 	r.tell(Event{Kind: EventPlanned, Results: results, Currency: r.outcome.Currency})
-	if r.outcome.TooExpensive = r.outcome.PlannedCost > r.MaxCost && !r.fleet.Ending(); r.outcome.TooExpensive {
+	if r.outcome.TooExpensive = r.outcome.PlannedCost > r.MaxCost && !r.Ending(); r.outcome.TooExpensive {
 		return
 	}
 	r.start()
@@ -159,14 +149,12 @@ func (r *run) start() {
 			continue
 		}
 		due = true
-		r.fleet.Go(v.verify)
+		r.Go(v.verify)
 	}
 	if due {
-		r.fleet.Go(r.makeFirewall)
+		r.Go(r.makeFirewall)
 	}
-	r.fleet.Go(func(s *fleet.Script) {
-		snapshot.ReportProgress(s, func() time.Time { return r.lastNews }, r.over, r.standings, r.tellAny)
-	})
+	r.GoReportProgress(r.over, r.standings)
 }
 
 // swept reports what became of a copy of an earlier run.
@@ -192,15 +180,15 @@ func (r *run) record() error {
 
 // isExpired reports whether a copy has been left behind. Without Hetzner's clock nobody knows.
 func (r *run) isExpired(host hetzner.Server) bool {
-	return !r.date.IsZero() && copies.Expired(host, r.now())
+	return !r.date.IsZero() && copies.Expired(host, r.hetznerTime())
 }
 
-// now is the time by Hetzner's clock, as far as that is known.
-func (r *run) now() time.Time {
+// hetznerTime is the time by Hetzner's clock, as far as that is known.
+func (r *run) hetznerTime() time.Time {
 	if r.date.IsZero() {
-		return r.fleet.Now()
+		return r.Now()
 	}
-	return r.date.Add(r.fleet.Now().Sub(r.datedAt))
+	return r.date.Add(r.Now().Sub(r.datedAt))
 }
 
 // over reports whether nothing more is done for any verification.

@@ -1,0 +1,61 @@
+package snapshot
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/org/hsnap-action/internal/fleet"
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/project"
+)
+
+// Session is what the run of every command has: scripts, and somebody who is told what happens.
+type Session struct {
+	*fleet.Fleet
+	API *hetzner.Client
+
+	emit     func(Event)
+	lastNews time.Time
+}
+
+// NewSession returns a session without scripts. It calls emit for every event. Late is as in [fleet.Options].
+func NewSession(api *hetzner.Client, signals <-chan os.Signal, late func(os.Signal) bool, emit func(Event)) *Session {
+	s := &Session{API: api, emit: emit}
+	s.Fleet = fleet.New(fleet.Options{
+		API: api, Signals: signals, Late: late, Cancelled: func() { s.Tell(Event{Kind: EventCancelled}) },
+	})
+	s.lastNews = s.Now()
+	return s
+}
+
+// Run resumes the scripts until all have ended, and records in the outcome what has ended them early.
+func (s *Session) Run(ctx context.Context, o *Outcome) {
+	s.Fleet.Run(ctx)
+	o.Signal, o.Token = s.Signal(), s.Token()
+}
+
+// Tell tells that something has happened.
+func (s *Session) Tell(e Event) {
+	e.At = s.News()
+	s.emit(e)
+}
+
+// News returns the time of something that is told now. It puts the report of the progress off.
+func (s *Session) News() time.Time {
+	s.lastNews = s.Now()
+	return s.lastNews
+}
+
+// Reader returns a reader of the project for a script, which tells each failure that it goes on after.
+func (s *Session) Reader(script *fleet.Script, limit time.Time) project.Reader {
+	return NewReader(script, s.API, limit, s.Tell)
+}
+
+// GoReportProgress starts the script that reports where the servers are at when nothing new has happened for a while, until
+// over reports true.
+func (s *Session) GoReportProgress(over func() bool, standings func() []Standing) {
+	s.Go(func(script *fleet.Script) {
+		ReportProgress(script, func() time.Time { return s.lastNews }, over, standings, s.Tell)
+	})
+}
