@@ -83,7 +83,11 @@ func (r *run) tell(e Event) {
 // starts the verifications where they may cost what they may.
 func (r *run) begin(s *fleet.Script) {
 	read := r.Reader(s, s.Now().Add(readLimit))
-	listed, chosen, ok := r.outcome.Read(read, r.LabelSelector, labels.Series+"="+r.Series, r.choose, false)
+	series := labels.Series + "=" + r.Series
+	if r.Images != nil {
+		series = labels.Series // an image that is named may be of any
+	}
+	listed, chosen, ok := r.outcome.Read(read, r.LabelSelector, series, r.choose, false)
 	if !ok {
 		return
 	}
@@ -92,15 +96,7 @@ func (r *run) begin(s *fleet.Script) {
 	if !r.DryRun {
 		copies.Sweep(s, r.API, listed.Servers, r.date, r.swept)
 	}
-	images := listed.Images
-	if r.Images != nil { // an image that is named may be of any series
-		var err error
-		if images, _, err = read.Images(labels.Series); err != nil {
-			r.outcome.Blame(r.Fleet, err, false)
-			return
-		}
-	}
-	r.plan(chosen.Servers, images)
+	r.plan(chosen.Servers, listed.Images)
 	if err := r.price(read); err != nil {
 		r.outcome.Blame(r.Fleet, err, false)
 		return
