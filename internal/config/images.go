@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,24 +50,19 @@ func (i *Images) EnvDecode(value string) error {
 	}
 	pairs, wrong := read(value)
 	if len(pairs) == 0 && wrong == nil {
-		wrong.add(value, "names no server: name each with its image, as db-1=123 or db-1=latest")
+		wrong = refuse(value, "names no server: name each with its image, as db-1=123 or db-1=latest")
 	}
-	images := Images{}
+	*i = Images{}
 	for _, pair := range pairs {
-		if problem := checkName(pair.server); problem != "" {
-			wrong.add(pair.server, problem)
+		wrong = errors.Join(wrong, checkName(pair.key))
+		if _, twice := (*i)[pair.key]; twice {
+			wrong = errors.Join(wrong, refuse(pair.key, "is given twice: a server can have one image here"))
 		}
-		if _, twice := images[pair.server]; twice {
-			wrong.add(pair.server, "is given twice: a server can have one image here")
-		}
-		choice, ok := chooseImage(pair.image)
-		if !ok {
-			wrong.add(pair.image, pair.noImage())
-		}
-		images[pair.server] = choice
+		choice, err := chooseImage(pair.key, pair.value)
+		wrong = errors.Join(wrong, err)
+		(*i)[pair.key] = choice
 	}
-	*i = images
-	return wrong.err()
+	return wrong
 }
 
 // newest returns the first choice, by the names of the servers, that is no ID: "" if there is none.
@@ -79,82 +75,70 @@ func (i Images) newest() Newest {
 	return ""
 }
 
-// imagePair is a server and its image as the user wrote them.
-type imagePair struct{ server, image string }
-
-// noImage returns what is wrong with a pair whose image is none.
-func (p imagePair) noImage() string {
-	problem := fmt.Sprintf("is no image for %.60q: %s", p.server, imageRule)
-	near, alike := nearest(p.image, []string{string(Latest), string(LatestVerified)})
-	switch {
-	case p.image == "":
-		return problem + " (is it an output that is empty?)"
-	case strings.ContainsFunc(p.image, unicode.IsSpace):
-		return problem + " (pairs are separated by commas or newlines)"
-	case alike:
-		return problem + " (did you mean " + near + "?)"
-	}
-	return problem
-}
-
-// textImages reads name=image pairs. Empty lines and superfluous commas are ignored.
-func textImages(text string) (pairs []imagePair, wrong mistakes) {
-	for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
-		entry = strings.TrimSpace(entry)
-		server, image, ok := strings.Cut(entry, "=")
-		switch {
-		case ok:
-			pairs = append(pairs, imagePair{strings.TrimSpace(server), strings.TrimSpace(image)})
-		case entry != "":
-			wrong.add(entry, "is no server with its image: give db-1=123, separated by commas or newlines, or a JSON object")
+func textImages(text string) (images []pair, wrong error) {
+	for _, entry := range pairs(text) {
+		if entry.whole {
+			images = append(images, entry)
+		} else {
+			wrong = errors.Join(wrong, refuse(entry.key, "is no server with its image: give db-1=123, separated by commas or newlines, or a JSON object"))
 		}
 	}
-	return pairs, wrong
+	return images, wrong
 }
 
 // jsonImages reads a JSON object by its tokens: a map would hide a name that is given twice.
-func jsonImages(text string) (pairs []imagePair, wrong mistakes) {
+func jsonImages(text string) (images []pair, wrong error) {
 	if !json.Valid([]byte(text)) {
-		wrong.add(text, `is no JSON object of images: give one as {"db-1": 123, "db-2": "latest"}`)
-		return nil, wrong
+		return nil, refuse(text, `is no JSON object of images: give one as {"db-1": 123, "db-2": "latest"}`)
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
 	_, _ = decoder.Token() // the brace; what is valid can be read
 	for decoder.More() {
 		name, _ := decoder.Token()
-		var value any
-		_ = decoder.Decode(&value)
 		server, _ := name.(string)
-		switch value := value.(type) {
-		case string:
-			pairs = append(pairs, imagePair{server, value})
-		case json.Number:
-			pairs = append(pairs, imagePair{server, value.String()})
+		var image any
+		_ = decoder.Decode(&image)
+		switch image.(type) {
+		case string, json.Number:
+			images = append(images, pair{server, fmt.Sprint(image), true})
 		default:
-			wrong.add(server, "has a value that is no number and no string: "+imageRule)
+			wrong = errors.Join(wrong, refuse(server, "has a value that is no number and no string: "+imageRule))
 		}
 	}
-	return pairs, wrong
+	return images, wrong
 }
 
-// chooseImage reads an image, and returns false where it is none.
-func chooseImage(text string) (ImageChoice, bool) {
-	if newest := Newest(text); newest == Latest || newest == LatestVerified {
-		return ImageChoice{Newest: newest}, true
+// chooseImage reads the image of a server.
+func chooseImage(server, text string) (ImageChoice, error) {
+	newest := []string{string(Latest), string(LatestVerified)}
+	if slices.Contains(newest, text) {
+		return ImageChoice{Newest: Newest(text)}, nil
 	}
 	id, err := strconv.ParseInt(text, 10, 64)
-	return ImageChoice{ID: id}, err == nil && id > 0 && strconv.FormatInt(id, 10) == text // no plus, no leading zero
+	if err == nil && id > 0 && strconv.FormatInt(id, 10) == text { // no plus, no leading zero
+		return ImageChoice{ID: id}, nil
+	}
+	hint := ""
+	near, alike := nearest(text, newest)
+	switch {
+	case text == "":
+		hint = " (is it an output that is empty?)"
+	case strings.ContainsFunc(text, unicode.IsSpace):
+		hint = " (pairs are separated by commas or newlines)"
+	case alike:
+		hint = " (did you mean " + near + "?)"
+	}
+	return ImageChoice{}, refuse(text, "is no image for %.60q: %s%s", server, imageRule, hint)
 }
 
-// checkName returns what is wrong with the name of a server, "" if nothing is. Whether there is one of that name is
-// Hetzner's to say.
-func checkName(name string) string {
+// checkName returns what is wrong with the name of a server. Whether there is one of that name is Hetzner's to say.
+func checkName(name string) error {
 	switch {
 	case strings.ContainsAny(name, `*?[]^\`):
-		return "is no name of a server: globs are not accepted here, name each server"
-	case checkEntry(name) != "":
-		return "is no name of a server: give db-1=123, without comments, quotation marks, or dashes before it"
+		return refuse(name, "is no name of a server: globs are not accepted here, name each server")
+	case checkEntry(name) != nil:
+		return refuse(name, "is no name of a server: give db-1=123, without comments, quotation marks, or dashes before it")
 	}
-	return ""
+	return nil
 }

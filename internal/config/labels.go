@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -25,52 +26,66 @@ func (l *Labels) EnvDecode(value string) error {
 	list, wrong := read(value)
 	for _, key := range slices.Sorted(maps.Keys(list)) {
 		if !validKey(key) {
-			wrong.add(key, "is no label key: "+nameRule+", perhaps after a DNS name and a slash")
+			wrong = errors.Join(wrong, refuse(key, "is no label key: "+nameRule+", perhaps after a DNS name and a slash"))
 		}
 		if labels.Reserved(key) {
-			wrong.add(key, "is reserved: keys under hsnap/ and hetzner.cloud/ can't be set")
+			wrong = errors.Join(wrong, refuse(key, "is reserved: keys under hsnap/ and hetzner.cloud/ can't be set"))
 		}
 		if value := list[key]; value != "" && !validName(value, "-_.") {
-			wrong.add(value, "is no label value: "+nameRule+", or nothing")
+			wrong = errors.Join(wrong, refuse(value, "is no label value: "+nameRule+", or nothing"))
 		}
 	}
 	*l = list
-	return wrong.err()
+	return wrong
 }
 
-// textLabels reads key=value pairs. Empty lines and superfluous commas are ignored.
-func textLabels(text string) (labels Labels, wrong mistakes) {
-	labels = Labels{}
-	for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
-		key, value, ok := strings.Cut(entry, "=")
-		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
-		_, twice := labels[key]
+func textLabels(text string) (list Labels, wrong error) {
+	list = Labels{}
+	for _, entry := range pairs(text) {
+		_, twice := list[entry.key]
 		switch {
 		case twice:
-			wrong.add(key, "is given twice: each label key can have one value")
-		case ok:
-			labels[key] = value
-		case key != "":
-			wrong.add(key, "is no label: give key=value, separated by commas or newlines, or a JSON object of strings")
+			wrong = errors.Join(wrong, refuse(entry.key, "is given twice: each label key can have one value"))
+		case entry.whole:
+			list[entry.key] = entry.value
+		default:
+			wrong = errors.Join(wrong, refuse(entry.key, "is no label: give key=value, separated by commas or newlines, or a JSON object of strings"))
 		}
 	}
-	return labels, wrong
+	return list, wrong
 }
 
-func jsonLabels(text string) (labels Labels, wrong mistakes) {
+func jsonLabels(text string) (list Labels, wrong error) {
 	var object map[string]any
 	if json.Unmarshal([]byte(text), &object) != nil {
-		wrong.add(text, `is no JSON object of strings: give one as {"env": "prod"}`)
+		return nil, refuse(text, `is no JSON object of strings: give one as {"env": "prod"}`)
 	}
-	labels = Labels{}
+	list = Labels{}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		value, ok := object[key].(string)
 		if !ok {
-			wrong.add(key, "has a value that is no string: put it in quotation marks")
+			wrong = errors.Join(wrong, refuse(key, "has a value that is no string: put it in quotation marks"))
 		}
-		labels[key] = value
+		list[key] = value
 	}
-	return labels, wrong
+	return list, wrong
+}
+
+// pair is an entry of a list of pairs. One that has no value is not whole.
+type pair struct {
+	key, value string
+	whole      bool
+}
+
+// pairs reads key=value entries separated by commas or newlines. Empty lines and superfluous commas are ignored.
+func pairs(text string) (all []pair) {
+	for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(",\r\n", r) }) {
+		key, value, whole := strings.Cut(entry, "=")
+		if strings.TrimSpace(entry) != "" {
+			all = append(all, pair{strings.TrimSpace(key), strings.TrimSpace(value), whole})
+		}
+	}
+	return all
 }
 
 // Series names the series of snapshots that a run adds to.

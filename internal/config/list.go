@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -14,51 +15,46 @@ type List []string
 // EnvDecode accepts entries separated by commas and white space, or a JSON array of strings. Globs are those of
 // [path.Match].
 func (l *List) EnvDecode(value string) error {
-	entries, err := split(value, `["db-1", "web-*"]`)
-	if err != nil {
-		return err
+	entries, wrong := split(value, `["db-1", "web-*"]`)
+	for _, entry := range entries {
+		wrong = errors.Join(wrong, checkEntry(entry))
 	}
-	*l = List{}
-	var wrong mistakes
-	for i, entry := range entries {
-		if slices.Contains(entries[:i], entry) {
-			continue
-		}
-		if problem := checkEntry(entry); problem != "" {
-			wrong.add(entry, problem)
-		}
-		*l = append(*l, entry)
-	}
-	return wrong.err()
+	*l = append(List{}, entries...)
+	return wrong
 }
 
-// split returns entries that are separated by commas and white space, or are a JSON array of strings such as the example.
-func split(value, example string) (entries []string, err error) {
-	if !strings.HasPrefix(value, "[") || !json.Valid([]byte(value)) { // it may begin with a character class
-		return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }), nil
+// split returns entries that are separated by commas and white space, or are a JSON array of strings such as the example,
+// each once.
+func split(value, example string) (once []string, err error) {
+	entries := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+	if strings.HasPrefix(value, "[") && json.Valid([]byte(value)) { // it may begin with a character class
+		if entries = nil; json.Unmarshal([]byte(value), &entries) != nil {
+			return nil, refuse(value, "is no JSON array of strings: give one as %s, or the entries alone", example)
+		}
 	}
-	if json.Unmarshal([]byte(value), &entries) != nil {
-		return nil, refuse(value, "is no JSON array of strings: give one as "+example+", or the entries alone")
+	for _, entry := range entries {
+		if !slices.Contains(once, entry) {
+			once = append(once, entry)
+		}
 	}
-	return entries, nil
+	return once, nil
 }
 
-// checkEntry returns what is wrong with an entry that can be no name, ID or glob, "" if nothing is. A server's name is
-// a host name.
-func checkEntry(entry string) string {
+// checkEntry returns what is wrong with an entry that can be no name, ID or glob. A server's name is a host name.
+func checkEntry(entry string) error {
 	strange := func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(`-._*?[]^\`, r)
 	}
 	switch {
 	case strings.HasPrefix(entry, "#"):
-		return "is no name, ID or glob: comments are not accepted"
+		return refuse(entry, "is no name, ID or glob: comments are not accepted")
 	case len(entry) > 1 && strings.ContainsRune("!-", rune(entry[0])):
-		return "is no name, ID or glob: servers to leave out go into exclude"
+		return refuse(entry, "is no name, ID or glob: servers to leave out go into exclude")
 	case entry == "", entry == "-", strings.ContainsFunc(entry, strange):
-		return "is no name, ID or glob: give one entry a line, without dashes before it, quotation marks or braces"
+		return refuse(entry, "is no name, ID or glob: give one entry a line, without dashes before it, quotation marks or braces")
 	}
 	if _, err := path.Match(entry, ""); err != nil {
-		return `is no valid glob: accepted are *, ?, [abc], [a-z] and [^a-z], and \ before one of these characters`
+		return refuse(entry, `is no valid glob: accepted are *, ?, [abc], [a-z] and [^a-z], and \ before one of these characters`)
 	}
-	return ""
+	return nil
 }

@@ -82,38 +82,20 @@ func (r *reader) read(settings any) {
 // envconfig itself would stop at the first mistake.
 func (r *reader) Lookup(key string) (string, bool) {
 	in := r.input(key)
-	if in.given() {
-		for _, mistake := range in.check() {
+	if !in.given() {
+		return "", false
+	}
+	if wrong := in.check(); wrong != nil {
+		for mistake := range strings.SplitSeq(wrong.Error(), "\n") {
 			r.add("%s: %s", in.name, mistake)
-			in.value = ""
 		}
+		return "", false
 	}
-	return in.value, in.given()
+	return in.value, true
 }
 
-// mistakes are what is wrong with one value, a line each.
-type mistakes []string
-
-// Error implements error.
-func (m mistakes) Error() string { return strings.Join(m, "\n") }
-
-// add appends a mistake: the part of the value that is wrong, as far as a line can show it, and what is accepted
-// instead.
-func (m *mistakes) add(value, problem string) {
-	*m = append(*m, fmt.Sprintf("%.60q %s", value, problem))
-}
-
-// err returns the mistakes as an error, nil if there are none.
-func (m mistakes) err() error {
-	if len(m) == 0 {
-		return nil
-	}
-	return m
-}
-
-// refuse returns the error for a value with one mistake.
-func refuse(value, problem string) error {
-	var m mistakes
-	m.add(value, problem)
-	return m
+// refuse returns the error for one mistake: the part of a value that is wrong, as far as a line can show it, and what is
+// accepted instead. Several mistakes are joined, a line each.
+func refuse(value, problem string, args ...any) error {
+	return fmt.Errorf("%.60q %s", value, fmt.Sprintf(problem, args...))
 }

@@ -1,7 +1,7 @@
 package config
 
 import (
-	"fmt"
+	"errors"
 	"net/netip"
 	"slices"
 )
@@ -12,43 +12,36 @@ type Networks []netip.Prefix
 // EnvDecode accepts networks in CIDR notation, in the forms of a [List]. A port is opened to them, so nothing is guessed:
 // an address without a length may be one address or a network, and one with bits set after its length, too.
 func (n *Networks) EnvDecode(value string) error {
-	entries, err := split(value, `["203.0.113.7/32", "2001:db8::/48"]`)
-	if err != nil {
-		return err
+	entries, wrong := split(value, `["203.0.113.7/32", "2001:db8::/48"]`)
+	if len(entries) == 0 && wrong == nil {
+		wrong = refuse(value, "lists nothing: give networks, as 203.0.113.7/32")
 	}
-	*n = Networks{}
-	var wrong mistakes
-	if len(entries) == 0 {
-		wrong.add(value, "lists nothing: give networks, as 203.0.113.7/32")
-	}
-	for i, entry := range entries {
-		network, problem := parseNetwork(entry)
-		switch {
-		case slices.Contains(entries[:i], entry), problem == "" && slices.Contains(*n, network):
-		case problem != "":
-			wrong.add(entry, problem)
-		default:
+	*n = nil
+	for _, entry := range entries {
+		network, err := parseNetwork(entry)
+		wrong = errors.Join(wrong, err)
+		if !slices.Contains(*n, network) { // it may be written in two ways
 			*n = append(*n, network)
 		}
 	}
-	return wrong.err()
+	return wrong
 }
 
-// parseNetwork reads a network, or returns what is wrong with it.
-func parseNetwork(text string) (network netip.Prefix, problem string) {
+func parseNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		return network, fmt.Sprintf("has no length: did you mean %s?", single(addr))
+		return netip.Prefix{}, refuse(text, "has no length: did you mean %s?", single(addr))
 	}
 	network, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil:
-		return network, "is no network: give one as 203.0.113.7/32, 203.0.113.0/24 or 2001:db8::/48"
+		err = refuse(text, "is no network: give one as 203.0.113.7/32, 203.0.113.0/24 or 2001:db8::/48")
 	case network.Addr().Is4In6():
-		return network, fmt.Sprintf("is an IPv4 network in the notation of IPv6: give it as %s", netip.PrefixFrom(network.Addr().Unmap(), max(0, network.Bits()-96)).Masked())
+		plain := netip.PrefixFrom(network.Addr().Unmap(), max(0, network.Bits()-96))
+		err = refuse(text, "is an IPv4 network in the notation of IPv6: give it as %s", plain.Masked())
 	case network != network.Masked():
-		return network, fmt.Sprintf("has bits set after its length: did you mean %s or %s?", network.Masked(), single(network.Addr()))
+		err = refuse(text, "has bits set after its length: did you mean %s or %s?", network.Masked(), single(network.Addr()))
 	}
-	return network, ""
+	return network, err
 }
 
 // single returns the network that is one address.

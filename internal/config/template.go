@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,14 +24,14 @@ func (t *Template) EnvDecode(value string) error {
 	for pair := range slices.Chunk(Snapshot{}.placeholders("", 0, time.Time{}), 2) {
 		known = append(known, pair[0])
 	}
-	var wrong mistakes
+	var wrong error
 	for _, name := range regexp.MustCompile(`\{[^{}]*\}?`).FindAllString(value, -1) {
 		if !slices.Contains(known, name) {
-			wrong.add(name, "is no placeholder: use "+strings.Join(known, " "))
+			wrong = errors.Join(wrong, refuse(name, "is no placeholder: use %s", strings.Join(known, " ")))
 		}
 	}
 	*t = Template(value)
-	return wrong.err()
+	return wrong
 }
 
 // placeholders returns the placeholders, each followed by its value for one snapshot.

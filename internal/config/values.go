@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -24,7 +25,7 @@ func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
 // does not show the value.
 func (s *Secret) EnvDecode(value string) error {
 	if strings.ContainsFunc(value, func(r rune) bool { return !alphanumeric(r) && !strings.ContainsRune("-._~+/=", r) }) {
-		return mistakes{"has a character that is in no token, such as a space, a line break or a quotation mark: give the token alone"}
+		return errors.New("has a character that is in no token, such as a space, a line break or a quotation mark: give the token alone")
 	}
 	*s = Secret(value)
 	return nil
@@ -61,7 +62,7 @@ func (c *Count) EnvDecode(value string) error { return decodeNumber(c, value, 10
 func decodeNumber[T ~int](to *T, value string, most int) error {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > most || value[0] == '+' {
-		return refuse(value, fmt.Sprintf("is not accepted: give a whole number from 1 to %d", most))
+		return refuse(value, "is not accepted: give a whole number from 1 to %d", most)
 	}
 	*to = T(n)
 	return nil
@@ -104,7 +105,7 @@ func (s *ServerType) EnvDecode(value string) error {
 	case !validName(lower, "-"):
 		return refuse(value, rule)
 	case lower != value:
-		return refuse(value, rule+" (did you mean "+lower+"?)")
+		return refuse(value, rule+" (did you mean %s?)", lower)
 	}
 	*s = ServerType(value)
 	return nil
@@ -155,7 +156,7 @@ func parseDuration(value string) (time.Duration, error) {
 	const digits = "0123456789."
 	if strings.Trim(value, digits) == "" {
 		if n, err := strconv.Atoi(value); err == nil && 0 < n && n < 100_000 {
-			return 0, refuse(value, fmt.Sprintf("has no unit: did you mean %dm or %[1]ds?", n))
+			return 0, refuse(value, "has no unit: did you mean %dm or %[1]ds?", n)
 		}
 		return 0, refuse(value, "has no unit: give a duration as 90s, 1h30m or 7d")
 	}
@@ -189,7 +190,7 @@ type Endpoint string
 // not travel in the clear.
 func (e *Endpoint) EnvDecode(value string) error {
 	if strings.Contains(value, "@") {
-		return mistakes{"has user info, which is not accepted and not shown: give a URL like https://api.hetzner.cloud/v1"} // it may be a password
+		return errors.New("has user info, which is not accepted and not shown: give a URL like https://api.hetzner.cloud/v1") // it may be a password
 	}
 	u, err := url.Parse(strings.TrimRight(value, "/"))
 	switch {

@@ -39,11 +39,11 @@ func (vars variables) inputs(settings any) (all []input) {
 }
 
 // check returns what is wrong with the input's value.
-func (in input) check() (wrong mistakes) {
+func (in input) check() (wrong error) {
 	entries := List{in.value}
 	if decoder, ok := reflect.New(in.kind).Interface().(envconfig.Decoder); ok {
-		if wrong, _ = errors.AsType[mistakes](decoder.EnvDecode(in.value)); wrong != nil {
-			return wrong
+		if err := decoder.EnvDecode(in.value); err != nil {
+			return err
 		}
 		if list, ok := decoder.(*List); ok {
 			entries = *list
@@ -51,7 +51,7 @@ func (in input) check() (wrong mistakes) {
 	}
 	for _, entry := range entries {
 		if len(in.choices) > 0 && !slices.Contains(in.choices, entry) {
-			wrong.add(entry, "is not accepted: use "+listed(in.choices, "or"))
+			wrong = errors.Join(wrong, refuse(entry, "is not accepted: use %s", listed(in.choices, "or")))
 		}
 	}
 	return wrong
