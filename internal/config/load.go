@@ -58,8 +58,11 @@ type reader struct {
 	errs   []error
 }
 
-// add records a mistake.
+// add records a mistake. In the format {LOCK_TIMEOUT} is the input with that key, as the user writes it.
 func (r *reader) add(format string, args ...any) {
+	for _, in := range r.inputs {
+		format = strings.ReplaceAll(format, "{"+in.key+"}", in.name)
+	}
 	r.errs = append(r.errs, fmt.Errorf(format, args...))
 }
 
@@ -67,6 +70,8 @@ func (r *reader) add(format string, args ...any) {
 func (r *reader) input(key string) input {
 	return r.inputs[slices.IndexFunc(r.inputs, func(in input) bool { return in.key == key })]
 }
+
+func (r *reader) given(key string) bool { return r.input(key).given() }
 
 // read reads every input into settings, a pointer to a struct.
 func (r *reader) read(settings any) {
