@@ -13,21 +13,41 @@ import (
 	"github.com/org/hsnap-action/internal/labels"
 )
 
-// pair is an entry of a list of pairs. One that has no value is not whole.
+// pair is a key and its value: a string or, in JSON, whatever stands there.
 type pair struct {
-	key, value string
-	whole      bool
+	key   string
+	value any
 }
 
-// pairs reads key=value entries separated by commas or newlines. Empty lines and superfluous commas are ignored.
-func pairs(text string) (all []pair) {
-	for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(",\r\n", r) }) {
-		key, value, whole := strings.Cut(entry, "=")
-		if strings.TrimSpace(entry) != "" {
-			all = append(all, pair{strings.TrimSpace(key), strings.TrimSpace(value), whole})
+// pairs reads key=value entries separated by commas or newlines, of which empty ones are ignored, or a JSON object. NoPair
+// and noObject say what is wrong where there is none. An object is read by its tokens: a map would hide a key that is given
+// twice.
+func pairs(text, noPair, noObject string) (all []pair, wrong error) {
+	if !strings.HasPrefix(text, "{") {
+		for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(",\r\n", r) }) {
+			key, value, whole := strings.Cut(entry, "=")
+			if key = strings.TrimSpace(key); whole {
+				all = append(all, pair{key, strings.TrimSpace(value)})
+			} else if key != "" {
+				wrong = errors.Join(wrong, refuse(key, "%s", noPair))
+			}
 		}
+		return all, wrong
 	}
-	return all
+	if !json.Valid([]byte(text)) {
+		return nil, refuse(text, "%s", noObject)
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	_, _ = decoder.Token() // the brace; what is valid can be read
+	for decoder.More() {
+		var entry pair
+		key, _ := decoder.Token()
+		entry.key, _ = key.(string)
+		_ = decoder.Decode(&entry.value)
+		all = append(all, entry)
+	}
+	return all, nil
 }
 
 // nameRule is Hetzner's rule for the names in labels, in the words of its mistakes.
@@ -39,11 +59,20 @@ type Labels map[string]string
 // EnvDecode accepts key=value pairs separated by commas or newlines, or a JSON object of strings. Labels that Hetzner
 // would refuse are refused here: a server may be off by the time Hetzner sees them.
 func (l *Labels) EnvDecode(value string) error {
-	read := textLabels
-	if strings.HasPrefix(value, "{") {
-		read = jsonLabels
+	all, wrong := pairs(value, "is no label: give key=value, separated by commas or newlines, or a JSON object of strings",
+		`is no JSON object of strings: give one as {"env": "prod"}`)
+	list := Labels{}
+	for _, entry := range all {
+		if _, twice := list[entry.key]; twice {
+			wrong = errors.Join(wrong, refuse(entry.key, "is given twice: each label key can have one value"))
+			continue
+		}
+		text, isText := entry.value.(string)
+		if !isText {
+			wrong = errors.Join(wrong, refuse(entry.key, "has a value that is no string: put it in quotation marks"))
+		}
+		list[entry.key] = text
 	}
-	list, wrong := read(value)
 	for _, key := range slices.Sorted(maps.Keys(list)) {
 		if !validKey(key) {
 			wrong = errors.Join(wrong, refuse(key, "is no label key: "+nameRule+", perhaps after a DNS name and a slash"))
@@ -57,38 +86,6 @@ func (l *Labels) EnvDecode(value string) error {
 	}
 	*l = list
 	return wrong
-}
-
-func textLabels(text string) (list Labels, wrong error) {
-	list = Labels{}
-	for _, entry := range pairs(text) {
-		_, twice := list[entry.key]
-		switch {
-		case twice:
-			wrong = errors.Join(wrong, refuse(entry.key, "is given twice: each label key can have one value"))
-		case entry.whole:
-			list[entry.key] = entry.value
-		default:
-			wrong = errors.Join(wrong, refuse(entry.key, "is no label: give key=value, separated by commas or newlines, or a JSON object of strings"))
-		}
-	}
-	return list, wrong
-}
-
-func jsonLabels(text string) (list Labels, wrong error) {
-	var object map[string]any
-	if json.Unmarshal([]byte(text), &object) != nil {
-		return nil, refuse(text, `is no JSON object of strings: give one as {"env": "prod"}`)
-	}
-	list = Labels{}
-	for _, key := range slices.Sorted(maps.Keys(object)) {
-		value, ok := object[key].(string)
-		if !ok {
-			wrong = errors.Join(wrong, refuse(key, "has a value that is no string: put it in quotation marks"))
-		}
-		list[key] = value
-	}
-	return list, wrong
 }
 
 // Series names the series of snapshots that a run adds to.
@@ -157,23 +154,27 @@ const imageRule = "accepted are an image's ID, latest and latest-verified"
 // strings. A server's disk may be overwritten for what stands here, so nothing is guessed: the server is a name, even if it
 // has digits only, and an ID is written as Hetzner writes it.
 func (i *Images) EnvDecode(value string) error {
-	read := textImages
-	if strings.HasPrefix(value, "{") {
-		read = jsonImages
-	}
-	pairs, wrong := read(value)
-	if len(pairs) == 0 && wrong == nil {
+	all, wrong := pairs(value, "is no server with its image: give db-1=123, separated by commas or newlines, or a JSON object",
+		`is no JSON object of images: give one as {"db-1": 123, "db-2": "latest"}`)
+	if len(all) == 0 && wrong == nil {
 		wrong = refuse(value, "names no server: name each with its image, as db-1=123 or db-1=latest")
 	}
 	*i = Images{}
-	for _, pair := range pairs {
-		wrong = errors.Join(wrong, checkName(pair.key))
-		if _, twice := (*i)[pair.key]; twice {
-			wrong = errors.Join(wrong, refuse(pair.key, "is given twice: a server can have one image here"))
+	for _, entry := range all {
+		server := entry.key
+		switch entry.value.(type) {
+		case string, json.Number:
+		default:
+			wrong = errors.Join(wrong, refuse(server, "has a value that is no number and no string: "+imageRule))
+			continue
 		}
-		choice, err := chooseImage(pair.key, pair.value)
+		wrong = errors.Join(wrong, checkName(server))
+		if _, twice := (*i)[server]; twice {
+			wrong = errors.Join(wrong, refuse(server, "is given twice: a server can have one image here"))
+		}
+		choice, err := chooseImage(server, fmt.Sprint(entry.value))
 		wrong = errors.Join(wrong, err)
-		(*i)[pair.key] = choice
+		(*i)[server] = choice
 	}
 	return wrong
 }
@@ -186,40 +187,6 @@ func (i Images) newest() Newest {
 		}
 	}
 	return ""
-}
-
-func textImages(text string) (images []pair, wrong error) {
-	for _, entry := range pairs(text) {
-		if entry.whole {
-			images = append(images, entry)
-		} else {
-			wrong = errors.Join(wrong, refuse(entry.key, "is no server with its image: give db-1=123, separated by commas or newlines, or a JSON object"))
-		}
-	}
-	return images, wrong
-}
-
-// jsonImages reads a JSON object by its tokens: a map would hide a name that is given twice.
-func jsonImages(text string) (images []pair, wrong error) {
-	if !json.Valid([]byte(text)) {
-		return nil, refuse(text, `is no JSON object of images: give one as {"db-1": 123, "db-2": "latest"}`)
-	}
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	_, _ = decoder.Token() // the brace; what is valid can be read
-	for decoder.More() {
-		name, _ := decoder.Token()
-		server, _ := name.(string)
-		var image any
-		_ = decoder.Decode(&image)
-		switch image.(type) {
-		case string, json.Number:
-			images = append(images, pair{server, fmt.Sprint(image), true})
-		default:
-			wrong = errors.Join(wrong, refuse(server, "has a value that is no number and no string: "+imageRule))
-		}
-	}
-	return images, wrong
 }
 
 // chooseImage reads the image of a server.

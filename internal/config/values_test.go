@@ -258,6 +258,7 @@ func TestLabels(t *testing.T) {
 		{given: "HSNAP/x=y", mistake: reserved},
 		{given: "hetzner.cloud/x=y", mistake: reserved},
 		{given: "a=b,a=c", mistake: `"a" is given twice`},
+		{given: `{"a":"b","a":"c"}`, mistake: `"a" is given twice`},
 		{given: `{"a":1}`, mistake: `"a" has a value that is no string`},
 		{given: `{"a":null}`, mistake: `"a" has a value that is no string`},
 		{given: `{"a":{"b":"c"}}`, mistake: `"a" has a value that is no string`},
