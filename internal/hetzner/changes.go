@@ -26,9 +26,7 @@ func (c *Client) CreateImage(ctx context.Context, server int64, image NewImage) 
 		fmt.Sprintf("/servers/%d/actions/create_image", server), schema.ServerActionCreateImageRequest{
 			Type: new("snapshot"), Description: &image.Description, Labels: &image.Labels,
 		})
-	if err == nil && (body.Image.ID <= 0 || body.Action.ID <= 0) {
-		err = answer.incomplete("the answer names no image or no action")
-	}
+	err = answer.check(err, body.Image.ID > 0 && body.Action.ID > 0, "the answer names no image or no action")
 	if err != nil {
 		return 0, 0, answer.quota, err
 	}
@@ -38,22 +36,22 @@ func (c *Client) CreateImage(ctx context.Context, server int64, image NewImage) 
 // Shutdown sends a server's guest the ACPI signal. The action's success means no more than that: only the server's
 // status says when it is off, if ever.
 func (c *Client) Shutdown(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
-	return c.act(ctx, fmt.Sprintf("/servers/%d/actions/shutdown", server), nil)
+	return c.act(ctx, http.MethodPost, fmt.Sprintf("/servers/%d/actions/shutdown", server), nil)
 }
 
 // PowerOff powers a server off without asking its guest.
 func (c *Client) PowerOff(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
-	return c.act(ctx, fmt.Sprintf("/servers/%d/actions/poweroff", server), nil)
+	return c.act(ctx, http.MethodPost, fmt.Sprintf("/servers/%d/actions/poweroff", server), nil)
 }
 
 // PowerOn switches a server on.
 func (c *Client) PowerOn(ctx context.Context, server int64) (actionID int64, quota Quota, err error) {
-	return c.act(ctx, fmt.Sprintf("/servers/%d/actions/poweron", server), nil)
+	return c.act(ctx, http.MethodPost, fmt.Sprintf("/servers/%d/actions/poweron", server), nil)
 }
 
 // Protect sets delete protection on an image.
 func (c *Client) Protect(ctx context.Context, image int64) (actionID int64, quota Quota, err error) {
-	return c.act(ctx, fmt.Sprintf("/images/%d/actions/change_protection", image),
+	return c.act(ctx, http.MethodPost, fmt.Sprintf("/images/%d/actions/change_protection", image),
 		schema.ImageActionChangeProtectionRequest{Delete: new(true)})
 }
 
@@ -66,9 +64,7 @@ func (c *Client) Rebuild(ctx context.Context, server, image int64) (actionID int
 	}](ctx, c, http.MethodPost, fmt.Sprintf("/servers/%d/actions/rebuild", server), struct {
 		Image string `json:"image"`
 	}{strconv.FormatInt(image, 10)})
-	if err == nil && body.Action.ID <= 0 {
-		err = answer.incomplete("the answer names no action")
-	}
+	err = answer.check(err, body.Action.ID > 0, "the answer names no action")
 	return body.Action.ID, bool(body.Password), answer.quota, err
 }
 
@@ -82,31 +78,28 @@ func (p *present) UnmarshalJSON(text []byte) error {
 }
 
 // act sends a request that is answered by an action. On success its ID is above zero.
-func (c *Client) act(ctx context.Context, path string, request any) (actionID int64, quota Quota, err error) {
-	body, answer, err := send[schema.ActionGetResponse](ctx, c, http.MethodPost, path, request)
-	if err == nil && body.Action.ID <= 0 {
-		err = answer.incomplete("the answer names no action")
-	}
-	return body.Action.ID, answer.quota, err
+func (c *Client) act(ctx context.Context, method, path string, request any) (actionID int64, quota Quota, err error) {
+	body, answer, err := send[schema.ActionGetResponse](ctx, c, method, path, request)
+	return body.Action.ID, answer.quota, answer.check(err, body.Action.ID > 0, "the answer names no action")
+}
+
+// remove deletes what Hetzner deletes at once, without an action.
+func (c *Client) remove(ctx context.Context, path string) (Quota, error) {
+	_, answer, err := send[bytes.Buffer](ctx, c, http.MethodDelete, path, nil)
+	status := answer.exchange.Status
+	return answer.quota, answer.check(err, status == http.StatusNoContent, "unexpected HTTP status %d", status)
 }
 
 // SetLabels replaces all labels of an image.
 func (c *Client) SetLabels(ctx context.Context, image int64, labels map[string]string) (Quota, error) {
 	body, answer, err := send[schema.ImageGetResponse](ctx, c, http.MethodPut, fmt.Sprintf("/images/%d", image),
 		schema.ImageUpdateRequest{Labels: &labels})
-	if err == nil && body.Image.ID != image {
-		err = answer.incomplete("the answer does not hold image %d", image)
-	}
-	return answer.quota, err
+	return answer.quota, answer.check(err, body.Image.ID == image, "the answer does not hold image %d", image)
 }
 
 // DeleteImage deletes an image. One that does not exist is an [*Error] with the code not_found.
 func (c *Client) DeleteImage(ctx context.Context, image int64) (Quota, error) {
-	_, answer, err := send[bytes.Buffer](ctx, c, http.MethodDelete, fmt.Sprintf("/images/%d", image), nil)
-	if err == nil && answer.exchange.Status != http.StatusNoContent {
-		err = answer.incomplete("unexpected HTTP status %d", answer.exchange.Status)
-	}
-	return answer.quota, err
+	return c.remove(ctx, fmt.Sprintf("/images/%d", image))
 }
 
 const (

@@ -1,7 +1,6 @@
 package hetzner
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -47,9 +46,7 @@ func (c *Client) CreateServer(ctx context.Context, s NewServer) (server Server, 
 	}{
 		s.Name, s.Type, strconv.FormatInt(s.Image, 10), s.Location, s.Labels, []firewall{{s.Firewall}}, network{!s.IPv6, s.IPv6}, false,
 	})
-	if err == nil && (body.Server.ID <= 0 || body.Action.ID <= 0) {
-		err = answer.incomplete("the answer names no server or no action")
-	}
+	err = answer.check(err, body.Server.ID > 0 && body.Action.ID > 0, "the answer names no server or no action")
 	return serverFrom(body.Server), body.Action.ID, answer.quota, err
 }
 
@@ -61,9 +58,7 @@ func (c *Client) ServerNamed(ctx context.Context, name string) (Server, Quota, e
 
 // named reads the one resource of a name from an answer that lists those of this name; the zero value where there is none.
 func named[From, T any](a answer, list []From, is func(From) bool, f func(From) T, err error) (found T, quota Quota, _ error) {
-	if err == nil && (list == nil || a.pagination == nil) {
-		err = a.incomplete("the answer holds no list")
-	}
+	err = a.check(err, list != nil && a.pagination != nil, "the answer holds no list")
 	if i := slices.IndexFunc(list, is); err == nil && i >= 0 {
 		found = f(list[i])
 	}
@@ -72,11 +67,8 @@ func named[From, T any](a answer, list []From, is func(From) bool, f func(From) 
 
 // DeleteServer deletes a server. One that does not exist is an [*Error] with the code not_found.
 func (c *Client) DeleteServer(ctx context.Context, server int64) (Quota, error) {
-	body, answer, err := send[schema.ActionGetResponse](ctx, c, http.MethodDelete, fmt.Sprintf("/servers/%d", server), nil)
-	if err == nil && body.Action.ID <= 0 {
-		err = answer.incomplete("the answer names no action")
-	}
-	return answer.quota, err
+	_, quota, err := c.act(ctx, http.MethodDelete, fmt.Sprintf("/servers/%d", server), nil)
+	return quota, err
 }
 
 // Firewall is what this program needs to know of a firewall.
@@ -130,29 +122,20 @@ func (c *Client) CreateFirewall(ctx context.Context, f Firewall) (Firewall, Quot
 		request.Rules = append(request.Rules, rule)
 	}
 	body, answer, err := send[schema.FirewallCreateResponse](ctx, c, http.MethodPost, "/firewalls", request)
-	if err == nil && body.Firewall.ID <= 0 {
-		err = answer.incomplete("the answer names no firewall")
-	}
-	return firewallFrom(body.Firewall), answer.quota, err
+	return firewallFrom(body.Firewall), answer.quota, answer.check(err, body.Firewall.ID > 0, "the answer names no firewall")
 }
 
 // PrimaryIPAssigned reports whether a primary IP is assigned to anything. One that does not exist is an [*Error] with the code
 // not_found.
 func (c *Client) PrimaryIPAssigned(ctx context.Context, id int64) (assigned bool, quota Quota, err error) {
 	body, answer, err := get[schema.PrimaryIPGetResponse](ctx, c, fmt.Sprintf("/primary_ips/%d", id))
-	if err == nil && body.PrimaryIP.ID != id {
-		err = answer.incomplete("the answer does not hold primary IP %d", id)
-	}
+	err = answer.check(err, body.PrimaryIP.ID == id, "the answer does not hold primary IP %d", id)
 	return body.PrimaryIP.AssigneeID != nil, answer.quota, err
 }
 
 // DeletePrimaryIP deletes a primary IP. One that does not exist is an [*Error] with the code not_found.
 func (c *Client) DeletePrimaryIP(ctx context.Context, id int64) (Quota, error) {
-	_, answer, err := send[bytes.Buffer](ctx, c, http.MethodDelete, fmt.Sprintf("/primary_ips/%d", id), nil)
-	if err == nil && answer.exchange.Status != http.StatusNoContent {
-		err = answer.incomplete("unexpected HTTP status %d", answer.exchange.Status)
-	}
-	return answer.quota, err
+	return c.remove(ctx, fmt.Sprintf("/primary_ips/%d", id))
 }
 
 // ServerType is what this program needs to know of a server type.
@@ -199,9 +182,7 @@ type AddressPrices struct {
 // AddressPrices returns what primary IPs cost.
 func (c *Client) AddressPrices(ctx context.Context) (AddressPrices, Quota, error) {
 	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing")
-	if err == nil && body.Pricing.Currency == "" {
-		err = answer.incomplete("the price list names no currency")
-	}
+	err = answer.check(err, body.Pricing.Currency != "", "the price list names no currency")
 	prices := AddressPrices{Currency: body.Pricing.Currency, Hourly: map[string]map[string]float64{}}
 	for _, kind := range body.Pricing.PrimaryIPs {
 		prices.Hourly[kind.Type] = map[string]float64{}

@@ -32,6 +32,14 @@ func (a answer) incomplete(format string, args ...any) *Error {
 	}
 }
 
+// check returns err and, where an answer claims success and does not hold what it must, the error for that.
+func (a answer) check(err error, holds bool, format string, args ...any) error {
+	if err == nil && !holds {
+		return a.incomplete(format, args...)
+	}
+	return err
+}
+
 func get[Body any](ctx context.Context, c *Client, path string) (Body, answer, error) {
 	return send[Body](ctx, c, http.MethodGet, path, nil)
 }

@@ -121,10 +121,7 @@ func (c *Client) ServerPage(ctx context.Context, selector string, page int) (Pag
 // Server returns one server. A server that does not exist is an [*Error] with the code not_found.
 func (c *Client) Server(ctx context.Context, id int64) (Server, Quota, error) {
 	body, answer, err := get[schema.ServerGetResponse](ctx, c, fmt.Sprintf("/servers/%d", id))
-	if err == nil && body.Server.ID != id {
-		err = answer.incomplete("the answer does not hold server %d", id)
-	}
-	return serverFrom(body.Server), answer.quota, err
+	return serverFrom(body.Server), answer.quota, answer.check(err, body.Server.ID == id, "the answer does not hold server %d", id)
 }
 
 // Actions returns the actions with these IDs, at most [ActionsPerPoll]. One that Hetzner no longer knows is missing.
@@ -134,9 +131,7 @@ func (c *Client) Actions(ctx context.Context, ids []int64) ([]Action, Quota, err
 		query.Add("id", strconv.FormatInt(id, 10))
 	}
 	body, answer, err := get[schema.ActionListResponse](ctx, c, "/actions?"+query.Encode())
-	if err == nil && body.Actions == nil {
-		err = answer.incomplete("the answer holds no list of actions")
-	}
+	err = answer.check(err, body.Actions != nil, "the answer holds no list of actions")
 	return convert(body.Actions, c.actionFrom), answer.quota, err
 }
 
@@ -147,9 +142,7 @@ func (c *Client) ServerActions(ctx context.Context, server int64, status string)
 		query.Set("status", status)
 	}
 	body, answer, err := get[schema.ActionListResponse](ctx, c, fmt.Sprintf("/servers/%d/actions?%s", server, query.Encode()))
-	if err == nil && (body.Actions == nil || answer.pagination == nil) {
-		err = answer.incomplete("the answer holds no list of actions")
-	}
+	err = answer.check(err, body.Actions != nil && answer.pagination != nil, "the answer holds no list of actions")
 	return convert(body.Actions, c.actionFrom), answer.quota, err
 }
 
@@ -166,10 +159,7 @@ func (c *Client) ImagePage(ctx context.Context, selector string, page int) (Page
 // Image returns one image. One that does not exist is an [*Error] with the code not_found.
 func (c *Client) Image(ctx context.Context, id int64) (Image, Quota, error) {
 	body, answer, err := get[schema.ImageGetResponse](ctx, c, fmt.Sprintf("/images/%d", id))
-	if err == nil && body.Image.ID != id {
-		err = answer.incomplete("the answer does not hold image %d", id)
-	}
-	return imageFrom(body.Image), answer.quota, err
+	return imageFrom(body.Image), answer.quota, answer.check(err, body.Image.ID == id, "the answer does not hold image %d", id)
 }
 
 // SnapshotPrice returns what a month of a snapshot costs.
