@@ -79,7 +79,7 @@ func FuzzDuration(f *testing.F) {
 			return
 		}
 		var again config.Duration
-		if err := again.EnvDecode(d.String()); err != nil || again != d {
+		if err := again.EnvDecode(time.Duration(d).String()); err != nil || again != d {
 			t.Errorf("%q is %v, which is %v (%v)", s, d, again, err)
 		}
 	})
@@ -143,9 +143,9 @@ func FuzzImages(f *testing.F) {
 			if byName := image.Newest == config.Latest || image.Newest == config.LatestVerified; byName != (image.ID == 0) || image.ID < 0 {
 				t.Errorf("%q has the image %+v", s, image)
 			}
-			lines, object[server] = append(lines, server+"="+image.String()), image.String()
+			lines, object[server] = append(lines, server+"="+string(image.Newest)), image.Newest
 			if image.ID != 0 {
-				object[server] = image.ID
+				lines[len(lines)-1], object[server] = fmt.Sprintf("%s=%d", server, image.ID), image.ID
 			}
 		}
 		text, err := json.Marshal(object)

@@ -139,14 +139,6 @@ const (
 	LatestVerified Newest = "latest-verified" // whatever is available and passed its verification
 )
 
-// String is the choice as the input has it.
-func (c ImageChoice) String() string {
-	if c.Newest != "" {
-		return string(c.Newest)
-	}
-	return strconv.FormatInt(c.ID, 10)
-}
-
 // imageRule says which images are accepted, in the words of the mistakes.
 const imageRule = "accepted are an image's ID, latest and latest-verified"
 

@@ -138,14 +138,8 @@ func (p *Proof) EnvDecode(value string) error {
 	return nil
 }
 
-// ServerType is the name of a server type, or else how one is chosen.
+// ServerType is the name of a server type, or else how one is chosen: same or cheapest.
 type ServerType string
-
-// How a server type is chosen.
-const (
-	TypeSame     ServerType = "same"     // that of the server
-	TypeCheapest ServerType = "cheapest" // the cheapest one that the server's disk and architecture allow
-)
 
 // EnvDecode accepts what may be the name of a type. Whether there is one of that name is Hetzner's to say.
 func (s *ServerType) EnvDecode(value string) error {
@@ -186,9 +180,6 @@ func (p *Pause) EnvDecode(value string) error {
 
 // Duration is a span of time above zero.
 type Duration time.Duration
-
-// String is the duration in Go's notation, as 1h30m0s.
-func (d Duration) String() string { return time.Duration(d).String() }
 
 // EnvDecode accepts Go's notation, and d for 24 hours and w for 7 days.
 func (d *Duration) EnvDecode(value string) error {

@@ -3,6 +3,7 @@ package config_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,7 +29,7 @@ func TestForms(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for variable, given := range forms {
 				cfg, err := read(append(tt.env, variable+"="+given))
-				got := cfg.LockTimeout.String()
+				got := time.Duration(cfg.LockTimeout).String()
 				switch {
 				case variable == tt.read && got != given+"0s":
 					t.Errorf("%s=%s is read as %s (%v)", variable, given, got, err)

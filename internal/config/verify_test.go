@@ -32,7 +32,7 @@ func TestVerify(t *testing.T) {
 		Selection:      config.Selection{Servers: config.List{"db-*"}},
 		Series:         "default",
 		Prove:          config.Proof{Kind: config.ProofSSH, Port: 22},
-		ServerType:     config.TypeSame,
+		ServerType:     "same",
 		CreateTimeout:  config.Duration(90 * time.Minute),
 		BootTimeout:    config.Duration(10 * time.Minute),
 		MaxParallel:    2,

@@ -88,7 +88,6 @@ func IsLost(err error) bool {
 
 // The codes that callers ask for, in Hetzner's words.
 const (
-	CodeLocked       = string(hcloud.ErrorCodeLocked) // another action runs on the resource
 	CodeNotFound     = string(hcloud.ErrorCodeNotFound)
 	CodeInvalidInput = string(hcloud.ErrorCodeInvalidInput)
 	CodeMaintenance  = string(hcloud.ErrorCodeMaintenance)       // of the resource
