@@ -60,7 +60,6 @@ type Fleet struct {
 	polls   polls
 	pacer   pacer
 	queued  []*Change // that wait for a place in the budget, first come, first served among those of a rank
-	waiting []*turn   // scripts that wait for a place in the budget for a poll of their own, first come, first served
 
 	signal    os.Signal // the first that came
 	cancelled time.Time // when it came

@@ -77,18 +77,9 @@ func (f *Fleet) inLane(lane lane, fits func(Want) bool) []*Watch {
 	return some
 }
 
-// watchDue returns when the first of what scripts want to see is due, and can be polled; zero while there is nothing.
-func (f *Fleet) watchDue() (first time.Time) {
-	for _, w := range f.polls.asked {
-		if w.seen == nil && !f.polls.under[w.want.lane] {
-			first = Earliest(first, f.dueAt(w))
-		}
-	}
-	return first
-}
-
-// nextPoll returns what to poll next, and when the budget lets it go; nil while there is nothing, or while it is the turn of
-// a script with a poll of its own. What is due longest comes first, but for actions that are overdue.
+// nextPoll returns what to poll next, and when the budget lets it go; nil while there is nothing. What is due longest comes
+// first, but for actions that are overdue. After a cancel the places that are kept for patient scripts are for their own polls
+// too: what they have to change, a poll may have to show first.
 func (f *Fleet) nextPoll() (next *Watch, at time.Time) {
 	var first time.Time
 	for _, w := range f.polls.asked {
@@ -101,8 +92,15 @@ func (f *Fleet) nextPoll() (next *Watch, at time.Time) {
 			next, at, first = w, due, turn
 		}
 	}
-	free := f.pacer.pollAt(f.now, f.kept(), f.Cancelled())
-	if next == nil || free.IsZero() || len(f.waiting) > 0 && !f.watchDue().Before(f.waiting[0].since) {
+	if next == nil {
+		return nil, time.Time{}
+	}
+	kept := f.kept()
+	if kept > 0 && f.Cancelled() && next.want.lane.kind == ownTurn && next.script.patient {
+		kept = lastPoll + nextChange // one of each for whoever comes last
+	}
+	free := f.pacer.pollAt(f.now, kept, f.Cancelled())
+	if free.IsZero() {
 		return nil, time.Time{}
 	}
 	return next, Latest(at, free)
@@ -111,6 +109,9 @@ func (f *Fleet) nextPoll() (next *Watch, at time.Time) {
 // sendPolls sends the polls that are due, the one that is due longest first, as far as the budget goes.
 func (f *Fleet) sendPolls() {
 	for w, at := f.nextPoll(); w != nil && !at.After(f.now); w, at = f.nextPoll() {
+		if w.want.lane.kind == ownTurn {
+			return // its script sends it
+		}
 		f.pacer.poll(f.now)
 		switch w.want.lane.kind {
 		case byServer:

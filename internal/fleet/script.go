@@ -183,27 +183,19 @@ func (s *Script) Do(work func(context.Context) (record func())) error {
 	return s.until(wait{ready: func() bool { return done }})
 }
 
-// turn is a script's wait for a place in the budget, since a time.
-type turn struct{ since time.Time }
-
-// Poll is as [Script.Send], for a read that the budget counts: it waits for a place first. What has waited longest comes
-// first, the polls of others (see [Watch]) included. After a cancel the places that are kept for patient scripts are for their
-// polls too: what they have to change, a poll may have to show first.
+// Poll is as [Script.Send], for a read that the budget counts: it takes its turn among the polls of others first (see
+// [Watch]), and what has waited longest comes first.
 func (s *Script) Poll(send Request) error {
-	own := &turn{s.now}
-	s.waiting = append(s.waiting, own)
+	w := &Watch{script: s, want: Want{lane: lane{kind: ownTurn}}, due: s.now}
+	s.polls.asked = append(s.polls.asked, w)
 	at := func() time.Time {
-		if due := s.watchDue(); s.waiting[0] != own || !due.IsZero() && due.Before(own.since) {
-			return time.Time{}
+		if next, at := s.nextPoll(); next == w {
+			return at
 		}
-		kept := s.kept()
-		if kept > 0 && s.patient && s.Cancelled() {
-			kept = lastPoll + nextChange // one of each for whoever comes last
-		}
-		return s.pacer.pollAt(s.now, kept, s.Cancelled())
+		return time.Time{}
 	}
 	err := s.until(wait{ready: func() bool { return reached(at(), s.now) }, at: at})
-	s.waiting = slices.DeleteFunc(s.waiting, func(other *turn) bool { return other == own })
+	s.polls.drop(w)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ const (
 	byAction                    // GET /actions with up to 25 IDs
 	byLabel                     // GET /images, by a label selector; of those with one of up to 25 values of a label
 	underServer                 // GET /servers/{id}/actions
+	ownTurn                     // what a script sends itself when it is its turn, see [Script.Poll]
 )
 
 // Server is a server by its ID.
