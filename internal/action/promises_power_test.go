@@ -254,6 +254,10 @@ func TestFullAndLeftOff(t *testing.T) {
 		if r.code != 1 || results[0].Reason != "power_on_failed" || results[1].Reason != "shutdown_halted" || r.took > 15*time.Minute {
 			t.Errorf("exit %d after %s, want 1 within 15m\n%s", r.code, r.took, r.log)
 		}
+		// The others are told which server it is, and not what Hetzner answered about that one.
+		if m := results[1].Message; !strings.Contains(m, "since a did not come back") || strings.Contains(m, "not today") {
+			t.Errorf("b is told: %s", m)
+		}
 	})
 }
 

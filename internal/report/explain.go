@@ -109,7 +109,7 @@ func stayedOn(r snapshot.Result, asked Asked) (a account) {
 	case r.Reason == snapshot.ShutdownSelf:
 		a.what, a.next = "this run itself runs on that server, so it is never switched off", "exclude it, or run this from another machine"
 	case halted && r.HaltedBy == snapshot.PowerOnFailed:
-		a.what, a.next = "not switched off, since another server did not come back", "see to the other server first, and run it again"
+		a.what, a.next = "not switched off, since "+r.HaltedOn+" did not come back", "see to "+r.HaltedOn+" first, and run it again"
 	case halted && r.HaltedBy == snapshot.LimitExceeded:
 		a.what, a.next = "not switched off, since the limit of snapshots is reached", adviceLimit(asked)
 	case halted:

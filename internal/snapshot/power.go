@@ -322,7 +322,7 @@ func (p *power) askOn(n int) (accepted bool, again time.Time, gone bool) {
 	failure, _ := errors.AsType[*hetzner.Error](err)
 	switch {
 	case err == nil:
-		p.action, p.mayRun = action, true
+		p.action, p.mayRun, p.err = action, true, nil
 		return true, p.Now().Add(startsWithin), false
 	case failure == nil: // nothing was sent
 	case failure.Code == hetzner.CodeNotFound:
@@ -365,7 +365,7 @@ func (p *power) leaveOff() {
 	p.left, r.LeftOff, r.PowerAction, r.PowerErr = true, true, p.action, p.err
 	if !p.Cancelled() {
 		r.PowerOnFailed = true
-		p.halt(PowerOnFailed, p.err)
+		p.halt(PowerOnFailed, nil)
 	}
 }
 

@@ -169,7 +169,8 @@ type Result struct {
 	LeftOff     bool           // this action has switched the server off, and could not see it running again
 	LeftBefore  bool           // it was an earlier run that did
 	PowerAction int64          // the last power-on that was accepted, 0 for none
-	HaltedBy    Reason         // for ShutdownHalted: what happened to another server, "" when the record can't be written
+	HaltedBy    Reason         // for ShutdownHalted: what happened to a server, "" when the record can't be written
+	HaltedOn    string         // for ShutdownHalted: that server's name
 	PowerErr    *hetzner.Error // the last answer that kept it off
 
 	PowerOnFailed bool // it is left off although nobody has cancelled the run; this is told in place of Status and Reason

@@ -13,13 +13,14 @@ const turnsMost = 2
 
 // halt is why no further server is switched off.
 type halt struct {
-	reason Reason // what happened to another server, "" when the record can't be written
-	err    *hetzner.Error
+	reason Reason // what happened to a server, "" when the record can't be written
+	server string
+	err    *hetzner.Error // what the others are told of it
 }
 
-func (r *run) halt(reason Reason, err *hetzner.Error) {
-	if r.halted == nil {
-		r.halted = &halt{reason, err}
+func (s *server) halt(reason Reason, err *hetzner.Error) {
+	if s.halted == nil {
+		s.halted = &halt{reason, s.Host.Name, err}
 	}
 }
 
@@ -83,7 +84,7 @@ func (s *server) switchOff() error {
 func (s *server) mustWait() bool { return s.halted != nil || s.full > s.room.Free() && !s.hasRoom }
 
 func (s *server) shutdownHalted() error {
-	s.Result.Err, s.Result.HaltedBy = s.halted.err, s.halted.reason
+	s.Result.Err, s.Result.HaltedBy, s.Result.HaltedOn = s.halted.err, s.halted.reason, s.halted.server
 	return failed(ShutdownHalted)
 }
 
