@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -16,13 +15,19 @@ import (
 // audit as a whole came to nothing.
 func (r *Report) DeliverAudit(o audit.Outcome) (delivered bool) {
 	why := auditWhole(o, r.asked)
+	bad := o.Inventory == nil || o.Nothing || len(o.Results) > 0 || len(o.Failures) > 0
+	t := Tally{Result: resultOf(o.Outcome, false, bad, "success")}
+	e := ending{
+		title: "Audit of Hetzner Cloud snapshots", tally: t, fails: t.fails(), why: why,
+		urgent:  only(o.Inventory == nil && why.what == "" && len(r.mistakes) == 0, "the project was not read to its end"),
+		outputs: r.auditOutputs(o, t.Result), summary: func(p *page) { r.auditSummary(p, o, why) },
+	}
 	if o.Inventory != nil {
 		r.found(o)
+		e.rest, e.price = auditVerdict(o), auditCost(o)
 	}
 	r.explainWhole(why)
-	delivered = r.deliver(r.auditOutputs(o), func() string { return r.auditSummary(o, r.auditVerdict(o, why, true), why) })
-	r.Line("%s, in %s", joined(", ", r.auditVerdict(o, why, delivered), auditCost(o)), short(time.Since(r.start)))
-	return delivered
+	return r.end(e)
 }
 
 // auditWhole explains why an audit as a whole came to nothing; it explains nothing of any other one.
@@ -35,17 +40,6 @@ func auditWhole(o audit.Outcome, asked Asked) account {
 		a.next = "make a token with Read in the Hetzner Console (Security, API tokens) and put it into the secret"
 	}
 	return a
-}
-
-// auditResult is the result of an audit in one word.
-func auditResult(o audit.Outcome) string {
-	switch {
-	case o.Signal != nil:
-		return "cancelled"
-	case o.Inventory == nil, o.Nothing, len(o.Results) > 0, len(o.Failures) > 0:
-		return "failure"
-	}
-	return "success"
 }
 
 // found logs the inventory, and reports what makes the run fail.
@@ -184,13 +178,8 @@ func serverDeletion(servers []hetzner.Server) string {
 	return command
 }
 
-// auditVerdict is the audit in one line: what makes it fail, and what there is in all.
-func (r *Report) auditVerdict(o audit.Outcome, why account, delivered bool) string {
-	head, because := head(auditResult(o), delivered), r.because(why.what)
-	lost := only(!delivered, "the outputs could not be handed on")
-	if o.Inventory == nil {
-		return head + ": " + joined("; ", cmp.Or(because, "the project was not read to its end"), lost)
-	}
+// auditVerdict is what makes the audit fail, and what there is in all.
+func auditVerdict(o audit.Outcome) []string {
 	var missing, bad []string
 	for _, result := range o.Results {
 		missing = append(missing, result.Name)
@@ -198,14 +187,13 @@ func (r *Report) auditVerdict(o audit.Outcome, why account, delivered bool) stri
 	for _, finding := range o.Failures {
 		bad = append(bad, findings(o, finding))
 	}
-	all := joined(", ", count(len(o.Servers), "server"), count(o.Count, "snapshot"), only(o.SizeGB > 0, fmt.Sprintf("%.1f GB", o.SizeGB)))
-	return head + ": " + joined("; ", because, lost, only(len(missing) > 0, fmt.Sprintf("%d not found (%s)", len(missing), several(missing))),
-		joined(", ", bad...), all)
+	return []string{named(missing, "not found"), joined(", ", bad...),
+		joined(", ", count(len(o.Servers), "server"), count(o.Count, "snapshot"), only(o.SizeGB > 0, fmt.Sprintf("%.1f GB", o.SizeGB)))}
 }
 
 // auditCost is what a month of all snapshots costs, where that is known.
 func auditCost(o audit.Outcome) string {
-	if o.Inventory == nil || o.SizeGB == 0 {
+	if o.SizeGB == 0 {
 		return ""
 	}
 	net, gross := monthly(o.Price, o.SizeGB)
@@ -223,11 +211,10 @@ func findings(o audit.Outcome, finding audit.Finding) string {
 			names = append(names, s.Name)
 		}
 	}
-	n, what := o.Found(finding), string(finding)
 	if finding == audit.Orphans || finding == audit.Leftovers {
-		what = strings.TrimSuffix(what, "s") + only(n != 1, "s")
+		return count(o.Found(finding), strings.TrimSuffix(string(finding), "s"))
 	}
-	return fmt.Sprintf("%d %s", n, what) + only(len(names) > 0, " ("+several(names)+")")
+	return named(names, string(finding))
 }
 
 // audited is one server in the output "inventory".
@@ -245,7 +232,7 @@ type audited struct {
 }
 
 // auditOutputs returns every output. A number that nobody knows, since the project was not read, is empty.
-func (r *Report) auditOutputs(o audit.Outcome) []output {
+func (r *Report) auditOutputs(o audit.Outcome, result string) []output {
 	all, found := audit.Inventory{}, o.Inventory != nil
 	if found {
 		all = *o.Inventory
@@ -270,7 +257,7 @@ func (r *Report) auditOutputs(o audit.Outcome) []output {
 	}
 	net, gross := monthly(o.Price, all.SizeGB)
 	return []output{
-		{name: "result", value: auditResult(o)},
+		{name: "result", value: result},
 		{name: "inventory", value: compact(inventory), spare: 1},
 		{name: "stale-servers", value: compact(stale), spare: 5},
 		{name: "unverified-servers", value: compact(unverified), spare: 4},

@@ -19,10 +19,10 @@ const (
 )
 
 // auditSummary is the job summary: who has no recent snapshot first, then what nobody counts on any more.
-func (r *Report) auditSummary(o audit.Outcome, verdict string, why account) string {
-	p := r.page("Audit of Hetzner Cloud snapshots", verdict)
-	if !r.begin(p, o.Outcome, why) || o.Inventory == nil {
-		return p.b.String()
+func (r *Report) auditSummary(p *page, o audit.Outcome, why account) {
+	r.begin(p, o.Outcome, why)
+	if o.Inventory == nil {
+		return
 	}
 	if o.AgesUnknown {
 		p.print("Hetzner's answer did not tell the time, so nobody knows how old the snapshots are.\n\n")
@@ -32,7 +32,6 @@ func (r *Report) auditSummary(o audit.Outcome, verdict string, why account) stri
 		p.images(part, o.Price)
 	}
 	p.leftovers(o.Leftovers, o.Fails(audit.Leftovers))
-	return p.b.String()
 }
 
 // audited shows the servers: those without a usable snapshot, those whose newest one is stale, others to look at, and the

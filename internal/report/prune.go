@@ -1,33 +1,26 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/prune"
 )
 
-// PruneTally is the result of a run of prune in numbers and one word. The outputs and the exit code follow from it.
+// PruneTally is the result of a run of prune in numbers and one word.
 type PruneTally struct {
-	Failed int    // deletions, and entries that match no server
-	Result string // "success", "partial", "failure" or "cancelled"
-
-	deleted, kept []int64  // kept are those that a dry run would keep
-	going         int      // deleted, or to be in a dry run
-	gb            float64  // of these
-	failed        []string // names, with the reason or the image
+	Tally
+	deleted, kept []int64 // kept are those that a dry run would keep
+	going         int     // deleted, or to be in a dry run
+	goingGB       float64
 }
 
-// PruneTallyOf counts what became of the snapshots.
+// PruneTallyOf counts what became of the snapshots. Failed counts deletions, and entries that match no server.
 func PruneTallyOf(o prune.Outcome) PruneTally {
 	t := PruneTally{deleted: []int64{}, kept: []int64{}}
 	for _, r := range o.Results {
-		if r.Failed() {
-			t.failed = append(t.failed, r.Name+" "+string(r.Reason))
-		}
+		t.count(endOf(r))
 		for _, d := range r.Thinned {
 			failure := undone(o, d.ID)
 			switch {
@@ -42,14 +35,14 @@ func PruneTallyOf(o prune.Outcome) PruneTally {
 				}
 			}
 			if goes := d.Deleted || o.DryRun && !d.Keep; goes {
-				t.going, t.gb = t.going+1, t.gb+d.SizeGB
+				t.going, t.goingGB = t.going+1, t.goingGB+d.SizeGB
 			} else {
 				t.kept = append(t.kept, d.ID)
 			}
 		}
 	}
 	t.Failed = len(t.failed)
-	bad := t.Failed+o.Left > 0 || pruneWhole(o, Asked{}).what != ""
+	bad := t.Failed+o.Left > 0 || o.TooMany || o.NoDate || stopped(o.Outcome)
 	t.Result = resultOf(o.Outcome, t.going > 0 && !o.TooMany, bad, "success") // a dry run's result is what the real one's would be
 	return t
 }
@@ -103,33 +96,27 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	for _, u := range o.Undone {
 		r.failure(u.Name, "failed", explainUndone(u), false)
 	}
-	delivered = r.deliver([]output{
-		{name: "result", value: t.Result},
-		{name: "deleted-image-ids", value: compact(t.deleted), spare: 2},
-		{name: "kept-image-ids", value: compact(t.kept), spare: 1},
-		{name: "failed-count", value: strconv.Itoa(t.Failed)},
-	}, func() string { return r.pruneSummary(o, r.pruneVerdict(o, t, why, true), why) })
-	r.Line("%s, in %s", r.pruneVerdict(o, t, why, delivered), short(time.Since(r.start)))
-	return delivered
-}
-
-// pruneVerdict is the run in one line.
-func (r *Report) pruneVerdict(o prune.Outcome, t PruneTally, why account, delivered bool) string {
 	would := only(o.DryRun, "would be ")
-	counts := only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
-		count(t.going, "snapshot"), would, only(t.gb > 0, fmt.Sprintf(", %.1f GB", t.gb)), len(t.kept), would))
-	parts := joined("; ", only(o.Left > 0, plural(o.Left, "copy", "copies")+" LEFT BEHIND"), r.because(why.what), only(!delivered, "the outputs could not be handed on"),
-		only(t.Failed > 0, fmt.Sprintf("%d failed (%s)", t.Failed, several(t.failed))), counts)
-	return head(t.Result, delivered) + only(o.DryRun, " (dry run)") + ": " +
-		cmp.Or(parts, only(o.Signal != nil, "the project was not read to its end"), "no snapshot")
+	return r.end(ending{
+		title: "Old Hetzner Cloud snapshots", nothing: only(o.Signal == nil, "no snapshot") + only(o.Signal != nil, "the project was not read to its end"),
+		dryRun: o.DryRun, why: why, tally: t.Tally, fails: t.fails(),
+		urgent: only(o.Left > 0, count(o.Left, "copy")+" LEFT BEHIND"),
+		failed: named(t.failed, "failed"),
+		rest: []string{only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
+			count(t.going, "snapshot"), would, only(t.goingGB > 0, fmt.Sprintf(", %.1f GB", t.goingGB)), len(t.kept), would))},
+		outputs: []output{
+			{name: "result", value: t.Result},
+			{name: "deleted-image-ids", value: compact(t.deleted), spare: 2},
+			{name: "kept-image-ids", value: compact(t.kept), spare: 1},
+			{name: "failed-count", value: strconv.Itoa(t.Failed)},
+		},
+		summary: func(p *page) { r.pruneSummary(p, o, why) },
+	})
 }
 
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
-func (r *Report) pruneSummary(o prune.Outcome, verdict string, why account) string {
-	p := r.page("Old Hetzner Cloud snapshots", verdict)
-	if !r.begin(p, o.Outcome, why) {
-		return p.b.String()
-	}
+func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
+	r.begin(p, o.Outcome, why)
 	var items []string
 	for _, u := range o.Undone {
 		items = append(items, p.item("**"+p.cell(u.Name)+"**: ", explainUndone(u), true))
@@ -153,5 +140,4 @@ func (r *Report) pruneSummary(o prune.Outcome, verdict string, why account) stri
 	}
 	p.thinning(o.Outcome)
 	p.gone(o.Outcome)
-	return p.b.String()
 }

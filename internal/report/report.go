@@ -143,7 +143,19 @@ func number(b bool) int {
 	return 0
 }
 
-func count(n int, what string) string { return fmt.Sprintf("%d %s", n, what) + only(n != 1, "s") }
+func count(n int, what string) string { return fmt.Sprintf("%d %s", n, plural(n, what)) }
+
+// plural is the word for a number of something.
+func plural(n int, what string) string {
+	one, isY := strings.CutSuffix(what, "y")
+	switch {
+	case n == 1:
+		return what
+	case isY:
+		return one + "ies"
+	}
+	return what + "s"
+}
 
 // some is a number of something, and "" for none.
 func some(n int, what string) string { return only(n > 0, fmt.Sprintf("%d %s", n, what)) }
@@ -159,6 +171,11 @@ const namedMost = 5
 // several lists names, as far as a line has room.
 func several(names []string) string {
 	return strings.Join(names[:min(len(names), namedMost)], ", ") + only(len(names) > namedMost, ", …")
+}
+
+// named counts names and lists them; it is "" for none.
+func named(names []string, what string) string {
+	return only(len(names) > 0, fmt.Sprintf("%d %s (%s)", len(names), what, several(names)))
 }
 
 // ids lists IDs.

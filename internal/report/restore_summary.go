@@ -5,37 +5,19 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/restore"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// RestoreTally is the result of a restore in numbers and one word. The outputs and the exit code follow from it.
-type RestoreTally struct {
-	Failed int
-	Result string // "success", "partial", "failure" or "cancelled"
-
-	statuses map[snapshot.Status]int
-	failed   []string // names, with the reasons
-	leftOff  int
-}
-
 // RestoreTallyOf counts what became of the servers.
-func RestoreTallyOf(o restore.Outcome) RestoreTally {
-	t := RestoreTally{statuses: map[snapshot.Status]int{}}
+func RestoreTallyOf(o restore.Outcome) (t Tally) {
 	for _, r := range o.Restores {
-		t.statuses[r.Status]++
-		t.leftOff += number(r.LeftOff)
-		if r.Failed() {
-			t.failed = append(t.failed, r.Name+" "+string(r.Reason))
-		}
+		t.count(end{r.Name, r.Status, r.Reason, r.LeftOff})
 	}
-	t.Failed = len(t.failed)
 	good := t.statuses[restore.Restored]+t.statuses[snapshot.Planned] > 0
-	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || len(o.Restores) == 0
-	t.Result = resultOf(o.Outcome, good, bad, "success")
+	t.Result = resultOf(o.Outcome, good, t.Failed > 0 || stopped(o.Outcome) || len(o.Restores) == 0, "success")
 	return t
 }
 
@@ -80,35 +62,24 @@ func (r *Report) DeliverRestore(o restore.Outcome) (delivered bool) {
 			failed = append(failed, e.ServerName)
 		}
 	}
-	delivered = r.deliver([]output{
-		{name: "result", value: t.Result},
-		{name: "restored", value: compact(restored), spare: 2},
-		{name: "restores", value: compact(entries), spare: 1},
-		{name: "restored-count", value: strconv.Itoa(len(restored))},
-		{name: "failed-count", value: strconv.Itoa(t.Failed)},
-		{name: "failed-servers", value: compact(failed), spare: 3},
-	}, func() string { return r.restoreSummary(o, r.restoreVerdict(o, t, why, true), why) })
-	r.Line("%s, in %s", r.restoreVerdict(o, t, why, delivered), short(time.Since(r.start)))
-	return delivered
-}
-
-// restoreVerdict is the run in one line.
-func (r *Report) restoreVerdict(o restore.Outcome, t RestoreTally, why account, delivered bool) string {
-	var counts []string
-	for _, status := range []snapshot.Status{restore.Restored, snapshot.Planned, snapshot.Cancelled} {
-		counts = append(counts, some(t.statuses[status], string(status)))
-	}
-	parts := joined("; ", only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), r.because(why.what), only(!delivered, "the outputs could not be handed on"),
-		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Restores), several(t.failed))), joined(", ", counts...))
-	return head(t.Result, delivered) + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "nothing was restored")
+	return r.end(ending{
+		title: "Hetzner Cloud restore", nothing: "nothing was restored", dryRun: o.DryRun, why: why, tally: t, fails: t.fails(),
+		failed: named(t.failed, fmt.Sprintf("of %d", len(o.Restores))),
+		outputs: []output{
+			{name: "result", value: t.Result},
+			{name: "restored", value: compact(restored), spare: 2},
+			{name: "restores", value: compact(entries), spare: 1},
+			{name: "restored-count", value: strconv.Itoa(len(restored))},
+			{name: "failed-count", value: strconv.Itoa(t.Failed)},
+			{name: "failed-servers", value: compact(failed), spare: 3},
+		},
+		summary: func(p *page) { r.restoreSummary(p, o, why) },
+	})
 }
 
 // restoreSummary is the job summary: what went wrong, and a table of the servers.
-func (r *Report) restoreSummary(o restore.Outcome, verdict string, why account) string {
-	p := r.page("Hetzner Cloud restore", verdict)
-	if !r.begin(p, o.Outcome, why) {
-		return p.b.String()
-	}
+func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
+	r.begin(p, o.Outcome, why)
 	var items, rows, names []string
 	open := false
 	for _, result := range o.Restores {
@@ -131,7 +102,6 @@ func (r *Report) restoreSummary(o restore.Outcome, verdict string, why account) 
 	if chart := r.timeline.mermaid(names, r.text); chart != "" {
 		p.print("\n<details%s><summary>Timeline (UTC)</summary>\n\n%s\n</details>\n", only(open, " open"), chart)
 	}
-	return p.b.String()
 }
 
 // restoreRow is a server's row in the table.

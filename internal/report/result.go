@@ -1,11 +1,9 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/org/hsnap-action/internal/snapshot"
 )
@@ -46,67 +44,38 @@ func (r *Report) entryOf(result snapshot.Result) entry {
 	return e
 }
 
-// Tally is a run's result in numbers and one word. The outputs and the exit code follow from it.
-type Tally struct {
-	Usable, Failed, Skipped int
-	Result                  string // "success", "partial", "failure", "skipped" or "cancelled"
-
-	leftOff  int
-	inFlight int                     // images that are still being made
-	unknown  int                     // snapshots that may still appear
-	failed   []string                // names, with the reasons
-	statuses map[snapshot.Status]int // of those with a snapshot, and of those that have not failed
-	gb       float64                 // of what is usable
-}
-
 // TallyOf counts what became of the servers.
-func TallyOf(o snapshot.Outcome) Tally {
-	t := Tally{statuses: map[snapshot.Status]int{}}
+func TallyOf(o snapshot.Outcome) (t Tally) {
 	for _, r := range o.Results {
-		t.leftOff += number(r.LeftOff)
-		t.inFlight += number(goesOn(r) && r.Status != snapshot.Creating)
-		t.unknown += number(r.MaySlip)
-		if r.Usable() || !r.Failed() {
-			t.statuses[r.Status]++
-		}
-		if _, reason := r.Told(); r.Failed() {
-			t.failed = append(t.failed, r.Name+" "+string(reason))
-		}
+		t.count(endOf(r))
 		if r.Usable() {
 			t.Usable++
 			t.gb += r.SizeGB
 		}
+		if r.Usable() && r.Failed() {
+			t.statuses[r.Status]++
+		}
 	}
-	t.Failed, t.Skipped = len(t.failed), t.statuses[snapshot.Skipped]
 	good := t.Usable+t.statuses[snapshot.Planned] > 0 // a dry run's result is what the real one's would be
-	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing || len(o.Mistakes) > 0
-	t.Result = resultOf(o, good, bad, "skipped")
+	t.Result = resultOf(o, good, t.Failed > 0 || stopped(o), "skipped")
 	return t
-}
-
-// resultOf is a run's result in one word: what went well and what went wrong make it, and otherwise is that of a run in which
-// neither happened.
-func resultOf(o snapshot.Outcome, good, bad bool, otherwise string) string {
-	switch {
-	case o.Signal != nil:
-		return "cancelled"
-	case bad && good:
-		return "partial"
-	case bad:
-		return "failure"
-	case good:
-		return "success"
-	}
-	return otherwise
 }
 
 // Deliver hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict.
 // It returns false where the outputs could not be handed on.
 func (r *Report) Deliver(o snapshot.Outcome) (delivered bool) {
 	t := TallyOf(o)
-	delivered = r.deliver(r.outputs(o, t), func() string { return r.summary(o, t) })
-	r.Line("%s, in %s", r.verdict(o, t, delivered), short(time.Since(r.start)))
-	return delivered
+	inFlight, unknown := 0, 0
+	for _, result := range o.Results {
+		inFlight += number(goesOn(result) && result.Status != snapshot.Creating)
+		unknown += number(result.MaySlip)
+	}
+	return r.end(ending{
+		title: "Hetzner Cloud snapshots", nothing: "no snapshot", dryRun: o.DryRun, why: whole(o, r.asked), tally: t, fails: t.fails(),
+		failed:  named(t.failed, fmt.Sprintf("of %d", len(o.Results))),
+		rest:    []string{joined(", ", some(inFlight, "still being made"), some(unknown, "may still appear"))},
+		outputs: r.outputs(o, t), summary: func(p *page) { r.summary(p, o, t) },
+	})
 }
 
 // outputs returns every output, in the order in which users read about them.
@@ -148,36 +117,4 @@ func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 		{name: "servers-left-off", value: names(func(r snapshot.Result) bool { return r.LeftOff })},
 		{name: "deleted-image-ids", value: compact(deleted), spare: 5},
 	}
-}
-
-// verdict is the run in one line: what went wrong, and how many other servers there are of each status.
-func (r *Report) verdict(o snapshot.Outcome, t Tally, delivered bool) string {
-	available := t.statuses[snapshot.Available]
-	counts := []string{some(available, "available"), only(t.gb > 0, fmt.Sprintf("%.1f GB", t.gb))}
-	if head(t.Result, delivered) == "success" && available > 0 {
-		counts[0] = count(available, "snapshot")
-	}
-	for _, status := range []snapshot.Status{snapshot.Creating, snapshot.Planned, snapshot.Skipped, snapshot.Cancelled} {
-		counts = append(counts, some(t.statuses[status], string(status)))
-	}
-	parts := joined("; ", only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), r.because(whole(o, r.asked).what), only(!delivered, "the outputs could not be handed on"),
-		only(t.Failed > 0, fmt.Sprintf("%d of %d (%s)", t.Failed, len(o.Results), several(t.failed))), joined(", ", counts...),
-		joined(", ", some(t.inFlight, "still being made"), some(t.unknown, "may still appear")))
-	return head(t.Result, delivered) + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "no snapshot")
-}
-
-// head begins a verdict: with the result, but for one that needs somebody to look.
-func head(result string, delivered bool) string {
-	if result == "partial" || result == "failure" || !delivered && result != "cancelled" {
-		return "FAILED"
-	}
-	return result
-}
-
-// because says in a verdict why the run came to nothing, where it did.
-func (r *Report) because(why string) string {
-	if len(r.mistakes) > 0 {
-		return count(len(r.mistakes), "mistake") + " in the inputs, nothing was " + only(r.read, "done") + only(!r.read, "sent to Hetzner")
-	}
-	return why
 }

@@ -17,11 +17,9 @@ import (
 const thinningMost = 300
 
 // summary is the job summary: the failures first, since somebody opens it because of them.
-func (r *Report) summary(o snapshot.Outcome, t Tally) string {
-	p := r.page("Hetzner Cloud snapshots", r.verdict(o, t, true))
+func (r *Report) summary(p *page, o snapshot.Outcome, t Tally) {
 	all := whole(o, r.asked)
 	switch {
-	case len(r.mistakes) > 0: // nothing was done
 	case all.what != "" && t.leftOff == 0:
 		p.add(p.item("", all, true), pageMost/2)
 	case len(o.Results) == 0 && o.Signal != nil:
@@ -30,7 +28,7 @@ func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 		p.print("No server was selected.\n")
 	}
 	if len(o.Results) == 0 {
-		return p.b.String()
+		return
 	}
 	r.failures(p, o, all.next)
 	if all.what != "" && t.leftOff > 0 { // a server that is off comes first
@@ -44,19 +42,14 @@ func (r *Report) summary(o snapshot.Outcome, t Tally) string {
 	p.thinning(o)
 	p.gone(o)
 	r.drawTimeline(p, o)
-	return p.b.String()
 }
 
-// begin begins a page with why the run came to nothing, and with what failed. It returns false where there is no more to say.
-func (r *Report) begin(p *page, o snapshot.Outcome, why account) bool {
-	if len(r.mistakes) > 0 { // nothing was done
-		return false
-	}
+// begin begins a page with why the run came to nothing, and with what failed.
+func (r *Report) begin(p *page, o snapshot.Outcome, why account) {
 	if why.what != "" {
 		p.add(p.item("", why, true), pageMost/2)
 	}
 	r.failures(p, o, why.next)
-	return true
 }
 
 // failures explains what went wrong, the servers that are off first. The advice that was given last is not repeated: a

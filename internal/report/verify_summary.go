@@ -7,36 +7,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/org/hsnap-action/internal/snapshot"
 	"github.com/org/hsnap-action/internal/verify"
 )
 
-// VerifyTally is the result of a run of verify in numbers and one word. The outputs and the exit code follow from it.
-type VerifyTally struct {
-	Failed, Inconclusive int
-	Left                 []string // the names of copies that are left
-	Result               string   // "success", "partial", "failure", "inconclusive", "skipped" or "cancelled"
-
-	statuses map[snapshot.Status]int
-	failed   []string // names, with the reasons
-	cost     float64
-}
-
 // VerifyTallyOf counts what came of the verifications.
-func VerifyTallyOf(o verify.Outcome) VerifyTally {
-	t := VerifyTally{statuses: map[snapshot.Status]int{}}
+func VerifyTallyOf(o verify.Outcome) (t Tally) {
 	for _, r := range o.Results { // names that match nothing
-		t.statuses[r.Status]++
-		t.failed = append(t.failed, r.Name+" "+string(r.Reason))
+		t.count(endOf(r))
 	}
 	for _, v := range o.Verifications {
-		t.statuses[v.Status]++
-		t.cost += v.Cost
-		if v.Status == snapshot.Failed || v.Status == verify.Inconclusive {
-			t.failed = append(t.failed, v.Name+" "+string(v.Reason))
-		}
+		t.count(end{name: v.Name, status: v.Status, reason: v.Reason})
 		if v.Left != nil {
 			t.Left = append(t.Left, v.Copy)
 		}
@@ -46,10 +28,8 @@ func VerifyTallyOf(o verify.Outcome) VerifyTally {
 			t.Left = append(t.Left, s.Name)
 		}
 	}
-	t.Failed, t.Inconclusive = t.statuses[snapshot.Failed], t.statuses[verify.Inconclusive]
 	good := t.statuses[verify.Verified]+t.statuses[snapshot.Planned] > 0
-	bad := t.Failed > 0 || o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing || o.TooExpensive || len(o.Mistakes) > 0
-	otherwise := "skipped"
+	bad, otherwise := t.Failed > 0 || stopped(o.Outcome) || o.TooExpensive, "skipped"
 	if t.Inconclusive > 0 {
 		bad, otherwise = bad || good, "inconclusive"
 	}
@@ -79,7 +59,7 @@ func round(amount float64) float64 { return math.Round(amount*1e6) / 1e6 }
 func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
 	t, why := VerifyTallyOf(o), r.verifyWhole(o)
 	r.explainWhole(why)
-	entries, good, bad, left := []verifyEntry{}, []int64{}, []int64{}, []string{}
+	entries, good, bad, left, cost := []verifyEntry{}, []int64{}, []int64{}, []string{}, 0.0
 	for _, result := range o.Results {
 		entries = append(entries, verifyEntry{
 			ServerName: r.text(result.Name), Status: string(result.Status), Reason: string(result.Reason),
@@ -92,6 +72,7 @@ func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
 			Message: r.text(strings.Join(explainVerification(v, r.asked).lines(), "; ")), Proof: r.text(v.Proof), ServerType: r.text(v.Type),
 			CreateSeconds: known(seconds(v.CreateTook)), BootSeconds: known(seconds(v.BootTook)), CostGross: round(v.Cost),
 		})
+		cost += v.Cost
 		switch {
 		case v.Status == verify.Verified:
 			good = append(good, v.Image.ID)
@@ -102,16 +83,23 @@ func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
 	for _, name := range t.Left {
 		left = append(left, r.text(name))
 	}
-	delivered = r.deliver([]output{
-		{name: "result", value: t.Result},
-		{name: "verifications", value: compact(entries), spare: 1},
-		{name: "verified-image-ids", value: compact(good), spare: 3},
-		{name: "failed-image-ids", value: compact(bad), spare: 2},
-		{name: "copies-left", value: compact(left)},
-		{name: "cost-gross", value: strconv.FormatFloat(round(t.cost), 'f', -1, 64)},
-	}, func() string { return r.verifySummary(o, r.verifyVerdict(o, t, why, true), why) })
-	r.Line("%s, in %s", r.verifyVerdict(o, t, why, delivered), short(time.Since(r.start)))
-	return delivered
+	harmless := r.asked.WarnOnly && t.Failed == 0 && why.what == "" // no more than that something could not be found out
+	return r.end(ending{
+		title: "Verified Hetzner Cloud snapshots", nothing: "nothing was verified", dryRun: o.DryRun, why: why, tally: t,
+		fails:  len(t.Left) > 0 || t.Result == "failure" || !harmless && (t.Result == "partial" || t.Result == "inconclusive"),
+		urgent: named(t.Left, plural(len(t.Left), "copy")+" LEFT BEHIND"),
+		failed: named(t.failed, fmt.Sprintf("of %d", len(o.Verifications)+len(o.Results))),
+		rest:   []string{only(o.DryRun && o.PlannedCost > 0, "at most "+r.money(o.PlannedCost)), only(cost > 0, "cost "+r.money(cost))},
+		outputs: []output{
+			{name: "result", value: t.Result},
+			{name: "verifications", value: compact(entries), spare: 1},
+			{name: "verified-image-ids", value: compact(good), spare: 3},
+			{name: "failed-image-ids", value: compact(bad), spare: 2},
+			{name: "copies-left", value: compact(left)},
+			{name: "cost-gross", value: strconv.FormatFloat(round(cost), 'f', -1, 64)},
+		},
+		summary: func(p *page) { r.verifySummary(p, o, why) },
+	})
 }
 
 // verifyWhole explains why a run as a whole verified nothing; it explains nothing of any other run.
@@ -128,36 +116,8 @@ func (r *Report) verifyWhole(o verify.Outcome) account {
 	return whole(o.Outcome, r.asked)
 }
 
-// verifyVerdict is the run in one line.
-func (r *Report) verifyVerdict(o verify.Outcome, t VerifyTally, why account, delivered bool) string {
-	var counts []string
-	for _, status := range []snapshot.Status{verify.Verified, snapshot.Planned, snapshot.Skipped, snapshot.Cancelled} {
-		counts = append(counts, some(t.statuses[status], string(status)))
-	}
-	begins := head(t.Result, delivered)
-	switch {
-	case len(t.Left) > 0, t.Result == "inconclusive" && !r.asked.WarnOnly:
-		begins = "FAILED"
-	case t.Result == "partial" && t.Failed == 0 && r.asked.WarnOnly && delivered && why.what == "":
-		begins = t.Result // what could not be found out fails no run
-	}
-	parts := joined("; ", only(len(t.Left) > 0, plural(len(t.Left), "copy", "copies")+" LEFT BEHIND ("+several(t.Left)+")"),
-		r.because(why.what), only(!delivered, "the outputs could not be handed on"),
-		only(len(t.failed) > 0, fmt.Sprintf("%d of %d (%s)", len(t.failed), len(o.Verifications)+len(o.Results), several(t.failed))), joined(", ", counts...),
-		only(o.DryRun && o.PlannedCost > 0, "at most "+r.money(o.PlannedCost)), only(t.cost > 0, "cost "+r.money(t.cost)))
-	return begins + only(o.DryRun, " (dry run)") + ": " + cmp.Or(parts, "nothing was verified")
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
 // verifySummary is the job summary: copies that are left first, then what went wrong, and a table of the servers.
-func (r *Report) verifySummary(o verify.Outcome, verdict string, why account) string {
-	p := r.page("Verified Hetzner Cloud snapshots", verdict)
+func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
 	var left []string
 	for _, s := range o.Swept {
 		if s.Left != nil {
@@ -171,9 +131,7 @@ func (r *Report) verifySummary(o verify.Outcome, verdict string, why account) st
 	}
 	p.list(left, failuresMost, pageMost/2, "- … and %d more, see the output `copies-left`\n")
 	p.print("%s", only(len(left) > 0, "\n"))
-	if !r.begin(p, o.Outcome, why) {
-		return p.b.String()
-	}
+	r.begin(p, o.Outcome, why)
 	var items, rows, names []string
 	open := len(left) > 0
 	for _, v := range o.Verifications {
@@ -197,7 +155,6 @@ func (r *Report) verifySummary(o verify.Outcome, verdict string, why account) st
 	if chart := r.timeline.mermaid(names, r.text); chart != "" {
 		p.print("\n<details%s><summary>Timeline (UTC)</summary>\n\n%s\n</details>\n", only(open, " open"), chart)
 	}
-	return p.b.String()
 }
 
 // whatItProves says what the table means, and what it does not.

@@ -1,0 +1,135 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/org/hsnap-action/internal/restore"
+	"github.com/org/hsnap-action/internal/snapshot"
+	"github.com/org/hsnap-action/internal/verify"
+)
+
+// Tally is a run's result in numbers and one word. The outputs and the exit code follow from it.
+type Tally struct {
+	Usable, Failed, Inconclusive, Skipped int
+	Left                                  []string // the names of copies that are left
+	Result                                string   // "success", "partial", "failure", "inconclusive", "skipped" or "cancelled"
+
+	leftOff  int
+	failed   []string                // names, with the reasons
+	statuses map[snapshot.Status]int // one that failed with a snapshot that can be used counts as both
+	gb       float64                 // of what is usable
+}
+
+// end is how it ended with one server.
+type end struct {
+	name   string
+	status snapshot.Status
+	reason snapshot.Reason // "" where there is nothing to say
+	off    bool            // it is left off
+}
+
+func endOf(r snapshot.Result) end {
+	status, reason := r.Told()
+	return end{r.Name, status, reason, r.LeftOff}
+}
+
+func (e end) failed() bool { return e.status == snapshot.Failed || e.status == verify.Inconclusive }
+
+// label is the end in the log.
+func (e end) label() string {
+	return string(e.status) + only(e.reason != "", " ("+string(e.reason)+")")
+}
+
+// count counts how it ended with a server.
+func (t *Tally) count(e end) {
+	if t.statuses == nil {
+		t.statuses = map[snapshot.Status]int{}
+	}
+	t.statuses[e.status]++
+	t.Failed, t.Inconclusive, t.Skipped = t.statuses[snapshot.Failed], t.statuses[verify.Inconclusive], t.statuses[snapshot.Skipped]
+	t.leftOff += number(e.off)
+	if e.failed() {
+		t.failed = append(t.failed, e.name+" "+string(e.reason))
+	}
+}
+
+// stopped reports whether a run as a whole came to nothing.
+func stopped(o snapshot.Outcome) bool {
+	return o.Token != nil || o.Down != nil || o.Selector != nil || o.Nothing || len(o.Mistakes) > 0
+}
+
+// resultOf is a run's result in one word: what went well and what went wrong make it, and otherwise is that of a run in which
+// neither happened.
+func resultOf(o snapshot.Outcome, good, bad bool, otherwise string) string {
+	switch {
+	case o.Signal != nil:
+		return "cancelled"
+	case bad && good:
+		return "partial"
+	case bad:
+		return "failure"
+	case good:
+		return "success"
+	}
+	return otherwise
+}
+
+// fails reports whether somebody has to look at a run with this result.
+func (t Tally) fails() bool { return t.Result == "partial" || t.Result == "failure" }
+
+// ending is what a command has to say when its run is over.
+type ending struct {
+	tally  Tally
+	fails  bool // the verdict begins with this instead of the result
+	dryRun bool
+	why    account // why the run came to nothing; empty where it did not
+
+	urgent, failed string   // of the verdict
+	rest           []string // of the verdict
+	nothing        string   // the verdict where there is no other
+	price          string   // ends the log
+
+	outputs []output
+	title   string // of the job summary
+	summary func(*page)
+}
+
+// end hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict. It
+// returns false where the outputs could not be handed on.
+func (r *Report) end(e ending) (delivered bool) {
+	delivered = r.deliver(e.outputs, func() string {
+		p := r.page(e.title, r.verdict(e, true))
+		if len(r.mistakes) == 0 { // otherwise nothing was done
+			e.summary(p)
+		}
+		return p.b.String()
+	})
+	r.Line("%s, in %s", joined(", ", r.verdict(e, delivered), e.price), short(time.Since(r.start)))
+	return delivered
+}
+
+// verdict is a run in one line: what went wrong, and how many other servers there are of each status.
+func (r *Report) verdict(e ending, delivered bool) string {
+	t, head, why := e.tally, e.tally.Result, e.why.what
+	if e.fails || !delivered && head != "cancelled" {
+		head = "FAILED"
+	}
+	if len(r.mistakes) > 0 {
+		why = count(len(r.mistakes), "mistake") + " in the inputs, nothing was " + only(r.read, "done") + only(!r.read, "sent to Hetzner")
+	}
+	available := t.statuses[snapshot.Available]
+	counts := []string{some(available, "available"), only(t.gb > 0, fmt.Sprintf("%.1f GB", t.gb))}
+	if head == "success" && available > 0 {
+		counts[0] = count(available, "snapshot")
+	}
+	for _, status := range []snapshot.Status{
+		restore.Restored, verify.Verified, snapshot.Creating, snapshot.Planned, snapshot.Skipped, snapshot.Cancelled,
+	} {
+		counts = append(counts, some(t.statuses[status], string(status)))
+	}
+	parts := joined("; ", only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), e.urgent, why, only(!delivered, "the outputs could not be handed on"),
+		e.failed, joined(", ", counts...), joined("; ", e.rest...))
+	return head + only(e.dryRun, " (dry run)") + ": " + cmp.Or(parts, e.nothing)
+}
