@@ -41,6 +41,9 @@ func (a account) lines() []string {
 	return lines
 }
 
+// line is an account in one line.
+func (a account) line() string { return strings.Join(a.lines(), "; ") }
+
 // failure reports that something failed, by its name, or the run as a whole: in an annotation where there is one left,
 // otherwise in lines of the log.
 func (r *Report) failure(name, label string, a account, urgent bool) {

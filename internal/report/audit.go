@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -87,7 +88,7 @@ func (r *Report) leftovers(o audit.Outcome) {
 	if o.Fails(audit.Leftovers) {
 		r.failure("", "failed (leftovers)", a, false)
 	} else {
-		r.Warn(strings.Join(a.lines(), "; "))
+		r.Warn(a.line())
 	}
 }
 
@@ -217,43 +218,32 @@ func findings(o audit.Outcome, finding audit.Finding) string {
 	return named(names, string(finding))
 }
 
-// audited is one server in the output "inventory".
-type audited struct {
-	ServerID      int64   `json:"server_id"`
-	ServerName    string  `json:"server_name"`
-	NewestImageID *int64  `json:"newest_image_id"`
-	NewestCreated *string `json:"newest_created"`
-	AgeSeconds    *int64  `json:"age_seconds"`
-	Count         int     `json:"count"`
-	SizeGB        float64 `json:"size_gb"`
-	Stale         bool    `json:"stale"`
-	Verified      bool    `json:"verified"`
-	VerifiedAt    *string `json:"verified_at"`
-}
-
 // auditOutputs returns every output. A number that nobody knows, since the project was not read, is empty.
 func (r *Report) auditOutputs(o audit.Outcome, result string) []output {
 	all, found := audit.Inventory{}, o.Inventory != nil
 	if found {
 		all = *o.Inventory
 	}
-	inventory, stale, unverified := []audited{}, []string{}, []string{}
+	inventory, stale, unverified := []json.RawMessage{}, []string{}, []string{}
 	for _, s := range all.Servers {
-		e := audited{
-			ServerID: s.ID, ServerName: r.text(s.Name), NewestImageID: known(s.Newest.ID), NewestCreated: stamp(s.Newest.Created),
-			Count: s.Count, SizeGB: rounded(s.SizeGB), Stale: s.Stale, Verified: !s.VerifiedAt.IsZero(), VerifiedAt: stamp(s.VerifiedAt),
-		}
-		if s.Newest.ID != 0 && !all.AgesUnknown {
-			seconds := int64(s.Age / time.Second)
-			e.AgeSeconds = &seconds
-		}
+		inventory = append(inventory, r.object(
+			"server_id", s.ID,
+			"server_name", s.Name,
+			"newest_image_id", known(s.Newest.ID),
+			"newest_created", stamp(s.Newest.Created),
+			"age_seconds", where(s.Newest.ID != 0 && !all.AgesUnknown, int64(s.Age/time.Second)),
+			"count", s.Count,
+			"size_gb", rounded(s.SizeGB),
+			"stale", s.Stale,
+			"verified", !s.VerifiedAt.IsZero(),
+			"verified_at", stamp(s.VerifiedAt),
+		))
 		if s.Stale {
-			stale = append(stale, e.ServerName)
+			stale = append(stale, r.text(s.Name))
 		}
-		if !e.Verified {
-			unverified = append(unverified, e.ServerName)
+		if s.VerifiedAt.IsZero() {
+			unverified = append(unverified, r.text(s.Name))
 		}
-		inventory = append(inventory, e)
 	}
 	net, gross := monthly(o.Price, all.SizeGB)
 	return []output{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -148,13 +149,31 @@ func compact(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
+// object is a JSON object of keys, each with its value. Text among the values is made fit to be shown.
+func (r *Report) object(pairs ...any) json.RawMessage {
+	var fields []string
+	for pair := range slices.Chunk(pairs, 2) {
+		value := pair[1]
+		if v := reflect.ValueOf(value); v.Kind() == reflect.String {
+			value = r.text(v.String())
+		}
+		fields = append(fields, compact(pair[0])+":"+compact(value))
+	}
+	return json.RawMessage("{" + strings.Join(fields, ",") + "}")
+}
+
 // known returns nil, which JSON shows as null, for a value that is not known.
 func known[T comparable](v T) *T {
 	var zero T
-	if v == zero {
-		return nil
+	return where(v != zero, v)
+}
+
+// where returns nil, which JSON shows as null, unless the condition holds.
+func where[T any](condition bool, v T) *T {
+	if condition {
+		return &v
 	}
-	return &v
+	return nil
 }
 
 // plainJSON keeps a value that is printed from being taken for an old-style workflow command, without changing what

@@ -75,7 +75,7 @@ func (r *Report) restored(result restore.Result) {
 		r.failure(result.Name, string(result.Status)+only(result.Reason != "", " ("+string(result.Reason)+")"), a, result.LeftOff)
 		return
 	}
-	r.Line("%s: %s", result.Name, strings.Join(a.lines(), "; "))
+	r.Line("%s: %s", result.Name, a.line())
 }
 
 // explainRestore says what became of a server and, where that is a failure, what to try.

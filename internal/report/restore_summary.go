@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,45 +22,32 @@ func RestoreTallyOf(o restore.Outcome) (t Tally) {
 	return t
 }
 
-// restoreEntry is one server in the output "restores".
-type restoreEntry struct {
-	ServerID        *int64 `json:"server_id"`
-	ServerName      string `json:"server_name"`
-	Status          string `json:"status"`
-	Reason          string `json:"reason"`
-	Message         string `json:"message"`
-	ImageID         *int64 `json:"image_id"`
-	ImageAgeSeconds int64  `json:"image_age_seconds"`
-	BeforeImageID   *int64 `json:"before_image_id"`
-	ActionID        *int64 `json:"action_id"`
-	DowntimeSeconds *int64 `json:"downtime_seconds"`
-	Proof           string `json:"proof"`
-}
-
 // DeliverRestore is to a restore what [Report.Deliver] is to a run of snapshot. It also reports the pairs that are wrong, and
 // why the run as a whole came to nothing.
 func (r *Report) DeliverRestore(o restore.Outcome) (delivered bool) {
 	r.wrongPairs(o.Refused)
 	t, why := RestoreTallyOf(o), whole(o.Outcome, r.asked)
 	r.explainWhole(why)
-	restored, entries, failed := map[string]int64{}, []restoreEntry{}, []string{}
+	restored, entries, failed := map[string]int64{}, []json.RawMessage{}, []string{}
 	for _, result := range o.Restores {
-		e := restoreEntry{
-			ServerID: known(result.Server.ID), ServerName: r.text(result.Name), Status: string(result.Status), Reason: string(result.Reason),
-			Message: r.text(strings.Join(explainRestore(result, r.asked).lines(), "; ")), ImageID: known(result.Image.ID),
-			ImageAgeSeconds: seconds(result.Age), BeforeImageID: known(result.Before.ImageID), ActionID: known(result.ActionID),
-			Proof: r.text(result.Proof),
-		}
-		if result.Accepted {
-			downtime := seconds(result.Downtime)
-			e.DowntimeSeconds = &downtime
-		}
-		entries = append(entries, e)
+		entries = append(entries, r.object(
+			"server_id", known(result.Server.ID),
+			"server_name", result.Name,
+			"status", result.Status,
+			"reason", result.Reason,
+			"message", explainRestore(result, r.asked).line(),
+			"image_id", known(result.Image.ID),
+			"image_age_seconds", seconds(result.Age),
+			"before_image_id", known(result.Before.ImageID),
+			"action_id", known(result.ActionID),
+			"downtime_seconds", where(result.Accepted, seconds(result.Downtime)),
+			"proof", result.Proof,
+		))
 		if result.Status == restore.Restored {
-			restored[e.ServerName] = result.Image.ID
+			restored[r.text(result.Name)] = result.Image.ID
 		}
 		if result.Failed() {
-			failed = append(failed, e.ServerName)
+			failed = append(failed, r.text(result.Name))
 		}
 	}
 	return r.end(ending{

@@ -1,47 +1,34 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// entry is one server in the output "snapshots".
-type entry struct {
-	ServerID           *int64   `json:"server_id"`
-	ServerName         string   `json:"server_name"`
-	Status             string   `json:"status"`
-	Reason             string   `json:"reason"`
-	Message            string   `json:"message"`
-	ImageID            *int64   `json:"image_id"`
-	ActionID           *int64   `json:"action_id"`
-	Description        string   `json:"description"`
-	SizeGB             *float64 `json:"size_gb"`
-	LockWaitSeconds    int64    `json:"lock_wait_seconds"`
-	DurationSeconds    *int64   `json:"duration_seconds"`
-	DowntimeSeconds    *int64   `json:"downtime_seconds"`
-	PowerState         *string  `json:"power_state"`
-	Protected          bool     `json:"protected"`
-	Reused             bool     `json:"reused"`
-	VolumesNotIncluded []int64  `json:"volumes_not_included"`
-}
-
-func (r *Report) entryOf(result snapshot.Result) entry {
+// entryOf is one server in the output "snapshots".
+func (r *Report) entryOf(result snapshot.Result) json.RawMessage {
 	status, reason := result.Told()
-	e := entry{
-		ServerID: known(result.Server.ID), ServerName: r.text(result.Name), Status: string(status), Reason: string(reason),
-		Message: r.text(strings.Join(explain(result, r.asked).lines(), "; ")), ImageID: known(result.ImageID), ActionID: known(result.ActionID),
-		Description: r.text(result.Description), SizeGB: known(result.SizeGB), LockWaitSeconds: seconds(result.LockWait),
-		DowntimeSeconds: known(seconds(result.Downtime)), PowerState: known(result.PowerState), Protected: result.Protected,
-		Reused: result.Reused, VolumesNotIncluded: append([]int64{}, result.Server.Volumes...),
-	}
-	if result.Accepted {
-		took := seconds(result.Duration)
-		e.DurationSeconds = &took
-	}
-	return e
+	return r.object(
+		"server_id", known(result.Server.ID),
+		"server_name", result.Name,
+		"status", status,
+		"reason", reason,
+		"message", explain(result, r.asked).line(),
+		"image_id", known(result.ImageID),
+		"action_id", known(result.ActionID),
+		"description", result.Description,
+		"size_gb", known(result.SizeGB),
+		"lock_wait_seconds", seconds(result.LockWait),
+		"duration_seconds", where(result.Accepted, seconds(result.Duration)),
+		"downtime_seconds", known(seconds(result.Downtime)),
+		"power_state", known(result.PowerState),
+		"protected", result.Protected,
+		"reused", result.Reused,
+		"volumes_not_included", append([]int64{}, result.Server.Volumes...),
+	)
 }
 
 // TallyOf counts what became of the servers.
@@ -80,7 +67,7 @@ func (r *Report) Deliver(o snapshot.Outcome) (delivered bool) {
 
 // outputs returns every output, in the order in which users read about them.
 func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
-	images, imageIDs, entries, deleted := map[string]int64{}, []int64{}, []entry{}, []int64{}
+	images, imageIDs, entries, deleted := map[string]int64{}, []int64{}, []json.RawMessage{}, []int64{}
 	asked := 0
 	for _, result := range o.Results {
 		entries = append(entries, r.entryOf(result))

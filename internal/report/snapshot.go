@@ -207,7 +207,7 @@ func (r *Report) ended(result snapshot.Result) {
 // finished logs a server's end; again, where that of its snapshot was logged before.
 func (r *Report) finished(result snapshot.Result) {
 	a := explain(result, r.asked)
-	text := result.Name + ": " + strings.Join(a.lines(), "; ")
+	text := result.Name + ": " + a.line()
 	switch status, reason := result.Told(); {
 	case result.LeftOff, result.Failed():
 		if result.LeftOff && !r.github {

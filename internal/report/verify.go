@@ -118,12 +118,12 @@ func (r *Report) verified(v verify.Result) {
 		}
 		r.failure(v.Copy, "left", r.explainLeft(v), true)
 	}
-	text := v.Name + ": " + strings.Join(a.lines(), "; ")
+	text := v.Name + ": " + a.line()
 	switch label := string(v.Status) + only(v.Reason != "", " ("+string(v.Reason)+")"); {
 	case v.Status == snapshot.Failed, v.Status == verify.Inconclusive && !r.asked.WarnOnly:
 		r.failure(v.Name, label, a, false)
 	case v.Status == verify.Inconclusive:
-		r.Warn(v.Name + ": " + label + ": " + strings.Join(a.lines(), "; "))
+		r.Warn(v.Name + ": " + label + ": " + a.line())
 	case v.Status == snapshot.Skipped:
 		r.Line("%s: skipped (%s): %s", v.Name, v.Reason, a.what)
 	default:

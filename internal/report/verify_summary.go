@@ -2,11 +2,11 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/org/hsnap-action/internal/snapshot"
 	"github.com/org/hsnap-action/internal/verify"
@@ -37,20 +37,6 @@ func VerifyTallyOf(o verify.Outcome) (t Tally) {
 	return t
 }
 
-// verifyEntry is one server in the output "verifications".
-type verifyEntry struct {
-	ServerName    string  `json:"server_name"`
-	ImageID       *int64  `json:"image_id"`
-	Status        string  `json:"status"`
-	Reason        string  `json:"reason"`
-	Message       string  `json:"message"`
-	Proof         string  `json:"proof"`
-	ServerType    string  `json:"server_type"`
-	CreateSeconds *int64  `json:"create_seconds"`
-	BootSeconds   *int64  `json:"boot_seconds"`
-	CostGross     float64 `json:"cost_gross"`
-}
-
 // round leaves of an amount what is not an error of the sum.
 func round(amount float64) float64 { return math.Round(amount*1e6) / 1e6 }
 
@@ -59,19 +45,12 @@ func round(amount float64) float64 { return math.Round(amount*1e6) / 1e6 }
 func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
 	t, why := VerifyTallyOf(o), r.verifyWhole(o)
 	r.explainWhole(why)
-	entries, good, bad, left, cost := []verifyEntry{}, []int64{}, []int64{}, []string{}, 0.0
+	entries, good, bad, left, cost := []json.RawMessage{}, []int64{}, []int64{}, []string{}, 0.0
 	for _, result := range o.Results {
-		entries = append(entries, verifyEntry{
-			ServerName: r.text(result.Name), Status: string(result.Status), Reason: string(result.Reason),
-			Message: r.text(strings.Join(explain(result, r.asked).lines(), "; ")),
-		})
+		entries = append(entries, r.verifyEntry(verify.Result{Name: result.Name, Status: result.Status, Reason: result.Reason}, explain(result, r.asked)))
 	}
 	for _, v := range o.Verifications {
-		entries = append(entries, verifyEntry{
-			ServerName: r.text(v.Name), ImageID: known(v.Image.ID), Status: string(v.Status), Reason: string(v.Reason),
-			Message: r.text(strings.Join(explainVerification(v, r.asked).lines(), "; ")), Proof: r.text(v.Proof), ServerType: r.text(v.Type),
-			CreateSeconds: known(seconds(v.CreateTook)), BootSeconds: known(seconds(v.BootTook)), CostGross: round(v.Cost),
-		})
+		entries = append(entries, r.verifyEntry(v, explainVerification(v, r.asked)))
 		cost += v.Cost
 		switch {
 		case v.Status == verify.Verified:
@@ -100,6 +79,22 @@ func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
 		},
 		summary: func(p *page) { r.verifySummary(p, o, why) },
 	})
+}
+
+// verifyEntry is one server in the output "verifications".
+func (r *Report) verifyEntry(v verify.Result, a account) json.RawMessage {
+	return r.object(
+		"server_name", v.Name,
+		"image_id", known(v.Image.ID),
+		"status", v.Status,
+		"reason", v.Reason,
+		"message", a.line(),
+		"proof", v.Proof,
+		"server_type", v.Type,
+		"create_seconds", known(seconds(v.CreateTook)),
+		"boot_seconds", known(seconds(v.BootTook)),
+		"cost_gross", round(v.Cost),
+	)
 }
 
 // verifyWhole explains why a run as a whole verified nothing; it explains nothing of any other run.
