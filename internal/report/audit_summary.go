@@ -56,9 +56,9 @@ func (p *page) audited(o audit.Outcome) {
 		p.servers(o, servers[:marked])
 	}
 	if rest := servers[marked:]; len(rest) > 0 {
-		p.print("\n<details><summary>%s</summary>\n\n", count(len(rest), only(marked > 0, "other ")+"server"))
+		p.fold(false, count(len(rest), only(marked > 0, "other ")+"server"))
 		p.servers(o, rest)
-		p.print("\n</details>\n")
+		p.endFold()
 	}
 	p.print("\n%s%s: %s.\n", count(o.Count, "snapshot"), only(len(o.Orphans) > 0, ", those of servers that are gone included"), p.cost(o.Price, o.SizeGB))
 }
@@ -89,17 +89,19 @@ func red(is bool) string { return only(is, "🔴&nbsp;") }
 // servers is a table of servers. Units stand in its head, and of the last verification there is no more than the day, so
 // that names have room.
 func (p *page) servers(o audit.Outcome, servers []audit.Server) {
-	p.print("| server | newest snapshot | age | snapshots | GB | %s | last verified |\n|---|---:|---:|---:|---:|---:|---|\n",
-		cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month,<br>net / gross"), "a month"))
-	var rows []string
+	var rows [][]string
 	for _, s := range servers {
 		failed := verificationFailed(s)
 		net, gross := monthly(o.Price, s.SizeGB)
-		rows = append(rows, row(p.cell(s.Name), only(s.Newest.ID != 0, strconv.FormatInt(s.Newest.ID, 10))+only(failed, "<br>"+red(true)+"verification&nbsp;failed"),
-			red(s.Stale)+age(o, s), strconv.Itoa(s.Count), only(s.SizeGB > 0, fmt.Sprintf("%.2f", s.SizeGB)), only(s.SizeGB > 0 && net != "", net+" / "+gross),
-			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never")+only(!s.VerifiedAt.IsZero(), s.VerifiedAt.UTC().Format(time.DateOnly))))
+		rows = append(rows, []string{
+			p.cell(s.Name), id(s.Newest.ID) + only(failed, "<br>"+red(true)+"verification&nbsp;failed"), red(s.Stale) + age(o, s),
+			strconv.Itoa(s.Count), only(s.SizeGB > 0, fmt.Sprintf("%.2f", s.SizeGB)), only(s.SizeGB > 0 && net != "", net+" / "+gross),
+			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never") + only(!s.VerifiedAt.IsZero(), s.VerifiedAt.UTC().Format(time.DateOnly)),
+		})
 	}
-	p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `inventory` holds them all.\n")
+	price := cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month,<br>net / gross"), "a month")
+	p.table("server|>newest snapshot|>age|>snapshots|>GB|>"+price+"|last verified", rows, len(rows),
+		"\n… and %d more servers; the output `inventory` holds them all.\n")
 }
 
 // images lists snapshots, and the commands that delete them. Those with delete protection take one more.
@@ -108,12 +110,15 @@ func (p *page) images(part part, price hetzner.Price) {
 		return
 	}
 	gb := 0.0
-	var rows, commands, guarded []string
+	var rows [][]string
+	var commands, guarded []string
 	var free []int64
 	for _, image := range part.images {
 		gb += image.SizeGB
-		rows = append(rows, row(strconv.FormatInt(image.ID, 10), p.cell(cmp.Or(image.Labels[labels.ServerID], only(image.CreatedFrom != 0, strconv.FormatInt(image.CreatedFrom, 10)))),
-			p.cell(image.Labels[labels.Series]), minute(image.Created), gigabytes(image.SizeGB), p.cell(image.Description)))
+		rows = append(rows, []string{
+			id(image.ID), p.cell(cmp.Or(image.Labels[labels.ServerID], id(image.CreatedFrom))), p.cell(image.Labels[labels.Series]),
+			minute(image.Created), gigabytes(image.SizeGB), p.cell(image.Description),
+		})
 		if image.Protected {
 			guarded = append(guarded, fmt.Sprintf("hcloud image disable-protection %d delete && %s", image.ID, deletion(image.ID)))
 			continue
@@ -123,9 +128,8 @@ func (p *page) images(part part, price hetzner.Price) {
 	for chunk := range slices.Chunk(free, commandIDs) {
 		commands = append(commands, deletion(chunk...))
 	}
-	p.print("\n<details><summary>%s%s %s: %s</summary>\n\n", red(part.fails), count(len(part.images), "snapshot"), part.what, p.cost(price, gb))
-	p.print("| image | of server | series | made | size | description |\n|---:|---:|---|---|---:|---|\n")
-	p.list(rows, imagesMost, pageMost, "\n… and %d more.\n")
+	p.fold(false, fmt.Sprintf("%s%s %s: %s", red(part.fails), count(len(part.images), "snapshot"), part.what, p.cost(price, gb)))
+	p.table(">image|>of server|series|made|>size|description", rows, imagesMost, "\n… and %d more.\n")
 	p.deletions(append(commands, guarded...))
 }
 
@@ -136,7 +140,8 @@ func (p *page) deletions(commands []string) {
 		commands[i] += "\n"
 	}
 	p.list(commands, commandsMost, pageMost, "# … and %d more commands of this kind\n")
-	p.print("```\n\n</details>\n")
+	p.print("```\n")
+	p.endFold()
 }
 
 // leftovers lists the copies that verifications have left behind.
@@ -144,12 +149,11 @@ func (p *page) leftovers(servers []hetzner.Server, fails bool) {
 	if len(servers) == 0 {
 		return
 	}
-	var rows []string
+	var rows [][]string
 	for _, s := range servers {
-		rows = append(rows, row(p.cell(s.Name), strconv.FormatInt(s.ID, 10), p.cell(s.Type)))
+		rows = append(rows, []string{p.cell(s.Name), id(s.ID), p.cell(s.Type)})
 	}
-	p.print("\n<details open><summary>%s%s left behind by verifications, and paid for</summary>\n\n", red(fails), count(len(servers), "server"))
-	p.print("| server | ID | type |\n|---|---:|---|\n")
-	p.list(rows, imagesMost, pageMost, "\n… and %d more.\n")
+	p.fold(true, red(fails)+count(len(servers), "server")+" left behind by verifications, and paid for")
+	p.table("server|>ID|type", rows, imagesMost, "\n… and %d more.\n")
 	p.deletions([]string{serverDeletion(servers)})
 }

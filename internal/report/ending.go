@@ -42,6 +42,16 @@ func (e end) label() string {
 	return string(e.status) + only(e.reason != "", " ("+string(e.reason)+")")
 }
 
+// head begins the explanation of an end in a list.
+func (e end) head(p *page) string {
+	return only(e.off, "🔴 ") + "**" + p.cell(e.name) + "** (`" + cmp.Or(string(e.reason), string(e.status)) + "`): "
+}
+
+// cell is the end in a table; details follow the status.
+func (e end) cell(details string) string {
+	return only(e.off, "🔴 OFF<br>") + string(e.status) + details + only(e.reason != "", "<br>`"+string(e.reason)+"`")
+}
+
 // count counts how it ended with a server.
 func (t *Tally) count(e end) {
 	if t.statuses == nil {

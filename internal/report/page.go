@@ -31,7 +31,7 @@ func (r *Report) page(title, verdict string) *page {
 	for _, mistake := range r.mistakes {
 		items = append(items, "- "+p.cell(mistake)+"\n")
 	}
-	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the log\n")
+	p.items(items, "the log")
 	return p
 }
 
@@ -59,8 +59,33 @@ func (p *page) list(lines []string, most, limit int, more string) {
 	}
 }
 
-// row is a row of a table. Its cells are fit for it already.
-func row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+// items lists what went wrong. The rest stands elsewhere.
+func (p *page) items(items []string, elsewhere string) {
+	p.list(items, failuresMost, pageMost/2, "- … and %d more, see "+elsewhere+"\n")
+}
+
+// table shows rows under their heads; those that begin with ">" stand over numbers. The cells are fit for it already.
+func (p *page) table(heads string, rows [][]string, most int, more string) {
+	line := func(cells []string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+	cells, rule := strings.Split(heads, "|"), "|"
+	for i, head := range cells {
+		cells[i] = strings.TrimPrefix(head, ">")
+		rule += "---" + only(cells[i] != head, ":") + "|"
+	}
+	p.print("%s%s\n", line(cells), rule)
+	var lines []string
+	for _, row := range rows {
+		lines = append(lines, line(row))
+	}
+	p.list(lines, most, pageMost, more)
+}
+
+// fold begins a part of the page that is folded away unless it is open; endFold ends it.
+func (p *page) fold(open bool, title string) {
+	p.print("\n<details%s><summary>%s</summary>\n\n", only(open, " open"), title)
+}
+
+func (p *page) endFold() { p.print("\n</details>\n") }
 
 // item is an account as an item of a list, with or without the advice.
 func (p *page) item(head string, a account, advise bool) string {

@@ -121,9 +121,9 @@ func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
 	for _, u := range o.Undone {
 		items = append(items, p.item("**"+p.cell(u.Name)+"**: ", explainUndone(u), true))
 	}
-	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the log\n")
+	p.items(items, "the log")
 	p.print("%s", only(len(items) > 0, "\n"))
-	var rows []string
+	var rows [][]string
 	for _, result := range o.Results {
 		if result.Server.ID == 0 {
 			continue
@@ -132,11 +132,10 @@ func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
 		for _, d := range result.Thinned {
 			keep += number(d.Keep)
 		}
-		rows = append(rows, row(p.cell(result.Name), strconv.Itoa(keep), strconv.Itoa(len(result.Thinned)-keep)))
+		rows = append(rows, []string{p.cell(result.Name), strconv.Itoa(keep), strconv.Itoa(len(result.Thinned) - keep)})
 	}
 	if len(rows) > 0 {
-		p.print("| server | to keep | to delete |\n|---|---:|---:|\n")
-		p.list(rows, len(rows), pageMost, "\n… and %d more servers, see the log.\n")
+		p.table("server|>to keep|>to delete", rows, len(rows), "\n… and %d more servers, see the log.\n")
 	}
 	p.thinning(o.Outcome)
 	p.gone(o.Outcome)

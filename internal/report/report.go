@@ -178,11 +178,14 @@ func named(names []string, what string) string {
 	return only(len(names) > 0, fmt.Sprintf("%d %s (%s)", len(names), what, several(names)))
 }
 
+// id is an ID, and "" for none.
+func id(n int64) string { return only(n != 0, strconv.FormatInt(n, 10)) }
+
 // ids lists IDs.
 func ids(list []int64, separator string) string {
 	texts := make([]string, len(list))
-	for i, id := range list {
-		texts[i] = strconv.FormatInt(id, 10)
+	for i, n := range list {
+		texts[i] = strconv.FormatInt(n, 10)
 	}
 	return strings.Join(texts, separator)
 }

@@ -1,11 +1,9 @@
 package report
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/restore"
@@ -15,12 +13,14 @@ import (
 // RestoreTallyOf counts what became of the servers.
 func RestoreTallyOf(o restore.Outcome) (t Tally) {
 	for _, r := range o.Restores {
-		t.count(end{r.Name, r.Status, r.Reason, r.LeftOff})
+		t.count(restoreEnd(r))
 	}
 	good := t.statuses[restore.Restored]+t.statuses[snapshot.Planned] > 0
 	t.Result = resultOf(o.Outcome, good, t.Failed > 0 || stopped(o.Outcome) || len(o.Restores) == 0, "success")
 	return t
 }
+
+func restoreEnd(r restore.Result) end { return end{r.Name, r.Status, r.Reason, r.LeftOff} }
 
 // DeliverRestore is to a restore what [Report.Deliver] is to a run of snapshot. It also reports the pairs that are wrong, and
 // why the run as a whole came to nothing.
@@ -68,38 +68,32 @@ func (r *Report) DeliverRestore(o restore.Outcome) (delivered bool) {
 // restoreSummary is the job summary: what went wrong, and a table of the servers.
 func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
 	r.begin(p, o.Outcome, why)
-	var items, rows, names []string
+	var items, names []string
+	var rows [][]string
 	open := false
 	for _, result := range o.Restores {
-		a := explainRestore(result, r.asked)
+		e := restoreEnd(result)
 		urgent := result.LeftOff || result.Failed() || result.Status == snapshot.Cancelled && (result.Accepted || result.MaySlip)
 		if urgent {
-			head := only(result.LeftOff, "🔴 ") + "**" + p.cell(result.Name) + "** (`" + cmp.Or(string(result.Reason), string(result.Status)) + "`): "
-			items = append(items, p.item(head, a, true))
+			items = append(items, p.item(e.head(p), explainRestore(result, r.asked), true))
 		}
 		names, open = append(names, result.Name), open || urgent
-		rows = append(rows, p.restoreRow(result))
+		verified := ""
+		if at, ok := labels.VerifiedAt(result.Image); ok {
+			verified = minute(at)
+		}
+		before := result.Before
+		rows = append(rows, []string{
+			p.cell(result.Name), e.cell(""), id(result.Image.ID), minute(result.Image.Created), short(result.Age), verified,
+			joined(" ", id(before.ImageID), only(!before.Usable(), string(before.Status))), only(result.Accepted, short(result.Downtime)), p.cell(result.Proof),
+		})
 	}
-	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the table\n")
+	p.items(items, "the table")
 	p.print("%s", only(len(items) > 0, "\n"))
 	if len(rows) > 0 {
-		p.print("| server | result | image | made (UTC) | age | verified | snapshot of before | downtime | proof |\n|---|---|---:|---|---:|---|---:|---:|---|\n")
-		p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `restores` holds them all.\n")
+		p.table("server|result|>image|made (UTC)|>age|verified|>snapshot of before|>downtime|proof", rows, len(rows),
+			"\n… and %d more servers; the output `restores` holds them all.\n")
 		p.print("\nDowntime counts from the rebuild to the proof. Addresses, volumes, networks and firewalls of a server stay as they are.\n")
 	}
-	if chart := r.timeline.mermaid(names, r.text); chart != "" {
-		p.print("\n<details%s><summary>Timeline (UTC)</summary>\n\n%s\n</details>\n", only(open, " open"), chart)
-	}
-}
-
-// restoreRow is a server's row in the table.
-func (p *page) restoreRow(r restore.Result) string {
-	verified := ""
-	if at, ok := labels.VerifiedAt(r.Image); ok {
-		verified = minute(at)
-	}
-	before := only(r.Before.ImageID != 0, strconv.FormatInt(r.Before.ImageID, 10)) + only(r.Before.Status != "" && !r.Before.Usable(), " "+string(r.Before.Status))
-	return row(p.cell(r.Name), only(r.LeftOff, "🔴 OFF<br>")+string(r.Status)+only(r.Reason != "", "<br>`"+string(r.Reason)+"`"),
-		strconv.FormatInt(r.Image.ID, 10), minute(r.Image.Created), short(r.Age), verified, strings.TrimSpace(before),
-		only(r.Accepted, short(r.Downtime)), p.cell(r.Proof))
+	r.drawTimeline(p, names, open)
 }

@@ -1,11 +1,9 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -41,7 +39,13 @@ func (r *Report) summary(p *page, o snapshot.Outcome, t Tally) {
 	p.volumes(o)
 	p.thinning(o)
 	p.gone(o)
-	r.drawTimeline(p, o)
+	open := false
+	var names []string
+	for _, result := range o.Results {
+		names = append(names, result.Name)
+		open = open || result.Failed() || result.LeftOff || seconds(result.LockWait) > 0
+	}
+	r.drawTimeline(p, names, open)
 }
 
 // begin begins a page with why the run came to nothing, and with what failed.
@@ -62,13 +66,11 @@ func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
 				continue
 			}
 			a := explain(result, r.asked)
-			status, reason := result.Told()
-			head := only(off, "🔴 ") + "**" + p.cell(result.Name) + "** (`" + cmp.Or(string(reason), string(status)) + "`): "
-			items = append(items, p.item(head, a, a.next != last))
+			items = append(items, p.item(endOf(result).head(p), a, a.next != last))
 			last = a.next
 		}
 	}
-	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the table\n")
+	p.items(items, "the table")
 	if len(items) > 0 || last != "" {
 		p.print("\n")
 	}
@@ -76,13 +78,12 @@ func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
 
 // servers is a table of what became of each server or, in a dry run, of what would be done.
 func (r *Report) servers(p *page, o snapshot.Outcome) {
-	p.print("%s", only(o.DryRun, "| server | what would be done |\n|---|---|\n")+
-		only(!o.DryRun, "| server | result | image | size | lock wait | duration |\n|---|---|---:|---:|---:|---:|\n"))
-	var rows []string
+	heads := only(o.DryRun, "server|what would be done") + only(!o.DryRun, "server|result|>image|>size|>lock wait|>duration")
+	var rows [][]string
 	for _, result := range o.Results {
-		told, reason := result.Told()
-		status := only(result.LeftOff, "🔴 OFF<br>") + string(told) + only(result.Reused, ", taken over"+only(result.Age > 0, " ("+short(result.Age)+" old)")) +
-			only(reason != "", "<br>`"+string(reason)+"`") + only(result.Downtime > 0, "<br>downtime "+short(result.Downtime))
+		_, reason := result.Told()
+		status := endOf(result).cell(only(result.Reused, ", taken over"+only(result.Age > 0, " ("+short(result.Age)+" old)"))) +
+			only(result.Downtime > 0, "<br>downtime "+short(result.Downtime))
 		if o.DryRun && reason == "" {
 			status = p.cell(explain(result, r.asked).what)
 		}
@@ -91,12 +92,12 @@ func (r *Report) servers(p *page, o snapshot.Outcome) {
 		}
 		cells := []string{p.cell(result.Name), status}
 		if !o.DryRun {
-			cells = append(cells, only(result.ImageID != 0, strconv.FormatInt(result.ImageID, 10)), gigabytes(result.SizeGB),
+			cells = append(cells, id(result.ImageID), gigabytes(result.SizeGB),
 				only(seconds(result.LockWait) > 0, short(result.LockWait)), only(result.Accepted, short(result.Duration)))
 		}
-		rows = append(rows, row(cells...))
+		rows = append(rows, cells)
 	}
-	p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `snapshots` holds them all.\n")
+	p.table(heads, rows, len(rows), "\n… and %d more servers; the output `snapshots` holds them all.\n")
 }
 
 func gigabytes(n float64) string { return only(n > 0, fmt.Sprintf("%.2f GB", n)) }
@@ -187,11 +188,11 @@ func (p *page) volumes(o snapshot.Outcome) {
 
 // thinning shows what became of old snapshots, the deleted ones first, and how much that frees.
 func (p *page) thinning(o snapshot.Outcome) {
-	var gone, others []string
+	var gone, others [][]string
 	freed := 0.0
 	for _, r := range o.Results {
 		for _, d := range r.Thinned {
-			row := row(p.cell(r.Name), strconv.FormatInt(d.ID, 10), minute(d.Created), gigabytes(d.SizeGB), p.cell(decision(d)))
+			row := []string{p.cell(r.Name), id(d.ID), minute(d.Created), gigabytes(d.SizeGB), p.cell(decision(d))}
 			switch {
 			case d.ID == r.ImageID: // the new one stands above
 			case d.Deleted, o.DryRun && !d.Keep:
@@ -206,22 +207,17 @@ func (p *page) thinning(o snapshot.Outcome) {
 		return
 	}
 	verb := only(!o.DryRun, "deleted, which frees") + only(o.DryRun, "would be deleted, which would free")
-	p.print("\n<details><summary>Old snapshots: %d of %d %s %s</summary>\n\n", len(gone), len(rows), verb, p.cost(o.Price, freed))
-	p.print("| server | image | of | size | decision |\n|---|---:|---|---:|---|\n")
-	p.list(rows, thinningMost, pageMost, "\n… and %d more, see the log.\n")
-	p.print("\n</details>\n")
+	p.fold(false, fmt.Sprintf("Old snapshots: %d of %d %s %s", len(gone), len(rows), verb, p.cost(o.Price, freed)))
+	p.table("server|>image|of|>size|decision", rows, thinningMost, "\n… and %d more, see the log.\n")
+	p.endFold()
 }
 
 // drawTimeline shows the servers' phases, at once where one has failed or waited.
-func (r *Report) drawTimeline(p *page, o snapshot.Outcome) {
-	open := false
-	var names []string
-	for _, result := range o.Results {
-		names = append(names, result.Name)
-		open = open || result.Failed() || result.LeftOff || seconds(result.LockWait) > 0
-	}
+func (r *Report) drawTimeline(p *page, names []string, open bool) {
 	if chart := r.timeline.mermaid(names, r.text); chart != "" {
-		p.print("\n<details%s><summary>Timeline (UTC)</summary>\n\n%s\n</details>\n", only(open, " open"), chart)
+		p.fold(open, "Timeline (UTC)")
+		p.print("%s", chart)
+		p.endFold()
 	}
 }
 

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -18,7 +17,7 @@ func VerifyTallyOf(o verify.Outcome) (t Tally) {
 		t.count(endOf(r))
 	}
 	for _, v := range o.Verifications {
-		t.count(end{name: v.Name, status: v.Status, reason: v.Reason})
+		t.count(verifyEnd(v))
 		if v.Left != nil {
 			t.Left = append(t.Left, v.Copy)
 		}
@@ -36,6 +35,8 @@ func VerifyTallyOf(o verify.Outcome) (t Tally) {
 	t.Result = resultOf(o.Outcome, good, bad, otherwise)
 	return t
 }
+
+func verifyEnd(v verify.Result) end { return end{name: v.Name, status: v.Status, reason: v.Reason} }
 
 // round leaves of an amount what is not an error of the sum.
 func round(amount float64) float64 { return math.Round(amount*1e6) / 1e6 }
@@ -124,32 +125,33 @@ func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
 			left = append(left, p.item("🔴 **"+p.cell(v.Copy)+"** ("+p.cell(v.Name)+"): ", r.explainLeft(v), true))
 		}
 	}
-	p.list(left, failuresMost, pageMost/2, "- … and %d more, see the output `copies-left`\n")
+	p.items(left, "the output `copies-left`")
 	p.print("%s", only(len(left) > 0, "\n"))
 	r.begin(p, o.Outcome, why)
-	var items, rows, names []string
+	var items, names []string
+	var rows [][]string
 	open := len(left) > 0
 	for _, v := range o.Verifications {
-		if v.Status == snapshot.Failed || v.Status == verify.Inconclusive {
+		e := verifyEnd(v)
+		if e.failed() {
 			open = true
-			items = append(items, p.item("**"+p.cell(v.Name)+"** (`"+cmp.Or(string(v.Reason), string(v.Status))+"`): ", explainVerification(v, r.asked), true))
+			items = append(items, p.item(e.head(p), explainVerification(v, r.asked), true))
 		}
 		names = append(names, v.Name)
-		rows = append(rows, row(p.cell(v.Name), only(v.Left != nil, "🔴 COPY LEFT BEHIND<br>")+string(v.Status)+only(v.Reason != "", "<br>`"+string(v.Reason)+"`"),
-			only(v.Image.ID != 0, strconv.FormatInt(v.Image.ID, 10)), only(v.Image.ID != 0, minute(v.Image.Created)), only(v.Age > 0, short(v.Age)),
-			p.cell(v.Proof)+only(v.BootTook > 0, " after "+short(v.BootTook)), only(v.CreateTook > 0, short(v.CreateTook)), p.cell(v.Type),
-			only(v.Cost > 0, p.cell(r.money(v.Cost)))))
+		rows = append(rows, []string{
+			p.cell(v.Name), only(v.Left != nil, "🔴 COPY LEFT BEHIND<br>") + e.cell(""), id(v.Image.ID), only(v.Image.ID != 0, minute(v.Image.Created)),
+			only(v.Age > 0, short(v.Age)), p.cell(v.Proof) + only(v.BootTook > 0, " after "+short(v.BootTook)), only(v.CreateTook > 0, short(v.CreateTook)),
+			p.cell(v.Type), only(v.Cost > 0, p.cell(r.money(v.Cost))),
+		})
 	}
-	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the table\n")
+	p.items(items, "the table")
 	p.print("%s", only(len(items) > 0, "\n"))
 	if len(rows) > 0 {
-		p.print("| server | result | image | made (UTC) | age | proof | created in | type | cost |\n|---|---|---:|---|---:|---|---:|---|---:|\n")
-		p.list(rows, len(rows), pageMost, "\n… and %d more servers; the output `verifications` holds them all.\n")
+		p.table("server|result|>image|made (UTC)|>age|proof|>created in|type|>cost", rows, len(rows),
+			"\n… and %d more servers; the output `verifications` holds them all.\n")
 		p.print("\n%s\n", r.whatItProves(o))
 	}
-	if chart := r.timeline.mermaid(names, r.text); chart != "" {
-		p.print("\n<details%s><summary>Timeline (UTC)</summary>\n\n%s\n</details>\n", only(open, " open"), chart)
-	}
+	r.drawTimeline(p, names, open)
 }
 
 // whatItProves says what the table means, and what it does not.
