@@ -22,60 +22,39 @@ var restoreWording = map[restore.EventKind]words{
 	restore.EventWritten:  {text: "the image is on its disk, waiting until it runs", phase: "starting", style: down},
 	restore.EventOff:      {text: "off after its rebuild; switching it on", phase: "switching on", style: down},
 	restore.EventProving:  {text: "running, waiting until {address} answers", phase: "booting", style: down},
+	restore.EventBefore:   {style: ends},
 	restore.EventFinished: {style: ends},
 }
 
 // RestoreEvent logs what happened in a restore.
 func (r *Report) RestoreEvent(e restore.Event) {
 	w := restoreWording[e.Kind]
-	w.text = r.filler(e.Event).Replace(strings.ReplaceAll(w.text, "{address}", e.Address))
-	if e.Kind == restore.EventFinished && e.Result.Failed() {
-		w.style = fails
-	}
-	if e.Kind != 0 {
-		r.timeline.add(e.Name, w.phase, w.style, e.At)
-	}
-	switch text := e.Name + ": " + w.text; {
-	case e.Kind == 0:
+	w.text = strings.ReplaceAll(w.text, "{address}", e.Address)
+	switch e.Kind {
+	case 0:
 		r.Event(e.Event)
-	case e.Kind == restore.EventChecked:
-		r.checked(e.Results)
-	case e.Kind == restore.EventBefore:
-		r.timeline.add(e.Name, "", ends, e.At)
-		r.Line("%s: its disk as it is now is image %d%s, made in %s", e.Name, e.Event.Result.ImageID, size(*e.Event.Result), short(e.Event.Result.Duration))
-	case e.Kind == restore.EventFinished:
-		r.restored(*e.Result)
-	case w.warn:
-		r.Warn(text)
-	default:
-		r.Line("%s", text)
+		return
+	case restore.EventChecked:
+		var list []string
+		for _, result := range e.Results {
+			list = append(list, serverLine(result.Server)+" <- "+madeOf(result))
+		}
+		r.selected(list)
+	case restore.EventBefore:
+		before := e.Event.Result
+		w.text = fmt.Sprintf("its disk as it is now is image %d%s, made in %s", before.ImageID, size(*before), short(before.Duration))
+	case restore.EventFinished:
+		if e.Result.Failed() {
+			w.style = fails
+		}
+		r.finish(restoreEnd(*e.Result), explainRestore(*e.Result, r.asked))
 	}
-}
-
-// checked opens the log: each server, and what it is put back to.
-func (r *Report) checked(results []restore.Result) {
-	var list []string
-	for _, result := range results {
-		s := result.Server
-		list = append(list, fmt.Sprintf("%s  ID %d, ", s.Name, s.ID)+
-			joined(", ", s.Status, s.Type, s.Location, s.IPv4, s.IPv6, only(s.Locked, "locked"))+" <- "+madeOf(result))
-	}
-	r.group(count(len(results), "server")+" selected", len(results) > foldAbove, list)
+	r.say(e.Event, w)
 }
 
 // madeOf names the image of a restore.
 func madeOf(r restore.Result) string {
 	return fmt.Sprintf("image %d of %s (%s old)", r.Image.ID, minute(r.Image.Created), short(r.Age))
-}
-
-// restored logs a server's end.
-func (r *Report) restored(result restore.Result) {
-	a := explainRestore(result, r.asked)
-	if result.Failed() || result.LeftOff {
-		r.failure(result.Name, string(result.Status)+only(result.Reason != "", " ("+string(result.Reason)+")"), a, result.LeftOff)
-		return
-	}
-	r.Line("%s: %s", result.Name, a.line())
 }
 
 // explainRestore says what became of a server and, where that is a failure, what to try.

@@ -113,8 +113,6 @@ func (r *Report) wordsOf(e snapshot.Event) words {
 	default:
 		w.phase, w.style = "switching on", down
 	}
-	fill := r.filler(e)
-	w.text, w.phase = fill.Replace(w.text), fill.Replace(w.phase)
 	return w
 }
 
@@ -134,26 +132,41 @@ func (r *Report) filler(e snapshot.Event) *strings.Replacer {
 // Event logs what happened.
 func (r *Report) Event(e snapshot.Event) {
 	w := r.wordsOf(e)
-	r.timeline.add(e.Name, w.phase, w.style, e.At)
 	if w.style == down || w.style == back {
 		r.down[e.Name] = w.style == down
 	}
-	switch text := only(e.Name != "", e.Name+": ") + w.text; {
-	case e.Kind == snapshot.EventSelected:
-		r.selected(e.Servers)
-	case e.Kind == snapshot.EventThinning:
+	switch e.Kind {
+	case snapshot.EventSelected:
+		r.begun(e.Servers)
+	case snapshot.EventThinning:
 		r.thinning(e)
-	case e.Kind == snapshot.EventEnded:
+	case snapshot.EventEnded:
 		r.ended(*e.Result)
-	case e.Kind == snapshot.EventFinished:
-		r.finished(*e.Result)
-	case e.Kind == snapshot.EventGone:
+	case snapshot.EventFinished:
+		if result := *e.Result; result.LeftOff && !r.github {
+			r.Line("%s", strings.Repeat("!", 72))
+		}
+		r.finish(endOf(*e.Result), explain(*e.Result, r.asked))
+	case snapshot.EventGone:
 		what, command := gone(e.Images)
 		r.Line("%s; to list them: %s", what, command)
-	case e.Kind == snapshot.EventLeftover && r.asked.Prunes: // this run was to delete it
-		r.failure(e.Name, "left", explainLeft(e.Name, copies.Left{Err: e.Err}, "", false), true)
-	case e.Kind == snapshot.EventProgress:
+	case snapshot.EventProgress:
 		r.Line("%s", progress(e.Progress))
+	case snapshot.EventLeftover:
+		if r.asked.Prunes { // this run was to delete it
+			r.failure(e.Name, "left", explainLeft(e.Name, copies.Left{Err: e.Err}, "", false), true)
+			return
+		}
+	}
+	r.say(e, w)
+}
+
+// say logs an event's words, and draws the phase that it begins.
+func (r *Report) say(e snapshot.Event, w words) {
+	fill := r.filler(e)
+	r.timeline.add(e.Name, fill.Replace(w.phase), w.style, e.At)
+	switch text := only(e.Name != "", e.Name+": ") + fill.Replace(w.text); {
+	case w.text == "": // what there is to say took more than a line
 	case w.warn:
 		r.Warn(text)
 	default:
@@ -164,15 +177,24 @@ func (r *Report) Event(e snapshot.Event) {
 // foldAbove is how many servers may be listed before GitHub is asked to fold them away.
 const foldAbove = 20
 
-// selected opens the log.
-func (r *Report) selected(servers []hetzner.Server) {
+// selected opens the log with a line for each server.
+func (r *Report) selected(list []string) {
+	r.group(count(len(list), "server")+" selected", len(list) > foldAbove, list)
+}
+
+func serverLine(s hetzner.Server) string {
+	return fmt.Sprintf("%s  ID %d, ", s.Name, s.ID) + joined(", ", s.Status, s.Type, s.Location, s.IPv4, s.IPv6, only(s.Locked, "locked"))
+}
+
+// begun lists the servers, and says how they are snapshotted.
+func (r *Report) begun(servers []hetzner.Server) {
 	var list []string
 	live := false
 	for _, s := range servers {
-		list = append(list, fmt.Sprintf("%s  ID %d, ", s.Name, s.ID)+joined(", ", s.Status, s.Type, s.Location, s.IPv4, s.IPv6, only(s.Locked, "locked")))
+		list = append(list, serverLine(s))
 		live = live || r.asked.Live && s.Status == hetzner.StatusRunning
 	}
-	r.group(count(len(servers), "server")+" selected", len(servers) > foldAbove, list)
+	r.selected(list)
 	if live {
 		r.Line("running servers are snapshotted live: consistent as after a power cut (see shutdown)")
 	}
@@ -204,20 +226,15 @@ func (r *Report) ended(result snapshot.Result) {
 	}
 }
 
-// finished logs a server's end; again, where that of its snapshot was logged before.
-func (r *Report) finished(result snapshot.Result) {
-	a := explain(result, r.asked)
-	text := result.Name + ": " + a.line()
-	switch status, reason := result.Told(); {
-	case result.LeftOff, result.Failed():
-		if result.LeftOff && !r.github {
-			r.Line("%s", strings.Repeat("!", 72))
-		}
-		r.failure(result.Name, string(status)+only(reason != "", " ("+string(reason)+")"), a, result.LeftOff)
-	case status == snapshot.Skipped:
-		r.Warn(text)
-	case status != "": // without one it was only switched on, which was logged
-		r.Line("%s", text)
+// finish logs a server's end; again, where that of its snapshot was logged before.
+func (r *Report) finish(e end, a account) {
+	switch {
+	case e.off, e.failed():
+		r.failure(e.name, e.label(), a, e.off)
+	case e.status == snapshot.Skipped:
+		r.Warn(e.name + ": " + a.line())
+	case e.status != "": // without one it was only switched on, which was logged
+		r.Line("%s: %s", e.name, a.line())
 	}
 }
 

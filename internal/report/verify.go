@@ -23,6 +23,7 @@ var verifyWording = map[verify.EventKind]words{
 	verify.EventCreated:  {text: "copy created, waiting until it is isolated", phase: "isolating", style: works},
 	verify.EventIsolated: {text: "copy isolated by its firewall; switching it on", phase: "booting", style: works},
 	verify.EventProving:  {text: "switched on, waiting until {address} answers"},
+	verify.EventProved:   {phase: "deleting", style: works},
 	verify.EventRemoved:  {text: "copy deleted"},
 	verify.EventFinished: {style: ends},
 }
@@ -30,35 +31,28 @@ var verifyWording = map[verify.EventKind]words{
 // VerifyEvent logs what happened in a verification.
 func (r *Report) VerifyEvent(e verify.Event) {
 	w := verifyWording[e.Kind]
-	w.text = r.filler(e.Event).Replace(strings.ReplaceAll(w.text, "{address}", e.Address))
-	switch {
-	case e.Kind == verify.EventFinished && (e.Result.Status == verify.Inconclusive || e.Result.Left != nil):
-		w.style = fails
-	case e.Kind == verify.EventProved:
-		if e.Result.Status == snapshot.Failed {
-			r.timeline.add(e.Name, "", fails, e.At)
-		}
-		w.phase, w.style = "deleting", works
-	}
-	if e.Kind != 0 && e.Name != "" {
-		r.timeline.add(e.Name, w.phase, w.style, e.At)
-	}
+	w.text = strings.ReplaceAll(w.text, "{address}", e.Address)
 	switch e.Kind {
 	case 0:
 		r.Event(e.Event)
+		return
 	case verify.EventPlanned:
 		r.currency = e.Currency
 		r.plannedCopies(e.Results)
 	case verify.EventSwept:
 		r.swept(*e.Swept)
 	case verify.EventProved:
-		a := explainVerification(*e.Result, r.asked)
-		r.Line("%s: %s; deleting the copy", e.Name, cmp.Or(answer(*e.Result), a.what))
+		if e.Result.Status == snapshot.Failed {
+			r.timeline.add(e.Name, "", fails, e.At)
+		}
+		w.text = cmp.Or(answer(*e.Result), explainVerification(*e.Result, r.asked).what) + "; deleting the copy"
 	case verify.EventFinished:
+		if e.Result.Status == verify.Inconclusive || e.Result.Left != nil {
+			w.style = fails
+		}
 		r.verified(*e.Result)
-	default:
-		r.Line("%s: %s", e.Name, w.text)
 	}
+	r.say(e.Event, w)
 }
 
 // plannedCopies opens the log: each server, and the snapshot that is verified.
@@ -75,7 +69,7 @@ func (r *Report) plannedCopies(results []verify.Result) {
 		}
 		list = append(list, text+only(v.Status != "", ", "+string(v.Status)+" ("+string(v.Reason)+")")+only(v.MostCost > 0, ", at most "+r.money(v.MostCost)))
 	}
-	r.group(count(len(results), "server")+" selected", len(results) > foldAbove, list)
+	r.selected(list)
 	if planned > 1 {
 		r.Line("%d verifications cost at most %s together", planned, r.money(most))
 	}
