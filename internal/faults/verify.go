@@ -156,7 +156,7 @@ func verifyFaults() []fault {
 			"			return c.removeAddresses(s, api, limit)\n", "			return nil\n",
 		},
 		{
-			"a copy that is left is not told", "internal/report/verify_summary.go",
+			"a copy that is left is not told", "internal/report/verify.go",
 			"		if v.Left != nil {\n			t.Left = append(t.Left, v.Copy)\n", "		if v.Left != nil && !v.Left.Changed {\n			t.Left = append(t.Left, v.Copy)\n",
 		},
 	}

@@ -1,15 +1,19 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/org/hsnap-action/internal/audit"
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/snapshot"
 )
 
 // DeliverAudit is to an audit what [Report.Deliver] is to a run of snapshot. It also reports what was found, and why the
@@ -45,11 +49,10 @@ func auditWhole(o audit.Outcome, asked Asked) account {
 
 // found logs the inventory, and reports what makes the run fail.
 func (r *Report) found(o audit.Outcome) {
-	var list []string
-	for _, s := range o.Servers {
+	list := each(o.Servers, func(s audit.Server) string {
 		all := joined(", ", count(s.Count, "snapshot"), gigabytes(s.SizeGB)) + "; " + verified(s)
-		list = append(list, s.Name+": "+joined("; ", newest(o, s), only(s.Count > 0, all)))
-	}
+		return s.Name + ": " + joined("; ", newest(o, s), only(s.Count > 0, all))
+	})
 	if len(list) > 0 {
 		r.group("inventory", len(list) > foldAbove, list)
 	}
@@ -77,10 +80,7 @@ func (r *Report) found(o audit.Outcome) {
 
 // leftovers reports the copies that verifications have left behind: they cost money whether the run is to fail on them or not.
 func (r *Report) leftovers(o audit.Outcome) {
-	var names []string
-	for _, s := range o.Leftovers {
-		names = append(names, s.Name)
-	}
+	names := each(o.Leftovers, func(s hetzner.Server) string { return s.Name })
 	a := account{
 		what: fmt.Sprintf("%s left behind by verifications, and paid for: %s", count(len(names), "server"), several(names)),
 		next: "`" + serverDeletion(o.Leftovers) + "`",
@@ -163,31 +163,18 @@ func parts(o audit.Outcome) []part {
 
 // severalImages lists images, as far as a line has room.
 func severalImages(images []hetzner.Image) string {
-	var names []string
-	for _, image := range images {
-		names = append(names, strconv.FormatInt(image.ID, 10))
-	}
-	return several(names)
+	return several(each(images, func(image hetzner.Image) string { return id(image.ID) }))
 }
 
 // serverDeletion is the command that deletes servers: by their IDs, since a shell could give something in a name a meaning.
 func serverDeletion(servers []hetzner.Server) string {
-	command := "hcloud server delete"
-	for _, s := range servers {
-		command += fmt.Sprintf(" %d", s.ID)
-	}
-	return command
+	return "hcloud server delete " + ids(each(servers, func(s hetzner.Server) int64 { return s.ID }), " ")
 }
 
 // auditVerdict is what makes the audit fail, and what there is in all.
 func auditVerdict(o audit.Outcome) []string {
-	var missing, bad []string
-	for _, result := range o.Results {
-		missing = append(missing, result.Name)
-	}
-	for _, finding := range o.Failures {
-		bad = append(bad, findings(o, finding))
-	}
+	missing := each(o.Results, func(result snapshot.Result) string { return result.Name })
+	bad := each(o.Failures, func(finding audit.Finding) string { return findings(o, finding) })
 	return []string{named(missing, "not found"), joined(", ", bad...),
 		joined(", ", count(len(o.Servers), "server"), count(o.Count, "snapshot"), only(o.SizeGB > 0, fmt.Sprintf("%.1f GB", o.SizeGB)))}
 }
@@ -220,45 +207,41 @@ func findings(o audit.Outcome, finding audit.Finding) string {
 
 // auditOutputs returns every output. A number that nobody knows, since the project was not read, is empty.
 func (r *Report) auditOutputs(o audit.Outcome, result string) []output {
-	all, found := audit.Inventory{}, o.Inventory != nil
-	if found {
-		all = *o.Inventory
+	all := cmp.Or(o.Inventory, &audit.Inventory{})
+	found := func(value any) any {
+		if o.Inventory == nil {
+			return ""
+		}
+		return value
 	}
-	inventory, stale, unverified := []json.RawMessage{}, []string{}, []string{}
-	for _, s := range all.Servers {
-		inventory = append(inventory, r.object(
-			"server_id", s.ID,
-			"server_name", s.Name,
-			"newest_image_id", known(s.Newest.ID),
-			"newest_created", stamp(s.Newest.Created),
-			"age_seconds", where(s.Newest.ID != 0 && !all.AgesUnknown, int64(s.Age/time.Second)),
-			"count", s.Count,
-			"size_gb", rounded(s.SizeGB),
-			"stale", s.Stale,
-			"verified", !s.VerifiedAt.IsZero(),
-			"verified_at", stamp(s.VerifiedAt),
-		))
-		if s.Stale {
-			stale = append(stale, r.text(s.Name))
-		}
-		if s.VerifiedAt.IsZero() {
-			unverified = append(unverified, r.text(s.Name))
-		}
+	names := func(is func(audit.Server) bool) []string {
+		return each(those(all.Servers, is), func(s audit.Server) string { return r.text(s.Name) })
 	}
 	net, gross := monthly(o.Price, all.SizeGB)
 	return []output{
 		{name: "result", value: result},
-		{name: "inventory", value: compact(inventory), spare: 1},
-		{name: "stale-servers", value: compact(stale), spare: 5},
-		{name: "unverified-servers", value: compact(unverified), spare: 4},
-		{name: "orphan-image-ids", value: compact(imageIDs(all.Orphans)), spare: 3},
-		{name: "foreign-image-ids", value: compact(imageIDs(all.Foreign)), spare: 2},
-		{name: "snapshot-count", value: only(found, strconv.Itoa(all.Count))},
-		{name: "size-gb", value: only(found, strconv.FormatFloat(rounded(all.SizeGB), 'f', -1, 64))},
-		{name: "monthly-price-net", value: only(found, net)},
-		{name: "monthly-price-gross", value: only(found, gross)},
-		{name: "currency", value: only(found, r.text(o.Price.Currency))},
+		{name: "inventory", value: each(all.Servers, func(s audit.Server) json.RawMessage { return r.inventoryEntry(s, all.AgesUnknown) }), spare: 1},
+		{name: "stale-servers", value: names(func(s audit.Server) bool { return s.Stale }), spare: 5},
+		{name: "unverified-servers", value: names(func(s audit.Server) bool { return s.VerifiedAt.IsZero() }), spare: 4},
+		{name: "orphan-image-ids", value: each(all.Orphans, imageID), spare: 3},
+		{name: "foreign-image-ids", value: each(all.Foreign, imageID), spare: 2},
+		{name: "snapshot-count", value: found(all.Count)},
+		{name: "size-gb", value: found(rounded(all.SizeGB))},
+		{name: "monthly-price-net", value: found(net)},
+		{name: "monthly-price-gross", value: found(gross)},
+		{name: "currency", value: found(r.text(o.Price.Currency))},
 	}
+}
+
+// inventoryEntry is one server in the output "inventory".
+func (r *Report) inventoryEntry(s audit.Server, agesUnknown bool) json.RawMessage {
+	return r.object(
+		"server_id", s.ID, "server_name", s.Name,
+		"newest_image_id", known(s.Newest.ID), "newest_created", stamp(s.Newest.Created),
+		"age_seconds", where(s.Newest.ID != 0 && !agesUnknown, int64(s.Age/time.Second)),
+		"count", s.Count, "size_gb", rounded(s.SizeGB), "stale", s.Stale,
+		"verified", !s.VerifiedAt.IsZero(), "verified_at", stamp(s.VerifiedAt),
+	)
 }
 
 // rounded drops the digits that only adding has made.
@@ -267,10 +250,144 @@ func rounded(gb float64) float64 { return math.Round(gb*1000) / 1000 }
 // stamp is a time for programs, and nothing where there is none.
 func stamp(t time.Time) *string { return known(only(!t.IsZero(), t.UTC().Format(time.RFC3339))) }
 
-func imageIDs(images []hetzner.Image) []int64 {
-	list := make([]int64, len(images))
-	for i, image := range images {
-		list[i] = image.ID
+func imageID(image hetzner.Image) int64 { return image.ID }
+
+const (
+	imagesMost   = 300 // rows of a table of images
+	commandsMost = 50  // lines of commands under it
+	commandIDs   = 100 // in one command
+)
+
+// auditSummary is the job summary: who has no recent snapshot first, then what nobody counts on any more.
+func (r *Report) auditSummary(p *page, o audit.Outcome, why account) {
+	r.begin(p, o.Outcome, why)
+	if o.Inventory == nil {
+		return
 	}
-	return list
+	if o.AgesUnknown {
+		p.print("Hetzner's answer did not tell the time, so nobody knows how old the snapshots are.\n\n")
+	}
+	p.audited(o)
+	for _, part := range parts(o) {
+		p.images(part, o.Price)
+	}
+	p.leftovers(o.Leftovers, o.Fails(audit.Leftovers))
+}
+
+// audited shows the servers: those without a usable snapshot, those whose newest one is stale, others to look at, and the
+// rest, which is folded away if all together are many.
+func (p *page) audited(o audit.Outcome) {
+	if len(o.Servers) == 0 {
+		return
+	}
+	servers := slices.Clone(o.Servers)
+	slices.SortStableFunc(servers, func(a, b audit.Server) int {
+		first := cmp.Compare(concern(o, a), concern(o, b))
+		if first == 0 && a.Stale {
+			return cmp.Compare(b.Age, a.Age)
+		}
+		return first
+	})
+	marked := slices.IndexFunc(servers, func(s audit.Server) bool { return concern(o, s) == noConcern })
+	if marked < 0 || len(servers) <= foldAbove {
+		marked = len(servers)
+	}
+	if marked > 0 {
+		p.servers(o, servers[:marked])
+	}
+	if rest := servers[marked:]; len(rest) > 0 {
+		p.fold(false, count(len(rest), only(marked > 0, "other ")+"server"))
+		p.servers(o, rest)
+		p.endFold()
+	}
+	p.print("\n%s%s: %s.\n", count(o.Count, "snapshot"), only(len(o.Orphans) > 0, ", those of servers that are gone included"), p.cost(o.Price, o.SizeGB))
+}
+
+// noConcern is the concern of a server whose row has no red mark.
+const noConcern = 3
+
+// concern ranks servers by how soon somebody should look at them, the most pressing first.
+func concern(o audit.Outcome, s audit.Server) int {
+	switch {
+	case s.Newest.ID == 0:
+		return 0
+	case s.Stale:
+		return 1
+	case verificationFailed(s), s.VerifiedAt.IsZero() && o.Fails(audit.Unverified):
+		return 2
+	}
+	return noConcern
+}
+
+func verificationFailed(s audit.Server) bool {
+	return s.Newest.Labels[labels.Verify] == labels.VerifyFailed
+}
+
+// red marks what somebody should look at. The mark stays on the line of what it marks.
+func red(is bool) string { return only(is, "🔴&nbsp;") }
+
+// servers is a table of servers. Units stand in its head, and of the last verification there is no more than the day, so
+// that names have room.
+func (p *page) servers(o audit.Outcome, servers []audit.Server) {
+	var rows [][]string
+	for _, s := range servers {
+		failed := verificationFailed(s)
+		net, gross := monthly(o.Price, s.SizeGB)
+		rows = append(rows, []string{
+			p.cell(s.Name), id(s.Newest.ID) + only(failed, "<br>"+red(true)+"verification&nbsp;failed"), red(s.Stale) + age(o, s),
+			strconv.Itoa(s.Count), only(s.SizeGB > 0, fmt.Sprintf("%.2f", s.SizeGB)), only(s.SizeGB > 0 && net != "", net+" / "+gross),
+			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never") + only(!s.VerifiedAt.IsZero(), s.VerifiedAt.UTC().Format(time.DateOnly)),
+		})
+	}
+	price := cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month,<br>net / gross"), "a month")
+	p.table("server|>newest snapshot|>age|>snapshots|>GB|>"+price+"|last verified", rows, len(rows),
+		"\n… and %d more servers; the output `inventory` holds them all.\n")
+}
+
+// images lists snapshots, and the commands that delete them. Those with delete protection take one more.
+func (p *page) images(part part, price hetzner.Price) {
+	if len(part.images) == 0 {
+		return
+	}
+	gb := 0.0
+	var rows [][]string
+	var commands, guarded []string
+	var free []int64
+	for _, image := range part.images {
+		gb += image.SizeGB
+		rows = append(rows, []string{
+			id(image.ID), p.cell(cmp.Or(image.Labels[labels.ServerID], id(image.CreatedFrom))), p.cell(image.Labels[labels.Series]),
+			minute(image.Created), gigabytes(image.SizeGB), p.cell(image.Description),
+		})
+		if image.Protected {
+			guarded = append(guarded, fmt.Sprintf("hcloud image disable-protection %d delete && %s", image.ID, deletion(image.ID)))
+			continue
+		}
+		free = append(free, image.ID)
+	}
+	for chunk := range slices.Chunk(free, commandIDs) {
+		commands = append(commands, deletion(chunk...))
+	}
+	p.fold(false, fmt.Sprintf("%s%s %s: %s", red(part.fails), count(len(part.images), "snapshot"), part.what, p.cost(price, gb)))
+	p.table(">image|>of server|series|made|>size|description", rows, imagesMost, "\n… and %d more.\n")
+	p.deletions(append(commands, guarded...))
+}
+
+// deletions lists commands that delete what nobody needs, and ends the part of the page that they are about.
+func (p *page) deletions(commands []string) {
+	p.print("\nTo delete what nobody needs:\n\n```sh\n")
+	p.list(each(commands, func(command string) string { return command + "\n" }), commandsMost, pageMost, "# … and %d more commands of this kind\n")
+	p.print("```\n")
+	p.endFold()
+}
+
+// leftovers lists the copies that verifications have left behind.
+func (p *page) leftovers(servers []hetzner.Server, fails bool) {
+	if len(servers) == 0 {
+		return
+	}
+	rows := each(servers, func(s hetzner.Server) []string { return []string{p.cell(s.Name), id(s.ID), p.cell(s.Type)} })
+	p.fold(true, red(fails)+count(len(servers), "server")+" left behind by verifications, and paid for")
+	p.table("server|>ID|type", rows, imagesMost, "\n… and %d more.\n")
+	p.deletions([]string{serverDeletion(servers)})
 }

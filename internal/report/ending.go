@@ -12,14 +12,14 @@ import (
 
 // Tally is a run's result in numbers and one word. The outputs and the exit code follow from it.
 type Tally struct {
-	Usable, Failed, Inconclusive, Skipped int
-	Left                                  []string // the names of copies that are left
-	Result                                string   // "success", "partial", "failure", "inconclusive", "skipped" or "cancelled"
+	Failed, Inconclusive int
+	Left                 []string // the names of copies that are left
+	Result               string   // "success", "partial", "failure", "inconclusive", "skipped" or "cancelled"
 
-	leftOff  int
-	failed   []string                // names, with the reasons
-	statuses map[snapshot.Status]int // one that failed with a snapshot that can be used counts as both
-	gb       float64                 // of what is usable
+	failed, leftOff []end
+	usable          int
+	statuses        map[snapshot.Status]int // one that failed with a snapshot that can be used counts as both
+	gb              float64                 // of what is usable
 }
 
 // end is how it ended with one server.
@@ -58,11 +58,23 @@ func (t *Tally) count(e end) {
 		t.statuses = map[snapshot.Status]int{}
 	}
 	t.statuses[e.status]++
-	t.Failed, t.Inconclusive, t.Skipped = t.statuses[snapshot.Failed], t.statuses[verify.Inconclusive], t.statuses[snapshot.Skipped]
-	t.leftOff += number(e.off)
+	t.Failed, t.Inconclusive = t.statuses[snapshot.Failed], t.statuses[verify.Inconclusive]
 	if e.failed() {
-		t.failed = append(t.failed, e.name+" "+string(e.reason))
+		t.failed = append(t.failed, e)
 	}
+	if e.off {
+		t.leftOff = append(t.leftOff, e)
+	}
+}
+
+// failures counts and names what failed, of so many.
+func (t Tally) failures(of int) string {
+	return named(each(t.failed, func(e end) string { return e.name + " " + string(e.reason) }), fmt.Sprintf("of %d", of))
+}
+
+// names are those of ends, for an output.
+func (r *Report) names(ends []end) []string {
+	return each(ends, func(e end) string { return r.text(e.name) })
 }
 
 // stopped reports whether a run as a whole came to nothing.
@@ -139,7 +151,7 @@ func (r *Report) verdict(e ending, delivered bool) string {
 	} {
 		counts = append(counts, some(t.statuses[status], string(status)))
 	}
-	parts := joined("; ", only(t.leftOff > 0, count(t.leftOff, "server")+" LEFT OFF"), e.urgent, why, only(!delivered, "the outputs could not be handed on"),
+	parts := joined("; ", only(len(t.leftOff) > 0, count(len(t.leftOff), "server")+" LEFT OFF"), e.urgent, why, only(!delivered, "the outputs could not be handed on"),
 		e.failed, joined(", ", counts...), joined("; ", e.rest...))
 	return head + only(e.dryRun, " (dry run)") + ": " + cmp.Or(parts, e.nothing)
 }

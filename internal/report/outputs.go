@@ -11,10 +11,19 @@ import (
 	"strings"
 )
 
-// output is one named value for the next step: always one line.
+// output is one named value for the next step: text, or what is shown as JSON. Text in it is fit to be shown.
 type output struct {
-	name, value string
-	spare       int // when it makes way in a file of limited size, 1 first; 0 for never
+	name  string
+	value any
+	spare int // when it makes way in a file of limited size, 1 first; 0 for never
+}
+
+// text is the value in one line.
+func (o output) text() string {
+	if text, ok := o.value.(string); ok {
+		return text
+	}
+	return compact(o.value)
 }
 
 // OutputsTo says where the outputs go.
@@ -79,7 +88,7 @@ func (d destination) failed(err error) error {
 // prints the outputs instead, and returns false.
 func (r *Report) deliver(list []output, summary func() string) (delivered bool) {
 	for i := range list {
-		list[i].value = r.o.Mask.Hide(list[i].value)
+		list[i].value = r.o.Mask.Hide(list[i].text())
 	}
 	delivered = true
 	for _, d := range r.destinations {
@@ -90,7 +99,7 @@ func (r *Report) deliver(list []output, summary func() string) (delivered bool) 
 	}
 	if r.printed || !delivered {
 		for _, out := range list {
-			r.log.print(out.name + "=" + plainJSON(out.value))
+			r.log.print(out.name + "=" + plainJSON(out.text()))
 		}
 	}
 	if r.summarised {
@@ -105,7 +114,7 @@ func (r *Report) deliver(list []output, summary func() string) (delivered bool) 
 func (r *Report) writeGitHub(list []output) error {
 	return safely(func() {
 		for _, out := range list {
-			r.ci.SetOutput(out.name, out.value)
+			r.ci.SetOutput(out.name, out.text())
 		}
 	})
 }
@@ -126,7 +135,7 @@ func dotenv(list []output, limit int) (text string, left []string) {
 	for next := 1; ; next++ {
 		text = only(left != nil, "HSNAP_TRUNCATED=true\n")
 		for _, out := range list {
-			text += fmt.Sprintf("HSNAP_%s=%s\n", strings.ToUpper(strings.ReplaceAll(out.name, "-", "_")), out.value)
+			text += fmt.Sprintf("HSNAP_%s=%s\n", strings.ToUpper(strings.ReplaceAll(out.name, "-", "_")), out.text())
 		}
 		i := slices.IndexFunc(list, func(out output) bool { return out.spare == next })
 		if len(text) <= limit || i < 0 {

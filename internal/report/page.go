@@ -27,11 +27,8 @@ type page struct {
 func (r *Report) page(title, verdict string) *page {
 	p := &page{hide: r.o.Mask.Hide}
 	p.print("### %s: %s\n\n", title, p.cell(verdict))
-	var items []string
-	for _, mistake := range r.mistakes {
-		items = append(items, "- "+p.cell(mistake)+"\n")
-	}
-	p.items(items, "the log")
+	mistakes := each(r.mistakes, func(mistake string) string { return "- " + p.cell(mistake) + "\n" })
+	p.list(mistakes, failuresMost, pageMost/2, "- … and %d more, see the log\n")
 	return p
 }
 
@@ -62,6 +59,7 @@ func (p *page) list(lines []string, most, limit int, more string) {
 // items lists what went wrong. The rest stands elsewhere.
 func (p *page) items(items []string, elsewhere string) {
 	p.list(items, failuresMost, pageMost/2, "- … and %d more, see "+elsewhere+"\n")
+	p.print("%s", only(len(items) > 0, "\n"))
 }
 
 // table shows rows under their heads; those that begin with ">" stand over numbers. The cells are fit for it already.
@@ -73,11 +71,7 @@ func (p *page) table(heads string, rows [][]string, most int, more string) {
 		rule += "---" + only(cells[i] != head, ":") + "|"
 	}
 	p.print("%s%s\n", line(cells), rule)
-	var lines []string
-	for _, row := range rows {
-		lines = append(lines, line(row))
-	}
-	p.list(lines, most, pageMost, more)
+	p.list(each(rows, line), most, pageMost, more)
 }
 
 // fold begins a part of the page that is folded away unless it is open; endFold ends it.

@@ -8,40 +8,37 @@ import (
 	"github.com/org/hsnap-action/internal/prune"
 )
 
-// PruneTally is the result of a run of prune in numbers and one word.
+// PruneTally is the result of a run of prune in numbers and one word. Failed counts deletions, and entries that match no
+// server.
 type PruneTally struct {
 	Tally
-	deleted, kept []int64 // kept are those that a dry run would keep
-	going         int     // deleted, or to be in a dry run
-	goingGB       float64
+	failures []string // servers, with the reason or the image
+	kept     []int64  // or would be, in a dry run
+	going    int      // deleted, or to be in a dry run
+	goingGB  float64
 }
 
-// PruneTallyOf counts what became of the snapshots. Failed counts deletions, and entries that match no server.
+// PruneTallyOf counts what became of the snapshots.
 func PruneTallyOf(o prune.Outcome) PruneTally {
-	t := PruneTally{deleted: []int64{}, kept: []int64{}}
+	t := PruneTally{kept: []int64{}}
 	for _, r := range o.Results {
-		t.count(endOf(r))
+		if r.Failed() {
+			t.failures = append(t.failures, r.Name+" "+string(r.Reason))
+		}
 		for _, d := range r.Thinned {
 			failure := undone(o, d.ID)
-			switch {
-			case d.Deleted:
-				t.deleted = append(t.deleted, d.ID)
-			case failure == nil && !d.Keep && o.Token != nil:
-				t.failed = append(t.failed, fmt.Sprintf("%s image %d", r.Name, d.ID))
-			case failure != nil:
-				t.failed = append(t.failed, fmt.Sprintf("%s image %d", r.Name, d.ID))
-				if failure.Verdict == hetzner.Lost {
-					continue // nobody knows whether it was kept
-				}
+			if !d.Deleted && (failure != nil || !d.Keep && o.Token != nil) {
+				t.failures = append(t.failures, fmt.Sprintf("%s image %d", r.Name, d.ID))
 			}
-			if goes := d.Deleted || o.DryRun && !d.Keep; goes {
+			switch {
+			case d.Deleted, o.DryRun && !d.Keep:
 				t.going, t.goingGB = t.going+1, t.goingGB+d.SizeGB
-			} else {
+			case failure == nil || failure.Verdict != hetzner.Lost: // otherwise nobody knows whether it was kept
 				t.kept = append(t.kept, d.ID)
 			}
 		}
 	}
-	t.Failed = len(t.failed)
+	t.Failed = len(t.failures)
 	bad := t.Failed+o.Left > 0 || o.TooMany || o.NoDate || stopped(o.Outcome)
 	t.Result = resultOf(o.Outcome, t.going > 0 && !o.TooMany, bad, "success") // a dry run's result is what the real one's would be
 	return t
@@ -101,14 +98,14 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 		title: "Old Hetzner Cloud snapshots", nothing: only(o.Signal == nil, "no snapshot") + only(o.Signal != nil, "the project was not read to its end"),
 		dryRun: o.DryRun, why: why, tally: t.Tally, fails: t.fails(),
 		urgent: only(o.Left > 0, count(o.Left, "copy")+" LEFT BEHIND"),
-		failed: named(t.failed, "failed"),
+		failed: named(t.failures, "failed"),
 		rest: []string{only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
 			count(t.going, "snapshot"), would, only(t.goingGB > 0, fmt.Sprintf(", %.1f GB", t.goingGB)), len(t.kept), would))},
 		outputs: []output{
 			{name: "result", value: t.Result},
-			{name: "deleted-image-ids", value: compact(t.deleted), spare: 2},
-			{name: "kept-image-ids", value: compact(t.kept), spare: 1},
-			{name: "failed-count", value: strconv.Itoa(t.Failed)},
+			{name: "deleted-image-ids", value: deleted(o.Outcome), spare: 2},
+			{name: "kept-image-ids", value: t.kept, spare: 1},
+			{name: "failed-count", value: t.Failed},
 		},
 		summary: func(p *page) { r.pruneSummary(p, o, why) },
 	})
@@ -117,12 +114,7 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
 func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
 	r.begin(p, o.Outcome, why)
-	var items []string
-	for _, u := range o.Undone {
-		items = append(items, p.item("**"+p.cell(u.Name)+"**: ", explainUndone(u), true))
-	}
-	p.items(items, "the log")
-	p.print("%s", only(len(items) > 0, "\n"))
+	p.items(each(o.Undone, func(u prune.Undone) string { return p.item("**"+p.cell(u.Name)+"**: ", explainUndone(u), true) }), "the log")
 	var rows [][]string
 	for _, result := range o.Results {
 		if result.Server.ID == 0 {

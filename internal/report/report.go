@@ -1,11 +1,10 @@
 // Package report puts a run into words: the log while it goes on, and at its end the annotations, the outputs, the job
 // summary and the verdict.
 //
-// A command hands over its events and its outcome. What there is to say about them is in the files named after the
-// command: snapshot.go words the log, explain.go says what became of a server and what to try, summary.go writes the
-// job summary, result.go the outputs and the verdict; prune.go, audit.go and audit_summary.go do so for other commands. All
-// other files are building blocks that know no command: the writer of the log, annotations, a page of Markdown, a timeline,
-// and the delivery of outputs.
+// A command hands over its events and its outcome. What there is to say about them is in the file named after the command;
+// for snapshot, snapshot.go words the log, explain.go says what became of a server and what to try, and summary.go holds the
+// outputs and the job summary. All other files are building blocks: the writer of the log, annotations, a page of Markdown, a
+// timeline, the delivery of outputs, and how a run ends.
 //
 // Everything that the program shows leaves through this package. Text goes to one writer, which hides the API token,
 // defuses whatever a CI system could take for a command, and makes nobody wait. Values go to the files that the CI
@@ -183,11 +182,20 @@ func id(n int64) string { return only(n != 0, strconv.FormatInt(n, 10)) }
 
 // ids lists IDs.
 func ids(list []int64, separator string) string {
-	texts := make([]string, len(list))
-	for i, n := range list {
-		texts[i] = strconv.FormatInt(n, 10)
+	return strings.Join(each(list, func(n int64) string { return strconv.FormatInt(n, 10) }), separator)
+}
+
+// each returns what f makes of each item, and those the items of which f holds. Neither is nil, which JSON would show as null.
+func each[T, V any](items []T, f func(T) V) []V {
+	made := make([]V, len(items))
+	for i, item := range items {
+		made[i] = f(item)
 	}
-	return strings.Join(texts, separator)
+	return made
+}
+
+func those[T any](items []T, f func(T) bool) []T {
+	return slices.DeleteFunc(append([]T{}, items...), func(item T) bool { return !f(item) })
 }
 
 // only returns the text where the condition holds.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -14,11 +15,96 @@ import (
 // thinningMost is how many decisions about old snapshots are shown; the log holds them all.
 const thinningMost = 300
 
+// TallyOf counts what became of the servers.
+func TallyOf(o snapshot.Outcome) (t Tally) {
+	for _, r := range o.Results {
+		t.count(endOf(r))
+		if r.Usable() {
+			t.usable++
+			t.gb += r.SizeGB
+			t.statuses[r.Status] += number(r.Failed())
+		}
+	}
+	good := t.usable+t.statuses[snapshot.Planned] > 0 // a dry run's result is what the real one's would be
+	t.Result = resultOf(o, good, t.Failed > 0 || stopped(o), "skipped")
+	return t
+}
+
+// Deliver hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict.
+// It returns false where the outputs could not be handed on.
+func (r *Report) Deliver(o snapshot.Outcome) (delivered bool) {
+	t := TallyOf(o)
+	inFlight, unknown := 0, 0
+	for _, result := range o.Results {
+		inFlight += number(goesOn(result) && result.Status != snapshot.Creating)
+		unknown += number(result.MaySlip)
+	}
+	return r.end(ending{
+		title: "Hetzner Cloud snapshots", nothing: "no snapshot", dryRun: o.DryRun, why: whole(o, r.asked), tally: t, fails: t.fails(),
+		failed:  t.failures(len(o.Results)),
+		rest:    []string{joined(", ", some(inFlight, "still being made"), some(unknown, "may still appear"))},
+		outputs: r.outputs(o, t), summary: func(p *page) { r.summary(p, o, t) },
+	})
+}
+
+// outputs returns every output, in the order in which users read about them.
+func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
+	images, imageIDs := map[string]int64{}, []int64{}
+	asked := 0
+	for _, result := range o.Results {
+		asked += number(!result.Pattern) // a missing name counts, a pattern that matches nothing is no server
+		if result.Usable() {
+			images[r.text(result.Name)] = result.ImageID
+			imageIDs = append(imageIDs, result.ImageID)
+		}
+	}
+	return []output{
+		{name: "image-id", value: only(asked == 1, ids(imageIDs, ""))},
+		{name: "images", value: images, spare: 2},
+		{name: "image-ids", value: imageIDs, spare: 3},
+		{name: "snapshots", value: each(o.Results, r.entryOf), spare: 1},
+		{name: "result", value: t.Result},
+		{name: "created-count", value: t.usable},
+		{name: "failed-count", value: t.Failed},
+		{name: "skipped-count", value: t.statuses[snapshot.Skipped]},
+		{name: "failed-servers", value: r.names(t.failed), spare: 4},
+		{name: "servers-left-off", value: r.names(t.leftOff)},
+		{name: "deleted-image-ids", value: deleted(o), spare: 5},
+	}
+}
+
+// deleted lists the snapshots that were deleted.
+func deleted(o snapshot.Outcome) []int64 {
+	list := []int64{}
+	for _, result := range o.Results {
+		for _, d := range result.Thinned {
+			if d.Deleted {
+				list = append(list, d.ID)
+			}
+		}
+	}
+	return list
+}
+
+// entryOf is one server in the output "snapshots".
+func (r *Report) entryOf(result snapshot.Result) json.RawMessage {
+	status, reason := result.Told()
+	return r.object(
+		"server_id", known(result.Server.ID), "server_name", result.Name,
+		"status", status, "reason", reason, "message", explain(result, r.asked).line(),
+		"image_id", known(result.ImageID), "action_id", known(result.ActionID),
+		"description", result.Description, "size_gb", known(result.SizeGB),
+		"lock_wait_seconds", seconds(result.LockWait), "duration_seconds", where(result.Accepted, seconds(result.Duration)),
+		"downtime_seconds", known(seconds(result.Downtime)), "power_state", known(result.PowerState),
+		"protected", result.Protected, "reused", result.Reused, "volumes_not_included", append([]int64{}, result.Server.Volumes...),
+	)
+}
+
 // summary is the job summary: the failures first, since somebody opens it because of them.
 func (r *Report) summary(p *page, o snapshot.Outcome, t Tally) {
 	all := whole(o, r.asked)
 	switch {
-	case all.what != "" && t.leftOff == 0:
+	case all.what != "" && len(t.leftOff) == 0:
 		p.add(p.item("", all, true), pageMost/2)
 	case len(o.Results) == 0 && o.Signal != nil:
 		p.print("The run was cancelled before it knew the servers.\n")
@@ -29,7 +115,7 @@ func (r *Report) summary(p *page, o snapshot.Outcome, t Tally) {
 		return
 	}
 	r.failures(p, o, all.next)
-	if all.what != "" && t.leftOff > 0 { // a server that is off comes first
+	if all.what != "" && len(t.leftOff) > 0 { // a server that is off comes first
 		p.add(p.item("", all, true)+"\n", pageMost/2)
 	}
 	r.servers(p, o)
@@ -39,13 +125,10 @@ func (r *Report) summary(p *page, o snapshot.Outcome, t Tally) {
 	p.volumes(o)
 	p.thinning(o)
 	p.gone(o)
-	open := false
-	var names []string
-	for _, result := range o.Results {
-		names = append(names, result.Name)
-		open = open || result.Failed() || result.LeftOff || seconds(result.LockWait) > 0
-	}
-	r.drawTimeline(p, names, open)
+	names := each(o.Results, func(result snapshot.Result) string { return result.Name })
+	r.drawTimeline(p, names, slices.ContainsFunc(o.Results, func(result snapshot.Result) bool {
+		return result.Failed() || result.LeftOff || seconds(result.LockWait) > 0
+	}))
 }
 
 // begin begins a page with why the run came to nothing, and with what failed.
@@ -71,9 +154,7 @@ func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
 		}
 	}
 	p.items(items, "the table")
-	if len(items) > 0 || last != "" {
-		p.print("\n")
-	}
+	p.print("%s", only(len(items) == 0 && last != "", "\n"))
 }
 
 // servers is a table of what became of each server or, in a dry run, of what would be done.
@@ -226,10 +307,7 @@ const goneMost = 50
 
 // gone words that snapshots are of servers that do not exist any more, and returns the command that lists them.
 func gone(images []hetzner.Image) (text, command string) {
-	var servers []string
-	for _, image := range images {
-		servers = append(servers, image.Labels[labels.ServerID])
-	}
+	servers := each(images, func(image hetzner.Image) string { return image.Labels[labels.ServerID] })
 	slices.Sort(servers)
 	servers = slices.Compact(servers)
 	selector := labels.Series + "=" + images[0].Labels[labels.Series] +
