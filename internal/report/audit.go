@@ -38,7 +38,7 @@ func (r *Report) DeliverAudit(o audit.Outcome) (delivered bool) {
 // auditWhole explains why an audit as a whole came to nothing; it explains nothing of any other one.
 func auditWhole(o audit.Outcome, asked Asked) account {
 	if o.Nothing && o.Inventory != nil && len(o.Results) == 0 {
-		return account{what: "there is no server to look at", next: "check servers, label-selector and exclude, and that the token belongs to the servers' project"}
+		return account{what: "there is no server to look at", next: adviceSelection}
 	}
 	a := whole(o.Outcome, asked)
 	if o.Token != nil {
@@ -108,7 +108,7 @@ func (r *Report) complain(o audit.Outcome, s audit.Server) {
 			a.next = fmt.Sprintf("make a server from image %d by hand and watch its screen in the Hetzner Console; or make a new snapshot and verify that", s.Newest.ID)
 		}
 	case s.Newest.ID != 0 && o.AgesUnknown:
-		a.next = "run it again; if a proxy stands between, have it pass the header Date on"
+		a.next = "run it again; " + adviceNoDate
 	}
 	a.what = joined("; ", only(stale, newest(o, s)), only(unverified, "none of its snapshots is verified"+only(verificationFailed(s), ", and the newest one failed its verification")))
 	r.failure(s.Name, "failed ("+joined(", ", only(stale, "stale"), only(unverified, "unverified"))+")", a, false)

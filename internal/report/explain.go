@@ -115,15 +115,20 @@ func stayedOn(r snapshot.Result, asked Asked) (a account) {
 	case halted:
 		a.what = "not switched off, since that can't be recorded" + only(asked.Post, " for the post step")
 		a.next = "GITHUB_STATE must name a file that can be written"
-	case r.Server.RescueEnabled:
-		a.what = "its next boot would be into the rescue system, which is armed, so it is not switched off"
-		a.next = "run `hcloud server disable-rescue " + typed(r) + "`, then run it again; or use shutdown: never"
 	default:
-		a.what = "its next boot would be from the ISO " + r.Server.ISO + ", which is attached, so it is not switched off"
-		a.next = "run `hcloud server detach-iso " + typed(r) + "`, then run it again; or use shutdown: never"
+		what, command := nextBoot(r.Server, typed(r))
+		a.what, a.next = what+", so it is not switched off", "run `"+command+"`, then run it again; or use shutdown: never"
 	}
 	a.what += "; no snapshot was taken"
 	return a
+}
+
+// nextBoot says what a server would boot from instead of its disk, and returns the command that changes that.
+func nextBoot(server hetzner.Server, name string) (what, command string) {
+	if server.RescueEnabled {
+		return "its next boot would be into the rescue system, which is armed", "hcloud server disable-rescue " + name
+	}
+	return "its next boot would be from the ISO " + server.ISO + ", which is attached", "hcloud server detach-iso " + name
 }
 
 // notFound distinguishes a server that was deleted from a name or a pattern that never matched one.
@@ -178,14 +183,19 @@ func lockTimeout(r snapshot.Result, change string) (a account) {
 func actionFailed(r snapshot.Result) account {
 	a := account{what: "Hetzner could not make the snapshot", next: "run it again; if that fails too, give Hetzner's support " +
 		only(r.ActionID != 0, fmt.Sprintf("action %d and ", r.ActionID)) + fmt.Sprintf("image %d", r.ImageID)}
-	if action := r.Action; action != nil {
-		a.what += only(action.ErrorMessage != "", ": "+action.ErrorMessage) +
-			" (" + only(action.ErrorCode != "", action.ErrorCode+", ") + fmt.Sprintf("action %d)", action.ID)
-	}
+	a.what += said(r.Action)
 	if r.Vanished {
 		a.what = fmt.Sprintf("image %d was accepted and then vanished", r.ImageID)
 	}
 	return a
+}
+
+// said is what Hetzner says of an action that failed.
+func said(action *hetzner.Action) string {
+	if action == nil {
+		return ""
+	}
+	return only(action.ErrorMessage != "", ": "+action.ErrorMessage) + " (" + joined(", ", action.ErrorCode, fmt.Sprintf("action %d", action.ID)) + ")"
 }
 
 // explainOff puts first that a server is off which was running. What became of its snapshot comes after that.
@@ -261,6 +271,8 @@ func meant(nearest string) string { return only(nearest != "", " (did you mean "
 
 // Advice that several failures share. Commands stand in backticks.
 const (
+	adviceSelection = "check servers, label-selector and exclude, and that the token belongs to the servers' project"
+	adviceNoDate    = "if a proxy stands between, have it pass the header Date on"
 	adviceRateLimit = "stop what else uses this project's API, such as Terraform, monitoring or scripts, then run it again"
 	adviceNone      = "; if it is fine that there is none, set if-no-servers-found to warn or ignore"
 	adviceUnreached = "see https://status.hetzner.com and the runner's network, then run it again"

@@ -77,10 +77,10 @@ func pruneWhole(o prune.Outcome, asked Asked) account {
 	case o.NoDate:
 		return account{
 			what: "Hetzner's answer did not tell the time, so nobody knows how old the snapshots are; nothing was deleted",
-			next: "run it again; if a proxy stands between, have it pass the header Date on",
+			next: "run it again; " + adviceNoDate,
 		}
 	case o.Nothing && len(o.Results) == 0 && o.Token == nil:
-		return account{what: "no server is selected", next: "check servers, label-selector and exclude, and that the token belongs to the servers' project"}
+		return account{what: "no server is selected", next: adviceSelection}
 	}
 	return whole(o.Outcome, asked)
 }
@@ -120,10 +120,7 @@ func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
 		if result.Server.ID == 0 {
 			continue
 		}
-		keep := 0
-		for _, d := range result.Thinned {
-			keep += number(d.Keep)
-		}
+		keep := len(those(result.Thinned, isKept))
 		rows = append(rows, []string{p.cell(result.Name), strconv.Itoa(keep), strconv.Itoa(len(result.Thinned) - keep)})
 	}
 	if len(rows) > 0 {

@@ -110,11 +110,7 @@ func restoreCause(r restore.Result, asked Asked) (a account) {
 			a.what, a.next = "the server's actions could not be listed for "+short(r.Silence)+", so the rebuild was not asked for", adviceUnreached
 		}
 	case snapshot.ActionFailed:
-		a.what = "Hetzner could not finish the rebuild"
-		if action := r.Action; action != nil {
-			a.what += only(action.ErrorMessage != "", ": "+action.ErrorMessage) + " (" + joined(", ", action.ErrorCode, fmt.Sprintf("action %d", action.ID)) + ")"
-		}
-		a.what += "; ITS DISK MAY BE HALF WRITTEN"
+		a.what = "Hetzner could not finish the rebuild" + said(r.Action) + "; ITS DISK MAY BE HALF WRITTEN"
 		a.next = "write it again with " + again + ", or run this again with snapshot-first: false; do not trust the server until that has succeeded"
 	case snapshot.UnknownOutcome:
 		a.what = "the answer to the rebuild was lost, and nothing shows whether it has begun; its disk may be overwritten yet"
@@ -161,13 +157,14 @@ func wrongPair(m restore.Mistake, asked Asked) string {
 		choice = "latest" + only(m.Choice.OnlyIfVerified, "-verified")
 	}
 	image, server := fmt.Sprintf("image %d", m.Image.ID), typed(snapshot.Result{Name: m.Name, Server: m.Server})
+	boot, command := nextBoot(m.Server, server)
 	what := map[restore.Why]string{
 		restore.NoServer:        "no server in this token's project has this name" + meant(m.Nearest) + "; IDs and globs are not taken, since the name is the confirmation",
 		restore.SeveralServers:  "several servers have this name",
 		restore.IsDrill:         "it is a copy that a verification has made, and is never restored",
 		restore.IsSelf:          "this run itself runs on that server; run it from another machine",
 		restore.IsProtected:     "the server is protected against being rebuilt; if you mean it, `hcloud server disable-protection " + server + " rebuild`",
-		restore.BootsElsewhere:  bootsElsewhere(m, server),
+		restore.BootsElsewhere:  boot + only(m.Server.RescueEnabled, "; disarm it: ") + only(!m.Server.RescueEnabled, "; detach it: ") + command,
 		restore.VolumesAttached: count(len(m.Server.Volumes), "volume") + " attached (" + ids(m.Server.Volumes, ", ") + "), which would stay as they are; set if-volumes-attached to warn to restore its own disk all the same",
 		restore.NoAddress:       "the server has no public address that could prove it; set prove to running",
 
@@ -179,20 +176,13 @@ func wrongPair(m restore.Mistake, asked Asked) string {
 		restore.NotMade:      image + " was not made by this action, or its labels do not agree with what Hetzner says of it",
 		restore.NotVerified:  image + " has failed its verification",
 		restore.TooOld:       fmt.Sprintf("%s is %s old, and max-age allows %s; give a newer one, or set a longer max-age", image, short(m.Age), short(asked.MaxAge)),
-		restore.NoAge:        "Hetzner's answer did not tell the time, so nobody knows how old " + image + " is; if a proxy stands between, have it pass the header Date on",
+		restore.NoAge:        "Hetzner's answer did not tell the time, so nobody knows how old " + image + " is; " + adviceNoDate,
 
 		restore.OtherServer:       fmt.Sprintf("%s was made of another server (ID %d); this one has the ID %d", image, m.Image.CreatedFrom, m.Server.ID),
 		restore.OtherArchitecture: fmt.Sprintf("%s is for %s, and the server is %s", image, m.Image.Architecture, m.Server.Architecture),
 		restore.DiskTooSmall:      fmt.Sprintf("%s needs a disk of %g GB, and the server's has %d GB", image, m.Image.DiskGB, m.Server.DiskGB),
 	}[m.Why]
 	return fmt.Sprintf("images: %.100s=%s: %s", m.Name, choice, strings.ReplaceAll(what, "`", ""))
-}
-
-func bootsElsewhere(m restore.Mistake, server string) string {
-	if m.Server.RescueEnabled {
-		return "its next boot would be into the rescue system, which is armed; disarm it: hcloud server disable-rescue " + server
-	}
-	return "its next boot would be from the ISO " + m.Server.ISO + ", which is attached; detach it: hcloud server detach-iso " + server
 }
 
 // wrongPairs reports pairs that are wrong as mistakes in the inputs.

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -137,7 +138,10 @@ func (r *Report) Event(e snapshot.Event) {
 	}
 	switch e.Kind {
 	case snapshot.EventSelected:
-		r.begun(e.Servers)
+		r.selected(each(e.Servers, serverLine))
+		if r.asked.Live && slices.ContainsFunc(e.Servers, func(s hetzner.Server) bool { return s.Status == hetzner.StatusRunning }) {
+			r.Line("running servers are snapshotted live: consistent as after a power cut (see shutdown)")
+		}
 	case snapshot.EventThinning:
 		r.thinning(e)
 	case snapshot.EventEnded:
@@ -186,31 +190,16 @@ func serverLine(s hetzner.Server) string {
 	return fmt.Sprintf("%s  ID %d, ", s.Name, s.ID) + joined(", ", s.Status, s.Type, s.Location, s.IPv4, s.IPv6, only(s.Locked, "locked"))
 }
 
-// begun lists the servers, and says how they are snapshotted.
-func (r *Report) begun(servers []hetzner.Server) {
-	var list []string
-	live := false
-	for _, s := range servers {
-		list = append(list, serverLine(s))
-		live = live || r.asked.Live && s.Status == hetzner.StatusRunning
-	}
-	r.selected(list)
-	if live {
-		r.Line("running servers are snapshotted live: consistent as after a power cut (see shutdown)")
-	}
-}
-
 // thinning logs what becomes of each of a server's snapshots, and why.
 func (r *Report) thinning(e snapshot.Event) {
-	var list []string
-	kept := 0
-	for _, d := range e.Thinned {
-		kept += number(d.Keep)
-		list = append(list, fmt.Sprintf("image %d of %s: %s", d.ID, minute(d.Created), decision(d)))
-	}
-	all := count(len(e.Thinned), "unprotected snapshot")
+	list := each(e.Thinned, func(d thinning.Snapshot) string {
+		return fmt.Sprintf("image %d of %s: %s", d.ID, minute(d.Created), decision(d))
+	})
+	all, kept := count(len(e.Thinned), "unprotected snapshot"), len(those(e.Thinned, isKept))
 	r.group(fmt.Sprintf("%s: of %s in this series %d kept, %d to delete", e.Name, all, kept, len(e.Thinned)-kept), true, list)
 }
+
+func isKept(d thinning.Snapshot) bool { return d.Keep }
 
 // decision words what becomes of a snapshot.
 func decision(d thinning.Snapshot) string {
@@ -268,22 +257,15 @@ var standings = []struct {
 
 // progress words the state of the run: each server counts once, and the first ones that the run waits for are named.
 func progress(p snapshot.Progress) string {
-	over, down := 0, 0
-	for _, s := range p.Servers {
-		over += number(s.Over)
-		down += number(s.Off)
-	}
-	counts, names := []string{some(over, "finished")}, []string(nil)
+	over := those(p.Servers, func(s snapshot.Standing) bool { return s.Over })
+	off := those(p.Servers, func(s snapshot.Standing) bool { return s.Off })
+	counts, names := []string{some(len(over), "finished")}, []string(nil)
 	for _, standing := range standings {
-		before := len(names)
-		for _, s := range p.Servers {
-			if !s.Over && s.Phase == standing.phase {
-				names = append(names, s.Name+detail(s))
-			}
-		}
-		counts = append(counts, some(len(names)-before, standing.what))
+		here := those(p.Servers, func(s snapshot.Standing) bool { return !s.Over && s.Phase == standing.phase })
+		counts = append(counts, some(len(here), standing.what))
+		names = append(names, each(here, func(s snapshot.Standing) string { return s.Name + detail(s) })...)
 	}
-	return joined(", ", counts...) + only(len(names) > 0, "; waiting for "+several(names)) + only(down > 0, fmt.Sprintf("; %d down", down)) +
+	return joined(", ", counts...) + only(len(names) > 0, "; waiting for "+several(names)) + only(len(off) > 0, fmt.Sprintf("; %d down", len(off))) +
 		only(p.Silence > 0, fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %v", short(p.Silence), p.Err))
 }
 

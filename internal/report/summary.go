@@ -34,32 +34,28 @@ func TallyOf(o snapshot.Outcome) (t Tally) {
 // It returns false where the outputs could not be handed on.
 func (r *Report) Deliver(o snapshot.Outcome) (delivered bool) {
 	t := TallyOf(o)
-	inFlight, unknown := 0, 0
-	for _, result := range o.Results {
-		inFlight += number(goesOn(result) && result.Status != snapshot.Creating)
-		unknown += number(result.MaySlip)
-	}
+	inFlight := those(o.Results, func(r snapshot.Result) bool { return goesOn(r) && r.Status != snapshot.Creating })
+	unknown := those(o.Results, func(r snapshot.Result) bool { return r.MaySlip })
 	return r.end(ending{
 		title: "Hetzner Cloud snapshots", nothing: "no snapshot", dryRun: o.DryRun, why: whole(o, r.asked), tally: t, fails: t.fails(),
 		failed:  t.failures(len(o.Results)),
-		rest:    []string{joined(", ", some(inFlight, "still being made"), some(unknown, "may still appear"))},
-		outputs: r.outputs(o, t), summary: func(p *page) { r.summary(p, o, t) },
+		rest:    []string{joined(", ", some(len(inFlight), "still being made"), some(len(unknown), "may still appear"))},
+		outputs: r.outputs(o, t), summary: func(p *page) { r.summary(p, o) },
 	})
 }
 
 // outputs returns every output, in the order in which users read about them.
 func (r *Report) outputs(o snapshot.Outcome, t Tally) []output {
 	images, imageIDs := map[string]int64{}, []int64{}
-	asked := 0
+	asked := those(o.Results, func(r snapshot.Result) bool { return !r.Pattern }) // a missing name counts, a pattern that matches nothing is no server
 	for _, result := range o.Results {
-		asked += number(!result.Pattern) // a missing name counts, a pattern that matches nothing is no server
 		if result.Usable() {
 			images[r.text(result.Name)] = result.ImageID
 			imageIDs = append(imageIDs, result.ImageID)
 		}
 	}
 	return []output{
-		{name: "image-id", value: only(asked == 1, ids(imageIDs, ""))},
+		{name: "image-id", value: only(len(asked) == 1, ids(imageIDs, ""))},
 		{name: "images", value: images, spare: 2},
 		{name: "image-ids", value: imageIDs, spare: 3},
 		{name: "snapshots", value: each(o.Results, r.entryOf), spare: 1},
@@ -101,23 +97,18 @@ func (r *Report) entryOf(result snapshot.Result) json.RawMessage {
 }
 
 // summary is the job summary: the failures first, since somebody opens it because of them.
-func (r *Report) summary(p *page, o snapshot.Outcome, t Tally) {
-	all := whole(o, r.asked)
+func (r *Report) summary(p *page, o snapshot.Outcome) {
+	why := whole(o, r.asked)
 	switch {
-	case all.what != "" && len(t.leftOff) == 0:
-		p.add(p.item("", all, true), pageMost/2)
-	case len(o.Results) == 0 && o.Signal != nil:
-		p.print("The run was cancelled before it knew the servers.\n")
-	case len(o.Results) == 0:
-		p.print("No server was selected.\n")
-	}
-	if len(o.Results) == 0 {
+	case len(o.Results) > 0:
+	case why.what != "":
+		p.add(p.item("", why, true), pageMost/2)
+		return
+	default:
+		p.print("%s", only(o.Signal != nil, "The run was cancelled before it knew the servers.\n")+only(o.Signal == nil, "No server was selected.\n"))
 		return
 	}
-	r.failures(p, o, all.next)
-	if all.what != "" && len(t.leftOff) > 0 { // a server that is off comes first
-		p.add(p.item("", all, true)+"\n", pageMost/2)
-	}
+	r.begin(p, o, why)
 	r.servers(p, o)
 	p.inFlight(o)
 	p.costs(o)
@@ -131,17 +122,14 @@ func (r *Report) summary(p *page, o snapshot.Outcome, t Tally) {
 	}))
 }
 
-// begin begins a page with why the run came to nothing, and with what failed.
+// begin begins a page with why the run came to nothing and with what failed; a server that is off comes first. The advice that
+// was given last is not repeated: a hundred servers that fail alike need it once.
 func (r *Report) begin(p *page, o snapshot.Outcome, why account) {
-	if why.what != "" {
-		p.add(p.item("", why, true), pageMost/2)
+	anyOff := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.LeftOff })
+	all, last := only(why.what != "", p.item("", why, true)), why.next
+	if !anyOff {
+		p.add(all, pageMost/2)
 	}
-	r.failures(p, o, why.next)
-}
-
-// failures explains what went wrong, the servers that are off first. The advice that was given last is not repeated: a
-// hundred servers that fail alike need it once.
-func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
 	var items []string
 	for _, off := range []bool{true, false} {
 		for _, result := range o.Results {
@@ -155,6 +143,9 @@ func (r *Report) failures(p *page, o snapshot.Outcome, last string) {
 	}
 	p.items(items, "the table")
 	p.print("%s", only(len(items) == 0 && last != "", "\n"))
+	if anyOff && all != "" {
+		p.add(all+"\n", pageMost/2)
+	}
 }
 
 // servers is a table of what became of each server or, in a dry run, of what would be done.
@@ -185,16 +176,11 @@ func gigabytes(n float64) string { return only(n > 0, fmt.Sprintf("%.2f GB", n))
 
 // inFlight names the images that are left to Hetzner, and the command that deletes them.
 func (p *page) inFlight(o snapshot.Outcome) {
-	var names []string
-	var images []int64
-	for _, r := range o.Results {
-		if goesOn(r) {
-			names, images = append(names, fmt.Sprintf("%s (%d)", p.cell(r.Name), r.ImageID)), append(images, r.ImageID)
-		}
-	}
+	images := those(o.Results, goesOn)
 	if len(images) > 0 {
-		p.add(fmt.Sprintf("\nStill being made at Hetzner, and paid for until deleted: %s. To delete: <code>%s</code>.\n",
-			strings.Join(names, ", "), deletion(images...)), pageMost)
+		names := each(images, func(r snapshot.Result) string { return fmt.Sprintf("%s (%d)", p.cell(r.Name), r.ImageID) })
+		p.add(fmt.Sprintf("\nStill being made at Hetzner, and paid for until deleted: %s. To delete: <code>%s</code>.\n", strings.Join(names, ", "),
+			deletion(each(images, func(r snapshot.Result) int64 { return r.ImageID })...)), pageMost)
 	}
 }
 
@@ -256,14 +242,11 @@ func (p *page) restore(o snapshot.Outcome) {
 
 // volumes notes what the snapshots do not hold. The log has named each.
 func (p *page) volumes(o snapshot.Outcome) {
-	var with []string
-	for _, r := range o.Results {
-		if len(r.Server.Volumes) > 0 && r.Status != snapshot.Failed {
-			with = append(with, fmt.Sprintf("%s (%s)", p.cell(r.Name), p.cell(ids(r.Server.Volumes, ", "))))
-		}
-	}
+	with := those(o.Results, func(r snapshot.Result) bool { return len(r.Server.Volumes) > 0 && r.Status != snapshot.Failed })
 	if len(with) > 0 {
-		p.print("\nAttached volumes are **not** part of a snapshot: %s.\n", several(with))
+		p.print("\nAttached volumes are **not** part of a snapshot: %s.\n", several(each(with, func(r snapshot.Result) string {
+			return fmt.Sprintf("%s (%s)", p.cell(r.Name), p.cell(ids(r.Server.Volumes, ", ")))
+		})))
 	}
 }
 

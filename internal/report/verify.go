@@ -206,10 +206,7 @@ func verifyCause(v verify.Result, asked Asked) (a account) {
 		a.what = "no poll showed the copy isolated within a minute, so it was never switched on"
 		a.next = "run it again; if it happens again, see whether something else gives new servers a network, a volume, labels or a firewall"
 	case verify.CreateFailed:
-		a.what = "the copy could not be created"
-		if action := v.Action; action != nil {
-			a.what += only(action.ErrorMessage != "", ": "+action.ErrorMessage) + " (" + joined(", ", action.ErrorCode, fmt.Sprintf("action %d", action.ID)) + ")"
-		}
+		a.what = "the copy could not be created" + said(v.Action)
 		a.next = "run it again; this says nothing about the snapshot"
 	case verify.CreateTimeout:
 		a.what, a.next = "the copy was not created in time", "set a longer create-timeout; large snapshots take long"
@@ -373,24 +370,19 @@ func (r *Report) verifyWhole(o verify.Outcome) account {
 			next: "set at-most, server-type: cheapest, a shorter create-timeout, or a larger max-cost",
 		}
 	case o.Nothing && len(o.Results) == 0 && o.Token == nil && o.Down == nil:
-		return account{what: "no server is selected", next: "check servers, label-selector and exclude, and that the token belongs to the servers' project"}
+		return account{what: "no server is selected", next: adviceSelection}
 	}
 	return whole(o.Outcome, r.asked)
 }
 
 // verifySummary is the job summary: copies that are left first, then what went wrong, and a table of the servers.
 func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
-	var left []string
-	for _, s := range o.Swept {
-		if s.Left != nil {
-			left = append(left, p.item("🔴 **"+p.cell(s.Name)+"**: ", explainLeft(s.Name, *s.Left, "", false), true))
-		}
-	}
-	for _, v := range o.Verifications {
-		if v.Left != nil {
-			left = append(left, p.item("🔴 **"+p.cell(v.Copy)+"** ("+p.cell(v.Name)+"): ", r.explainLeft(v), true))
-		}
-	}
+	left := each(those(o.Swept, func(s verify.Swept) bool { return s.Left != nil }), func(s verify.Swept) string {
+		return p.item("🔴 **"+p.cell(s.Name)+"**: ", explainLeft(s.Name, *s.Left, "", false), true)
+	})
+	left = append(left, each(those(o.Verifications, func(v verify.Result) bool { return v.Left != nil }), func(v verify.Result) string {
+		return p.item("🔴 **"+p.cell(v.Copy)+"** ("+p.cell(v.Name)+"): ", r.explainLeft(v), true)
+	})...)
 	p.items(left, "the output `copies-left`")
 	r.begin(p, o.Outcome, why)
 	var items, names []string
