@@ -20,13 +20,7 @@ type account struct {
 
 // facts returns what happened, without what to try.
 func (a account) facts() []string {
-	facts := []string{a.what}
-	for _, detail := range a.details {
-		if detail != "" {
-			facts = append(facts, detail)
-		}
-	}
-	return facts
+	return append([]string{a.what}, those(a.details, func(detail string) bool { return detail != "" })...)
 }
 
 // lines returns an account line by line: a line break in Hetzner's words is none of ours.
@@ -35,10 +29,7 @@ func (a account) lines() []string {
 	if a.next != "" {
 		lines = append(lines, "what to try: "+strings.ReplaceAll(a.next, "`", ""))
 	}
-	for i := range lines {
-		lines[i] = clean(lines[i])
-	}
-	return lines
+	return each(lines, clean)
 }
 
 // line is an account in one line.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -26,14 +27,14 @@ func PruneTallyOf(o prune.Outcome) PruneTally {
 			t.failures = append(t.failures, r.Name+" "+string(r.Reason))
 		}
 		for _, d := range r.Thinned {
-			failure := undone(o, d.ID)
-			if !d.Deleted && (failure != nil || !d.Keep && o.Token != nil) {
+			undone := slices.IndexFunc(o.Undone, func(u prune.Undone) bool { return u.Image == d.ID })
+			if !d.Deleted && (undone >= 0 || !d.Keep && o.Token != nil) {
 				t.failures = append(t.failures, fmt.Sprintf("%s image %d", r.Name, d.ID))
 			}
 			switch {
 			case d.Deleted, o.DryRun && !d.Keep:
 				t.going, t.goingGB = t.going+1, t.goingGB+d.SizeGB
-			case failure == nil || failure.Verdict != hetzner.Lost: // otherwise nobody knows whether it was kept
+			case undone < 0 || o.Undone[undone].Err.Verdict != hetzner.Lost: // otherwise nobody knows whether it was kept
 				t.kept = append(t.kept, d.ID)
 			}
 		}
@@ -42,16 +43,6 @@ func PruneTallyOf(o prune.Outcome) PruneTally {
 	bad := t.Failed+o.Left > 0 || o.TooMany || o.NoDate || stopped(o.Outcome)
 	t.Result = resultOf(o.Outcome, t.going > 0 && !o.TooMany, bad, "success") // a dry run's result is what the real one's would be
 	return t
-}
-
-// undone returns why a snapshot could not be deleted, nil where that was not so.
-func undone(o prune.Outcome, image int64) *hetzner.Error {
-	for _, u := range o.Undone {
-		if u.Image == image {
-			return u.Err
-		}
-	}
-	return nil
 }
 
 // explainUndone says what became of a deletion that failed, and what to try.
@@ -85,8 +76,7 @@ func pruneWhole(o prune.Outcome, asked Asked) account {
 	return whole(o.Outcome, asked)
 }
 
-// DeliverPrune is to a run of prune what [Report.Deliver] is to one of snapshot. It also reports why the run as a whole came
-// to nothing.
+// DeliverPrune is [Report.Deliver] for a run of prune. It also reports why the run as a whole came to nothing.
 func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	t, why := PruneTallyOf(o), pruneWhole(o, r.asked)
 	r.explainWhole(why)

@@ -316,15 +316,13 @@ func verifyEnd(v verify.Result) end { return end{name: v.Name, status: v.Status,
 // round leaves of an amount what is not an error of the sum.
 func round(amount float64) float64 { return math.Round(amount*1e6) / 1e6 }
 
-// DeliverVerify is to a run of verify what [Report.Deliver] is to one of snapshot. It also reports why the run as a whole came
-// to nothing.
+// DeliverVerify is [Report.Deliver] for a run of verify. It also reports why the run as a whole came to nothing.
 func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
 	t, why := VerifyTallyOf(o), r.verifyWhole(o)
 	r.explainWhole(why)
-	entries := []json.RawMessage{}
-	for _, result := range o.Results {
-		entries = append(entries, r.verifyEntry(verify.Result{Name: result.Name, Status: result.Status, Reason: result.Reason}, explain(result, r.asked)))
-	}
+	entries := each(o.Results, func(n snapshot.Result) json.RawMessage {
+		return r.verifyEntry(verify.Result{Name: n.Name, Status: n.Status, Reason: n.Reason}, explain(n, r.asked))
+	})
 	cost := 0.0
 	for _, v := range o.Verifications {
 		entries = append(entries, r.verifyEntry(v, explainVerification(v, r.asked)))
