@@ -41,7 +41,6 @@ func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Ma
 	r.Ask(report.Asked{
 		Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers, Series: set.Series,
 		BootTimeout: set.BootTimeout, Verifies: true, Post: cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep, WarnOnly: warn, ProveRunning: set.Proof.Port == 0,
-		VerifiedWithin: set.VerifiedWithin, AtMost: set.AtMost,
 	})
 	outcome := verify.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.VerifyEvent)
 	return deliver(r.DeliverVerify(outcome), verifyExitCode(outcome, warn))

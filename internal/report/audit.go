@@ -63,8 +63,8 @@ func (r *Report) found(o audit.Outcome) {
 	if o.AgesUnknown {
 		r.Warn("Hetzner's answer did not tell the time, so nobody knows how old the snapshots are; with stale-after all of them count as stale")
 	}
-	for _, s := range o.Servers {
-		r.complain(o, s)
+	if len(o.Leftovers) > 0 {
+		r.leftovers(o)
 	}
 	if o.Fails(audit.Orphans) {
 		r.failure("", "failed (orphans)", account{
@@ -72,8 +72,8 @@ func (r *Report) found(o audit.Outcome) {
 			next: "delete those that nobody needs; the job summary has the commands",
 		}, false)
 	}
-	if len(o.Leftovers) > 0 {
-		r.leftovers(o)
+	for _, s := range byConcern(o) {
+		r.complain(o, s)
 	}
 }
 
@@ -129,12 +129,8 @@ func age(o audit.Outcome, s audit.Server) string {
 		return "none"
 	case o.AgesUnknown:
 		return "unknown"
-	case s.Age < 3*time.Hour:
-		return fmt.Sprintf("%dm", s.Age/time.Minute)
-	case s.Age < 72*time.Hour:
-		return fmt.Sprintf("%dh", s.Age/time.Hour)
 	}
-	return fmt.Sprintf("%dd", s.Age/(24*time.Hour))
+	return old(s.Age)
 }
 
 func verified(s audit.Server) string {
@@ -184,13 +180,13 @@ func auditCost(o audit.Outcome) string {
 		return ""
 	}
 	net, gross := monthly(o.Price, o.SizeGB)
-	return only(net != "", fmt.Sprintf("%s %s net / %s gross a month", net, o.Price.Currency, gross))
+	return only(net != "", fmt.Sprintf("%s net / %s gross %s a month", net, gross, o.Price.Currency))
 }
 
 // findings counts a finding, and names what it is about.
 func findings(o audit.Outcome, finding audit.Finding) string {
 	var names []string
-	for _, s := range o.Servers {
+	for _, s := range byConcern(o) {
 		switch {
 		case finding == audit.Stale && s.Stale:
 			names = append(names, s.Name+" "+age(o, s))
@@ -273,12 +269,8 @@ func (r *Report) auditSummary(p *page, o audit.Outcome, why account) {
 	p.leftovers(o.Leftovers, o.Fails(audit.Leftovers))
 }
 
-// audited shows the servers: those without a usable snapshot, those whose newest one is stale, others to look at, and the
-// rest, which is folded away if all together are many.
-func (p *page) audited(o audit.Outcome) {
-	if len(o.Servers) == 0 {
-		return
-	}
+// byConcern are the servers: those without a usable snapshot, those whose newest one is stale, others to look at, and the rest.
+func byConcern(o audit.Outcome) []audit.Server {
 	servers := slices.Clone(o.Servers)
 	slices.SortStableFunc(servers, func(a, b audit.Server) int {
 		first := cmp.Compare(concern(o, a), concern(o, b))
@@ -287,18 +279,27 @@ func (p *page) audited(o audit.Outcome) {
 		}
 		return first
 	})
-	marked := slices.IndexFunc(servers, func(s audit.Server) bool { return concern(o, s) == noConcern })
-	if marked < 0 || len(servers) <= foldAbove {
-		marked = len(servers)
+	return servers
+}
+
+// audited is a table of the servers, and what all their snapshots cost. Units stand in its head, and of the last verification
+// there is no more than the day, so that names have room.
+func (p *page) audited(o audit.Outcome) {
+	if len(o.Servers) == 0 {
+		return
 	}
-	if marked > 0 {
-		p.servers(o, servers[:marked])
+	var rows []row
+	for _, s := range byConcern(o) {
+		net, gross := monthly(o.Price, s.SizeGB)
+		day := strings.ReplaceAll(s.VerifiedAt.UTC().Format(time.DateOnly), "-", "&#8209;") // on one line
+		rows = append(rows, row{quiet: concern(o, s) == noConcern, cells: []string{
+			p.cell(s.Name), id(s.Newest.ID) + only(verificationFailed(s), "<br>"+red(true)+"verification&nbsp;failed"), red(s.Stale) + age(o, s),
+			strconv.Itoa(s.Count), only(s.SizeGB > 0, fmt.Sprintf("%.2f", s.SizeGB)), only(s.SizeGB > 0 && net != "", net+" / "+gross),
+			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never") + only(!s.VerifiedAt.IsZero(), day),
+		}})
 	}
-	if rest := servers[marked:]; len(rest) > 0 {
-		p.fold(false, count(len(rest), only(marked > 0, "other ")+"server"))
-		p.servers(o, rest)
-		p.endFold()
-	}
+	price := cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month,<br>net / gross"), "a month")
+	p.servers("server|>newest snapshot|>age|>snapshots|>GB|>"+price+"|last verified", rows, "inventory")
 	p.print("\n%s%s: %s.\n", count(o.Count, "snapshot"), only(len(o.Orphans) > 0, ", those of servers that are gone included"), p.cost(o.Price, o.SizeGB))
 }
 
@@ -324,24 +325,6 @@ func verificationFailed(s audit.Server) bool {
 
 // red marks what somebody should look at. The mark stays on the line of what it marks.
 func red(is bool) string { return only(is, "🔴&nbsp;") }
-
-// servers is a table of servers. Units stand in its head, and of the last verification there is no more than the day, so
-// that names have room.
-func (p *page) servers(o audit.Outcome, servers []audit.Server) {
-	var rows [][]string
-	for _, s := range servers {
-		failed := verificationFailed(s)
-		net, gross := monthly(o.Price, s.SizeGB)
-		rows = append(rows, []string{
-			p.cell(s.Name), id(s.Newest.ID) + only(failed, "<br>"+red(true)+"verification&nbsp;failed"), red(s.Stale) + age(o, s),
-			strconv.Itoa(s.Count), only(s.SizeGB > 0, fmt.Sprintf("%.2f", s.SizeGB)), only(s.SizeGB > 0 && net != "", net+" / "+gross),
-			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never") + only(!s.VerifiedAt.IsZero(), s.VerifiedAt.UTC().Format(time.DateOnly)),
-		})
-	}
-	price := cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month,<br>net / gross"), "a month")
-	p.table("server|>newest snapshot|>age|>snapshots|>GB|>"+price+"|last verified", rows, len(rows),
-		"\n… and %d more servers; the output `inventory` holds them all.\n")
-}
 
 // images lists snapshots, and the commands that delete them. Those with delete protection take one more.
 func (p *page) images(part part, price hetzner.Price) {

@@ -81,7 +81,7 @@ func TestPriceOfAnAudit(t *testing.T) {
 		t.Errorf("the heading is %q", heading)
 	}
 	has(t, rest, "100.00 GB, 1.43 net / 1.70 gross EUR a month.\n")
-	has(t, log, "; 2 servers, 18 snapshots, 100.0 GB, 1.43 EUR net / 1.70 gross a month, in ")
+	has(t, log, "; 2 servers, 18 snapshots, 100.0 GB, 1.43 net / 1.70 gross EUR a month, in ")
 }
 
 // Whoever looks each morning sees at once what needs a look: it comes first and is marked. Of many servers the others are
@@ -157,7 +157,7 @@ func TestAuditMarksTheUnverified(t *testing.T) {
 		}
 		o.Servers[0].VerifiedAt = time.Date(2026, 11, 22, 3, 40, 0, 0, time.UTC)
 		_, _, summary := auditOf(t, secret.Mask{}, o)
-		first, second := strings.Index(summary, "| 2026-11-22 |"), strings.Index(summary, "| never |")
+		first, second := strings.Index(summary, "| 2026&#8209;11&#8209;22 |"), strings.Index(summary, "| never |")
 		if fails {
 			second, first = first, strings.Index(summary, "| 🔴&nbsp;never |")
 		}

@@ -151,7 +151,8 @@ func (r *Report) verdict(e ending, delivered bool) string {
 	} {
 		counts = append(counts, some(t.statuses[status], string(status)))
 	}
-	parts := joined("; ", only(len(t.leftOff) > 0, count(len(t.leftOff), "server")+" LEFT OFF"), e.urgent, why, only(!delivered, "the outputs could not be handed on"),
+	parts := joined("; ",
+		named(each(t.leftOff, func(e end) string { return e.name }), plural(len(t.leftOff), "server")+" LEFT OFF"), e.urgent, why, only(!delivered, "the outputs could not be handed on"),
 		e.failed, joined(", ", counts...), joined("; ", e.rest...))
 	return head + only(e.dryRun, " (dry run)") + ": " + cmp.Or(parts, e.nothing)
 }

@@ -148,7 +148,8 @@ func TestProgress(t *testing.T) {
 			})
 		}
 	}
-	servers = append(servers, snapshot.Standing{Name: "done", Phase: snapshot.PhaseFinished, Over: true})
+	servers = append(servers, snapshot.Standing{Name: "done", Phase: snapshot.PhaseFinished, Over: true},
+		snapshot.Standing{Name: "lost", Phase: snapshot.PhaseFinished, Over: true, Failed: true})
 	servers[0].Off = true
 	line := func(p snapshot.Progress) string {
 		var log strings.Builder
@@ -172,7 +173,7 @@ func TestProgress(t *testing.T) {
 		}
 	}
 	for want, p := range map[string]snapshot.Progress{
-		"1 finished, 2 to be seen running, 2 with a lost answer, 2 locked or refused for now, 2 without room, 2 being created, 2 to come; " +
+		"1 finished, 1 failed, 2 to be seen running, 2 with a lost answer, 2 locked or refused for now, 2 without room, 2 being created, 2 to come; " +
 			"waiting for db-10, db-11, db-6, db-7, db-4 (rebuild_server 9%), …; 1 down": {Servers: servers},
 		"1 being created; waiting for db-8 (7%); Hetzner's API has given no usable answer for 1m00s: connection reset by peer": {
 			Servers: servers[8:9], Silence: time.Minute, Err: &hetzner.Error{Message: "connection reset by peer"},
@@ -230,7 +231,7 @@ func TestVerdict(t *testing.T) {
 		{dry, "success (dry run): 1 planned"},
 		{of(ready(2.5), failed), "FAILED: 1 of 2 (broken-1 action_failed); 1 available, 2.5 GB"},
 		{of(failed, failed, failed, failed, failed, failed), "FAILED: 6 of 6 (" + strings.Repeat("broken-1 action_failed, ", 5) + "…)"},
-		{of(left), "FAILED: 1 server LEFT OFF; 1 of 1 (broken-1 power_on_failed); 1 available"},
+		{of(left), "FAILED: 1 server LEFT OFF (broken-1); 1 of 1 (broken-1 power_on_failed); 1 available"},
 		{refused, "FAILED: Hetzner refused the API token; 1 of 1 (broken-1 action_failed)"},
 		{stopped, "cancelled: 1 available, 2.5 GB, 1 skipped, 3 cancelled; 1 still being made, 1 may still appear"},
 	} {

@@ -2,8 +2,12 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hetzner"
 )
 
 const (
@@ -62,6 +66,24 @@ func (p *page) items(items []string, elsewhere string) {
 	p.print("%s", only(len(items) > 0, "\n"))
 }
 
+// trouble is something that went wrong, for a list. What can't wait comes first.
+type trouble struct {
+	urgent bool
+	head   string
+	account
+}
+
+// troubles lists what went wrong. Each advice is given once, and not at all where it was said before: a hundred servers that
+// fail alike need it no more than that.
+func (p *page) troubles(list []trouble, elsewhere string, said ...string) {
+	slices.SortStableFunc(list, func(a, b trouble) int { return number(b.urgent) - number(a.urgent) })
+	p.items(each(list, func(t trouble) string {
+		advise := !slices.Contains(said, t.next)
+		said = append(said, t.next)
+		return p.item(t.head, t.account, advise)
+	}), elsewhere)
+}
+
 // table shows rows under their heads; those that begin with ">" stand over numbers. The cells are fit for it already.
 func (p *page) table(heads string, rows [][]string, most int, more string) {
 	line := func(cells []string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
@@ -72,6 +94,45 @@ func (p *page) table(heads string, rows [][]string, most int, more string) {
 	}
 	p.print("%s%s\n", line(cells), rule)
 	p.list(each(rows, line), most, pageMost, more)
+}
+
+// row is a server in a table. A quiet one needs nobody's attention.
+type row struct {
+	cells []string
+	quiet bool
+}
+
+// servers is a table of servers. Where they are many, those that need nobody's attention are folded away.
+func (p *page) servers(heads string, rows []row, output string) {
+	more := "\n… and %d more servers; the output `" + output + "` holds them all.\n"
+	cells := func(r row) []string { return r.cells }
+	loud := those(rows, func(r row) bool { return !r.quiet })
+	if len(rows) <= foldAbove || len(loud) == len(rows) {
+		p.table(heads, each(rows, cells), len(rows), more)
+		return
+	}
+	if len(loud) > 0 {
+		p.table(heads, each(loud, cells), len(rows), more)
+	}
+	quiet := those(rows, func(r row) bool { return r.quiet })
+	p.fold(false, count(len(quiet), only(len(loud) > 0, "other ")+"server"))
+	p.table(heads, each(quiet, cells), len(rows), more)
+	p.endFold()
+}
+
+// image is a snapshot in a table, with its age where that is known.
+func (p *page) image(image hetzner.Image, age time.Duration) string {
+	return only(image.ID != 0, joined("<br>", id(image.ID), minute(image.Created), only(age > 0, old(age)+" old")))
+}
+
+// proofMost is how many characters of a proof a table has room for. The outputs hold all of it.
+const proofMost = 24
+
+func (p *page) proof(text string) string {
+	if all := []rune(text); len(all) > proofMost {
+		text = string(all[:proofMost-1]) + "…"
+	}
+	return p.cell(text)
 }
 
 // fold begins a part of the page that is folded away unless it is open; endFold ends it.

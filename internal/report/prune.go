@@ -7,6 +7,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/prune"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // PruneTally is the result of a run of prune in numbers and one word. Failed counts deletions, and entries that match no
@@ -103,19 +104,27 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
 func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
-	r.begin(p, o.Outcome, why)
-	p.items(each(o.Undone, func(u prune.Undone) string { return p.item("**"+p.cell(u.Name)+"**: ", explainUndone(u), true) }), "the log")
-	var rows [][]string
+	r.begin(p, o.Outcome, why, each(o.Undone, func(u prune.Undone) trouble {
+		return trouble{false, "**" + p.cell(u.Name) + "**: ", explainUndone(u)}
+	})...)
+	var rows []row
+	plan := o.DryRun || o.TooMany // and nothing was done
 	for _, result := range o.Results {
 		if result.Server.ID == 0 {
 			continue
 		}
-		keep := len(those(result.Thinned, isKept))
-		rows = append(rows, []string{p.cell(result.Name), strconv.Itoa(keep), strconv.Itoa(len(result.Thinned) - keep)})
+		keep, gone := len(those(result.Thinned, isKept)), len(those(result.Thinned, func(d thinning.Snapshot) bool { return d.Deleted }))
+		others := len(result.Thinned) - keep - gone
+		cells := []string{p.cell(result.Name), strconv.Itoa(keep), strconv.Itoa(others)}
+		if !plan {
+			cells = slices.Insert(cells, 2, strconv.Itoa(gone))
+		}
+		rows = append(rows, row{cells, plan || others == 0})
 	}
+	heads := only(plan, "server|>to keep|>to delete") + only(!plan, "server|>kept|>deleted|>not deleted")
 	if len(rows) > 0 {
-		p.table("server|>to keep|>to delete", rows, len(rows), "\n… and %d more servers, see the log.\n")
+		p.servers(heads, rows, "kept-image-ids")
 	}
-	p.thinning(o.Outcome)
+	p.thinning(o.Outcome, plan)
 	p.gone(o.Outcome)
 }

@@ -129,6 +129,19 @@ func short(d time.Duration) string {
 	}
 }
 
+// old returns an age in one unit, as 41s, 90m, 26h or 4d.
+func old(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return short(d)
+	case d < 3*time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 72*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
+}
+
 func seconds(d time.Duration) int64 { return int64(d.Round(time.Second) / time.Second) }
 
 // minute writes a time for people.

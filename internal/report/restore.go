@@ -46,13 +46,14 @@ func (r *Report) RestoreEvent(e restore.Event) {
 			w.style = fails
 		}
 		r.finish(restoreEnd(*e.Result), explainRestore(*e.Result, r.asked))
+	default: // its words are all that there is to say
 	}
 	r.say(e.Event, w)
 }
 
 // madeOf names the image of a restore.
 func madeOf(r restore.Result) string {
-	return fmt.Sprintf("image %d of %s (%s old)", r.Image.ID, minute(r.Image.Created), short(r.Age))
+	return fmt.Sprintf("image %d of %s (%s old)", r.Image.ID, minute(r.Image.Created), old(r.Age))
 }
 
 // explainRestore says what became of a server and, where that is a failure, what to try.
@@ -244,32 +245,37 @@ func (r *Report) restoreEntry(result restore.Result) json.RawMessage {
 
 // restoreSummary is the job summary: what went wrong, and a table of the servers.
 func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
-	r.begin(p, o.Outcome, why)
-	var items, names []string
-	var rows [][]string
-	open := false
+	var bad []trouble
+	var names []string
+	var rows []row
 	for _, result := range o.Restores {
-		e := restoreEnd(result)
-		urgent := result.LeftOff || result.Failed() || result.Status == snapshot.Cancelled && (result.Accepted || result.MaySlip)
-		if urgent {
-			items = append(items, p.item(e.head(p), explainRestore(result, r.asked), true))
+		e, a := restoreEnd(result), explainRestore(result, r.asked)
+		if result.LeftOff || result.Failed() || result.Status == snapshot.Cancelled && (result.Accepted || result.MaySlip) {
+			bad = append(bad, trouble{result.LeftOff, e.head(p), a})
 		}
-		names, open = append(names, result.Name), open || urgent
+		names = append(names, result.Name)
+		if o.DryRun {
+			rows = append(rows, row{[]string{p.cell(result.Name), p.cell(a.what)}, !e.failed()})
+			continue
+		}
 		verified := ""
 		if at, ok := labels.VerifiedAt(result.Image); ok {
 			verified = minute(at)
 		}
 		before := result.Before
-		rows = append(rows, []string{
-			p.cell(result.Name), e.cell(""), id(result.Image.ID), minute(result.Image.Created), short(result.Age), verified,
-			joined(" ", id(before.ImageID), only(!before.Usable(), string(before.Status))), only(result.Accepted, short(result.Downtime)), p.cell(result.Proof),
-		})
+		rows = append(rows, row{[]string{
+			p.cell(result.Name), e.cell(""), p.image(result.Image, result.Age), verified,
+			joined(" ", id(before.ImageID), only(!before.Usable(), string(before.Status))), only(result.Accepted, short(result.Downtime)), p.proof(result.Proof),
+		}, result.Status == restore.Restored})
 	}
-	p.items(items, "the table")
-	if len(rows) > 0 {
-		p.table("server|result|>image|made (UTC)|>age|verified|>snapshot of before|>downtime|proof", rows, len(rows),
-			"\n… and %d more servers; the output `restores` holds them all.\n")
+	r.begin(p, o.Outcome, why, bad...)
+	switch {
+	case len(rows) == 0:
+	case o.DryRun:
+		p.servers("server|what would be done", rows, "restores")
+	default:
+		p.servers("server|result|>image, made (UTC)|verified|>snapshot of before|>downtime|proof", rows, "restores")
 		p.print("\nDowntime counts from the rebuild to the proof. Addresses, volumes, networks and firewalls of a server stay as they are.\n")
 	}
-	r.drawTimeline(p, names, open)
+	r.drawTimeline(p, names, len(bad) > 0)
 }

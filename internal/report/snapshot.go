@@ -32,8 +32,6 @@ type Asked struct {
 	MaxAge                  time.Duration
 	RestoreTimeout          time.Duration
 	BootTimeout             time.Duration
-	VerifiedWithin          time.Duration
-	AtMost                  int
 }
 
 // Ask says what the run is asked to do.
@@ -161,6 +159,7 @@ func (r *Report) Event(e snapshot.Event) {
 			r.failure(e.Name, "left", explainLeft(e.Name, copies.Left{Err: e.Err}, "", false), true)
 			return
 		}
+	default: // its words are all that there is to say
 	}
 	r.say(e, w)
 }
@@ -257,9 +256,10 @@ var standings = []struct {
 
 // progress words the state of the run: each server counts once, and the first ones that the run waits for are named.
 func progress(p snapshot.Progress) string {
-	over := those(p.Servers, func(s snapshot.Standing) bool { return s.Over })
+	over := those(p.Servers, func(s snapshot.Standing) bool { return s.Over && !s.Failed })
+	failed := those(p.Servers, func(s snapshot.Standing) bool { return s.Over && s.Failed })
 	off := those(p.Servers, func(s snapshot.Standing) bool { return s.Off })
-	counts, names := []string{some(len(over), "finished")}, []string(nil)
+	counts, names := []string{some(len(over), "finished"), some(len(failed), "failed")}, []string(nil)
 	for _, standing := range standings {
 		here := those(p.Servers, func(s snapshot.Standing) bool { return !s.Over && s.Phase == standing.phase })
 		counts = append(counts, some(len(here), standing.what))

@@ -114,7 +114,7 @@ func (r *Report) summary(p *page, o snapshot.Outcome) {
 	p.costs(o)
 	p.restore(o)
 	p.volumes(o)
-	p.thinning(o)
+	p.thinning(o, o.DryRun)
 	p.gone(o)
 	names := each(o.Results, func(result snapshot.Result) string { return result.Name })
 	r.drawTimeline(p, names, slices.ContainsFunc(o.Results, func(result snapshot.Result) bool {
@@ -122,27 +122,19 @@ func (r *Report) summary(p *page, o snapshot.Outcome) {
 	}))
 }
 
-// begin begins a page with why the run came to nothing and with what failed; a server that is off comes first. The advice that
-// was given last is not repeated: a hundred servers that fail alike need it once.
-func (r *Report) begin(p *page, o snapshot.Outcome, why account) {
+// begin begins a page with why the run came to nothing and with what went wrong; a server that is off comes first.
+func (r *Report) begin(p *page, o snapshot.Outcome, why account, others ...trouble) {
 	anyOff := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.LeftOff })
-	all, last := only(why.what != "", p.item("", why, true)), why.next
+	all := only(why.what != "", p.item("", why, true))
 	if !anyOff {
 		p.add(all, pageMost/2)
 	}
-	var items []string
-	for _, off := range []bool{true, false} {
-		for _, result := range o.Results {
-			if result.LeftOff != off || !off && !result.Failed() && !result.MaySlip {
-				continue
-			}
-			a := explain(result, r.asked)
-			items = append(items, p.item(endOf(result).head(p), a, a.next != last))
-			last = a.next
-		}
-	}
-	p.items(items, "the table")
-	p.print("%s", only(len(items) == 0 && last != "", "\n"))
+	list := each(those(o.Results, func(r snapshot.Result) bool { return r.LeftOff || r.Failed() || r.MaySlip }), func(result snapshot.Result) trouble {
+		return trouble{result.LeftOff, endOf(result).head(p), explain(result, r.asked)}
+	})
+	list = append(list, others...)
+	p.troubles(list, "the table", why.next)
+	p.print("%s", only(len(list) == 0 && why.next != "", "\n"))
 	if anyOff && all != "" {
 		p.add(all+"\n", pageMost/2)
 	}
@@ -151,10 +143,10 @@ func (r *Report) begin(p *page, o snapshot.Outcome, why account) {
 // servers is a table of what became of each server or, in a dry run, of what would be done.
 func (r *Report) servers(p *page, o snapshot.Outcome) {
 	heads := only(o.DryRun, "server|what would be done") + only(!o.DryRun, "server|result|>image|>size|>lock wait|>duration")
-	var rows [][]string
+	var rows []row
 	for _, result := range o.Results {
 		_, reason := result.Told()
-		status := endOf(result).cell(only(result.Reused, ", taken over"+only(result.Age > 0, " ("+short(result.Age)+" old)"))) +
+		status := endOf(result).cell(only(result.Reused, ", taken over"+only(result.Age > 0, " ("+old(result.Age)+" old)"))) +
 			only(result.Downtime > 0, "<br>downtime "+short(result.Downtime))
 		if o.DryRun && reason == "" {
 			status = p.cell(explain(result, r.asked).what)
@@ -167,9 +159,9 @@ func (r *Report) servers(p *page, o snapshot.Outcome) {
 			cells = append(cells, id(result.ImageID), gigabytes(result.SizeGB),
 				only(seconds(result.LockWait) > 0, short(result.LockWait)), only(result.Accepted, short(result.Duration)))
 		}
-		rows = append(rows, cells)
+		rows = append(rows, row{cells, reason == "" && !result.LeftOff})
 	}
-	p.table(heads, rows, len(rows), "\n… and %d more servers; the output `snapshots` holds them all.\n")
+	p.servers(heads, rows, "snapshots")
 }
 
 func gigabytes(n float64) string { return only(n > 0, fmt.Sprintf("%.2f GB", n)) }
@@ -202,7 +194,8 @@ func (p *page) costs(o snapshot.Outcome) {
 		p.print("\n%s: %s.\n", count(fresh, "new snapshot"), p.cost(o.Price, freshGB))
 	}
 	if kept > 0 {
-		p.print("\n%s kept in this series, new ones included: %s.\n", count(kept+fresh, "unprotected snapshot"), p.cost(o.Price, keptGB+freshGB))
+		what := only(!o.DryRun, "kept in this series, new ones included") + only(o.DryRun, "of this series would be kept, beside the new ones")
+		p.print("\n%s %s: %s.\n", count(kept+fresh, "unprotected snapshot"), what, p.cost(o.Price, keptGB+freshGB))
 	}
 }
 
@@ -250,36 +243,43 @@ func (p *page) volumes(o snapshot.Outcome) {
 	}
 }
 
-// thinning shows what became of old snapshots, the deleted ones first, and how much that frees.
-func (p *page) thinning(o snapshot.Outcome) {
-	var gone, others [][]string
+// thinning shows what became of old snapshots, the deleted ones before those that are kept, and how much that frees; or,
+// of a plan that was not carried out, what would.
+func (p *page) thinning(o snapshot.Outcome, plan bool) {
+	var gone, left, kept [][]string
 	freed := 0.0
 	for _, r := range o.Results {
 		for _, d := range r.Thinned {
 			row := []string{p.cell(r.Name), id(d.ID), minute(d.Created), gigabytes(d.SizeGB), p.cell(decision(d))}
 			switch {
 			case d.ID == r.ImageID: // the new one stands above
-			case d.Deleted, o.DryRun && !d.Keep:
+			case d.Deleted, plan && !d.Keep:
 				gone, freed = append(gone, row), freed+d.SizeGB
+			case !d.Keep:
+				row[4] = p.cell("NOT deleted, though " + d.Reason)
+				left = append(left, row)
 			default:
-				others = append(others, row)
+				kept = append(kept, row)
 			}
 		}
 	}
-	rows := slices.Concat(gone, others)
+	rows := slices.Concat(left, gone, kept)
 	if len(rows) == 0 {
 		return
 	}
-	verb := only(!o.DryRun, "deleted, which frees") + only(o.DryRun, "would be deleted, which would free")
-	p.fold(false, fmt.Sprintf("Old snapshots: %d of %d %s %s", len(gone), len(rows), verb, p.cost(o.Price, freed)))
+	verb, frees := "deleted", "frees"
+	if plan {
+		verb, frees = "would be deleted", "would free"
+	}
+	p.fold(false, fmt.Sprintf("Old snapshots: %d of %d %s", len(gone), len(rows), verb)+only(freed > 0, ", which "+frees+" "+p.cost(o.Price, freed)))
 	p.table("server|>image|of|>size|decision", rows, thinningMost, "\n… and %d more, see the log.\n")
 	p.endFold()
 }
 
-// drawTimeline shows the servers' phases, at once where one has failed or waited.
+// drawTimeline shows the servers' phases, at once where one has failed or waited, unless the chart is long.
 func (r *Report) drawTimeline(p *page, names []string, open bool) {
 	if chart := r.timeline.mermaid(names, r.text); chart != "" {
-		p.fold(open, "Timeline (UTC)")
+		p.fold(open && len(names) <= foldAbove, "Timeline (UTC)")
 		p.print("%s", chart)
 		p.endFold()
 	}

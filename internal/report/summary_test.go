@@ -12,6 +12,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/report"
+	"github.com/org/hsnap-action/internal/restore"
 	"github.com/org/hsnap-action/internal/retention"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/snapshot"
@@ -40,7 +41,7 @@ func TestLeftOffComesFirst(t *testing.T) {
 	has(t, log, "::error title=web-1 IS LEFT OFF::web-1: THE SERVER IS OFF: the run was cancelled, and Hetzner has not accepted the power-on yet"+
 		"%0AHetzner answered: server is locked (locked, f21b)%0Aits snapshot can be used: image 4711 (2.50 GB)"+
 		"%0Awhat to try: run hcloud server poweron web-1 until")
-	has(t, summary, "cancelled&#58; 1 server LEFT OFF; 1 of 2 (db-1 refused); 1 available, 2.5 GB\n\n- 🔴 **web-1** (`available`): THE SERVER IS OFF", "| web-1 | 🔴 OFF<br>available | 4711 |")
+	has(t, summary, "cancelled&#58; 1 server LEFT OFF (web-1); 1 of 2 (db-1 refused); 1 available, 2.5 GB\n\n- 🔴 **web-1** (`available`): THE SERVER IS OFF", "| web-1 | 🔴 OFF<br>available | 4711 |")
 	has(t, logOf(left), "!!!!!!!!\n", "web-1: available: THE SERVER IS OFF")
 }
 
@@ -191,7 +192,7 @@ func TestSummaryOfADryRun(t *testing.T) {
 		"| nope | failed<br>`not_found` |\n"+
 		"| web-1 | image 9 is taken over |\n"+
 		"| web-2 | would be snapshotted as \"nightly\" once its lock is gone |\n",
-		"1 unprotected snapshot kept in this series", "Old snapshots: 1 of 2 would be deleted, which would free 10.00 GB")
+		"1 unprotected snapshot of this series would be kept, beside the new ones", "Old snapshots: 1 of 2 would be deleted, which would free 10.00 GB")
 }
 
 // A cancelled run names the images that go on costing money, with the command that deletes them.
@@ -232,7 +233,7 @@ func phases(t *testing.T, result snapshot.Result, kinds ...snapshot.EventKind) (
 	}
 	summary, _ := summaryOf(t, secret.Mask{}, events, snapshot.Outcome{Results: []snapshot.Result{result}})
 	var list []string
-	for _, m := range regexp.MustCompile(`(?m)^  (.+) \d+s :([a-z, ]+), \d+, \d+$`).FindAllStringSubmatch(summary, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^  (.+) \d+s :(?:([a-z, ]+), )?\d+, \d+$`).FindAllStringSubmatch(summary, -1) {
 		list = append(list, m[1]+map[string]string{"crit": "!"}[m[2]])
 	}
 	return strings.Join(list, ", "), strings.Contains(summary, "<details open>")
@@ -369,5 +370,31 @@ func TestSummaryOfMistakes(t *testing.T) {
 	has(t, summary, "60 mistakes in the inputs, nothing was sent to Hetzner", "- … and 10 more, see the log")
 	if n := strings.Count(summary, "- series&#58; wrong\n"); n != 50 {
 		t.Errorf("%d mistakes are shown, want 50", n)
+	}
+}
+
+// A server that a restore has left off comes first, however many others have failed, and the verdict names it.
+func TestLeftOffComesFirstInARestore(t *testing.T) {
+	var o restore.Outcome
+	for i := range 60 {
+		o.Restores = append(o.Restores, restore.Result{Result: snapshot.Result{Name: fmt.Sprint("db-", i), Status: snapshot.Failed, Reason: restore.NotProven}})
+	}
+	last := &o.Restores[59].Result
+	last.LeftOff, last.PowerOnFailed, last.Reason = true, true, snapshot.PowerOnFailed
+	dir := t.TempDir()
+	var log strings.Builder
+	r := report.New(report.Options{Out: &log, Getenv: github(dir)})
+	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.DeliverRestore(o)
+	r.Flush(time.Minute)
+	summary := fileOf(t, dir, "summary")
+	has(t, log.String(), "FAILED: 1 server LEFT OFF (db-59); 60 of 60")
+	if first, _, _ := strings.Cut(summary, "\n- **"); !strings.Contains(first, "**db-59**") {
+		t.Errorf("the summary begins with\n%s", first)
+	}
+	if n := strings.Count(summary, "What to try:"); n != 2 {
+		t.Errorf("advice is given %d times, want once for each kind", n)
 	}
 }

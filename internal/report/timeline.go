@@ -15,6 +15,8 @@ const (
 	nameMost     = 40 // characters
 	// spanLeast is the shortest span that can be seen.
 	spanLeast = time.Second
+	// secondsUntil is the length above which the axis has no room for seconds.
+	secondsUntil = 10 * time.Minute
 )
 
 // style is how Mermaid draws a phase, or what it takes to end one.
@@ -22,7 +24,7 @@ type style string
 
 const (
 	waits style = "done"       // grey
-	works style = "active"     // blue
+	works style = "works"      // Mermaid's own colour: beside a short bar the text of the others is dark in the dark theme
 	down  style = "crit, done" // grey with a red frame
 	fails style = "crit"       // red
 
@@ -76,15 +78,26 @@ func (l timeline) mermaid(rows []string, text func(string) string) string {
 		return cmp.Or(number(failed(b))-number(failed(a)),
 			cmp.Compare(last(b).end.Sub(l[b][0].start), last(a).end.Sub(l[a][0].start)))
 	})
-	var b strings.Builder
-	b.WriteString("```mermaid\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n")
 	shown := rows[:min(len(rows), timelineMost)]
+	longest, first, end := 0, l[shown[0]][0].start, time.Time{}
+	for _, row := range shown {
+		longest = max(longest, len(plain(text(row))))
+		if l[row][0].start.Before(first) {
+			first = l[row][0].start
+		}
+		if last(row).end.After(end) {
+			end = last(row).end
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "```mermaid\n%%%%{init: {\"gantt\": {\"leftPadding\": %d}}}%%%%\n", max(75, 6*longest+25)) // pixels, for the names
+	b.WriteString("gantt\n  dateFormat x\n  axisFormat %H:%M" + only(end.Sub(first) < secondsUntil, ":%S") + "\n  todayMarker off\n")
 	for _, row := range shown {
 		fmt.Fprintf(&b, "  section %s\n", plain(text(row)))
 		for _, s := range l[row][max(0, len(l[row])-spansMost):] {
 			took := max(0, s.end.Sub(s.start))
 			end := s.start.Add(max(took, spanLeast))
-			fmt.Fprintf(&b, "  %s %s :%s, %d, %d\n", plain(text(s.name)), short(took), s.style, s.start.UnixMilli(), end.UnixMilli())
+			fmt.Fprintf(&b, "  %s %s :%s%d, %d\n", plain(text(s.name)), short(took), only(s.style != works, string(s.style)+", "), s.start.UnixMilli(), end.UnixMilli())
 		}
 	}
 	b.WriteString("```\n")

@@ -48,12 +48,13 @@ func (r *Report) VerifyEvent(e verify.Event) {
 		if e.Result.Status == snapshot.Failed {
 			r.timeline.add(e.Name, "", fails, e.At)
 		}
-		w.text = cmp.Or(answer(*e.Result), explainVerification(*e.Result, r.asked).what) + "; deleting the copy"
+		w.text = only(e.Result.Status == verify.Verified, "the copy has answered") + only(e.Result.Status != verify.Verified, "no answer") + "; deleting the copy"
 	case verify.EventFinished:
 		if e.Result.Status == verify.Inconclusive || e.Result.Left != nil {
 			w.style = fails
 		}
 		r.verified(*e.Result)
+	default: // its words are all that there is to say
 	}
 	r.say(e.Event, w)
 }
@@ -78,17 +79,9 @@ func (r *Report) plannedCopies(results []verify.Result) {
 	}
 }
 
-// answer says how the copy has answered; "" where it has not.
-func answer(v verify.Result) string {
-	if v.Status != verify.Verified {
-		return ""
-	}
-	return v.Proof + " after " + short(v.BootTook)
-}
-
 // copyOf names the image of a verification.
 func copyOf(v verify.Result) string {
-	return fmt.Sprintf("image %d of %s", v.Image.ID, minute(v.Image.Created)) + only(v.Age > 0, " ("+short(v.Age)+" old)")
+	return fmt.Sprintf("image %d of %s", v.Image.ID, minute(v.Image.Created)) + only(v.Age > 0, " ("+old(v.Age)+" old)")
 }
 
 // money is an amount in the account's currency.
@@ -185,8 +178,10 @@ func verifyCause(v verify.Result, asked Asked) (a account) {
 	case snapshot.NotFound:
 		return noSnapshot(v, asked)
 	case verify.NotDue:
-		a.what = joined(", or ", only(asked.VerifiedWithin > 0, "a snapshot of it was verified within verified-within"),
-			only(asked.AtMost > 0, "at-most leaves it to a later run"))
+		a.what = "at-most leaves it to a later run"
+		if !v.VerifiedAt.IsZero() {
+			a.what = "a snapshot of it was verified on " + minute(v.VerifiedAt) + ", which is within verified-within"
+		}
 	case verify.InProgress:
 		a.what = "another run is verifying the same image: its copy " + v.Copy + " is there"
 	case verify.NotProven:
@@ -333,7 +328,7 @@ func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
 	}
 	harmless := r.asked.WarnOnly && t.Failed == 0 && why.what == "" // no more than that something could not be found out
 	return r.end(ending{
-		title: "Verified Hetzner Cloud snapshots", nothing: "nothing was verified", dryRun: o.DryRun, why: why, tally: t,
+		title: "Verification of Hetzner Cloud snapshots", nothing: "nothing was verified", dryRun: o.DryRun, why: why, tally: t,
 		fails:  len(t.Left) > 0 || t.Result == "failure" || !harmless && (t.Result == "partial" || t.Result == "inconclusive"),
 		urgent: named(t.Left, plural(len(t.Left), "copy")+" LEFT BEHIND"),
 		failed: t.failures(len(o.Verifications) + len(o.Results)),
@@ -375,37 +370,44 @@ func (r *Report) verifyWhole(o verify.Outcome) account {
 
 // verifySummary is the job summary: copies that are left first, then what went wrong, and a table of the servers.
 func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
-	left := each(those(o.Swept, func(s verify.Swept) bool { return s.Left != nil }), func(s verify.Swept) string {
-		return p.item("🔴 **"+p.cell(s.Name)+"**: ", explainLeft(s.Name, *s.Left, "", false), true)
-	})
-	left = append(left, each(those(o.Verifications, func(v verify.Result) bool { return v.Left != nil }), func(v verify.Result) string {
-		return p.item("🔴 **"+p.cell(v.Copy)+"** ("+p.cell(v.Name)+"): ", r.explainLeft(v), true)
-	})...)
-	p.items(left, "the output `copies-left`")
-	r.begin(p, o.Outcome, why)
-	var items, names []string
-	var rows [][]string
-	open := len(left) > 0
+	var left, bad []trouble
+	var names []string
+	var rows []row
+	for _, s := range o.Swept {
+		if s.Left != nil {
+			left = append(left, trouble{true, "🔴 **" + p.cell(s.Name) + "**: ", explainLeft(s.Name, *s.Left, "", false)})
+		}
+	}
 	for _, v := range o.Verifications {
-		e := verifyEnd(v)
+		e, a := verifyEnd(v), explainVerification(v, r.asked)
+		if v.Left != nil {
+			left = append(left, trouble{true, "🔴 **" + p.cell(v.Copy) + "** (" + p.cell(v.Name) + "): ", r.explainLeft(v)})
+		}
 		if e.failed() {
-			open = true
-			items = append(items, p.item(e.head(p), explainVerification(v, r.asked), true))
+			bad = append(bad, trouble{false, e.head(p), a})
 		}
 		names = append(names, v.Name)
-		rows = append(rows, []string{
-			p.cell(v.Name), only(v.Left != nil, "🔴 COPY LEFT BEHIND<br>") + e.cell(""), id(v.Image.ID), only(v.Image.ID != 0, minute(v.Image.Created)),
-			only(v.Age > 0, short(v.Age)), p.cell(v.Proof) + only(v.BootTook > 0, " after "+short(v.BootTook)), only(v.CreateTook > 0, short(v.CreateTook)),
-			p.cell(v.Type), only(v.Cost > 0, p.cell(r.money(v.Cost))),
-		})
+		if o.DryRun {
+			rows = append(rows, row{[]string{p.cell(v.Name), p.cell(a.what) + only(v.MostCost > 0, ", at most "+p.cell(r.money(v.MostCost)))}, !e.failed()})
+			continue
+		}
+		rows = append(rows, row{[]string{
+			p.cell(v.Name), only(v.Left != nil, "🔴 COPY LEFT BEHIND<br>") + e.cell(""), p.image(v.Image, v.Age),
+			p.proof(v.Proof) + only(v.BootTook > 0, " after "+short(v.BootTook)), only(v.CreateTook > 0, short(v.CreateTook)+", "+p.cell(v.Type)),
+			only(v.Cost > 0, p.cell(r.money(v.Cost))),
+		}, v.Left == nil && (v.Status == verify.Verified || v.Status == snapshot.Skipped)})
 	}
-	p.items(items, "the table")
-	if len(rows) > 0 {
-		p.table("server|result|>image|made (UTC)|>age|proof|>created in|type|>cost", rows, len(rows),
-			"\n… and %d more servers; the output `verifications` holds them all.\n")
-		p.print("\n%s\n", r.whatItProves(o))
+	p.troubles(left, "the output `copies-left`")
+	r.begin(p, o.Outcome, why, bad...)
+	switch {
+	case len(rows) == 0:
+	case o.DryRun:
+		p.servers("server|what would be done", rows, "verifications")
+	default:
+		p.servers("server|result|>image, made (UTC)|proof|>created in|>cost", rows, "verifications")
 	}
-	r.drawTimeline(p, names, open)
+	p.print("%s", only(len(rows) > 0, "\n"+r.whatItProves(o)+"\n"))
+	r.drawTimeline(p, names, len(left)+len(bad) > 0)
 }
 
 // whatItProves says what the table means, and what it does not.

@@ -136,7 +136,7 @@ func (r *run) over() bool {
 func (r *run) standings() (list []snapshot.Standing) {
 	for _, s := range r.servers {
 		standing := s.target.Standing()
-		standing.Over, standing.Off = s.over(), s.switching
+		standing.Over, standing.Off, standing.Failed = s.over(), s.switching, s.result.Failed()
 		list = append(list, standing)
 	}
 	return list

@@ -85,6 +85,7 @@ type Standing struct {
 	Holder  *hetzner.Action // of its lock, where known
 	Off     bool            // it was switched off, and was not seen running again
 	Over    bool            // nothing more is done for it
+	Failed  bool            // it is over, and has failed
 }
 
 // Phase is what a server's snapshot is at.

@@ -227,7 +227,7 @@ func (r *run) over() bool {
 func (r *run) standings() (list []Standing) {
 	for _, s := range r.servers {
 		standing := s.Standing()
-		standing.Off, standing.Over = s.power != nil && !s.power.on, s.over() && !s.isThinning
+		standing.Off, standing.Over, standing.Failed = s.power != nil && !s.power.on, s.over() && !s.isThinning, s.Result.Failed()
 		if s.isThinning && s.Phase == PhaseFinished {
 			standing.Phase = PhaseThinning
 		}

@@ -34,7 +34,7 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image) {
 		case v.result.Image.ID == 0:
 			v.result.Status, v.result.Reason = snapshot.Failed, snapshot.NotFound
 		case r.VerifiedWithin > 0 && !r.date.IsZero() && r.date.Sub(v.proved) < r.VerifiedWithin:
-			v.result.Status, v.result.Reason = snapshot.Skipped, NotDue
+			v.result.Status, v.result.Reason, v.result.VerifiedAt = snapshot.Skipped, NotDue, v.proved
 		default:
 			due = append(due, v)
 		}

@@ -195,7 +195,7 @@ func (r *run) over() bool {
 // standings are where the verifications are at.
 func (r *run) standings() (list []snapshot.Standing) {
 	for _, v := range r.all {
-		list = append(list, snapshot.Standing{Name: v.result.Name, Phase: v.phase, Percent: v.progress, Over: v.over()})
+		list = append(list, snapshot.Standing{Name: v.result.Name, Phase: v.phase, Percent: v.progress, Over: v.over(), Failed: v.over() && v.result.failed()})
 	}
 	return list
 }

@@ -97,14 +97,15 @@ type Result struct {
 	Status snapshot.Status
 	Reason snapshot.Reason // "" where there is nothing to say
 
-	Choice  project.Choice
-	Nearest string          // of a name that does not exist: the server that may have been meant, "" for none
-	Copy    string          // its name
-	Type    string          // of the copy
-	Err     *hetzner.Error  // what Hetzner answered last, where that is the reason
-	Action  *hetzner.Action // the action that failed, where that is the reason
-	Silence time.Duration   // of a time-out: for how long Hetzner had not answered at all; 0 where it had
-	Differs string          // for Firewall: the name of the one whose rules differ, "" for none
+	Choice     project.Choice
+	Nearest    string          // of a name that does not exist: the server that may have been meant, "" for none
+	Copy       string          // its name
+	Type       string          // of the copy
+	Err        *hetzner.Error  // what Hetzner answered last, where that is the reason
+	Action     *hetzner.Action // the action that failed, where that is the reason
+	Silence    time.Duration   // of a time-out: for how long Hetzner had not answered at all; 0 where it had
+	VerifiedAt time.Time       // for NotDue: when a snapshot of the server was verified; zero where at-most is the reason
+	Differs    string          // for Firewall: the name of the one whose rules differ, "" for none
 
 	proof.Seen      // of the copy
 	Ran        bool // the copy was seen running
@@ -115,6 +116,9 @@ type Result struct {
 	HourCost             float64       // of the copy
 	Left                 *copies.Left  // why the copy could not be removed; nil where nothing is left of it
 }
+
+// failed reports whether it has not come to what was asked for.
+func (r Result) failed() bool { return r.Status == snapshot.Failed || r.Status == Inconclusive }
 
 // EventKind says what an [Event] of this package tells.
 type EventKind int
