@@ -61,9 +61,9 @@ func (c *Client) Rebuild(ctx context.Context, server, image int64) (actionID int
 	body, answer, err := send[struct {
 		Action   schema.Action `json:"action"`
 		Password present       `json:"root_password"`
-	}](ctx, c, http.MethodPost, fmt.Sprintf("/servers/%d/actions/rebuild", server), struct {
-		Image string `json:"image"`
-	}{strconv.FormatInt(image, 10)})
+	}](ctx, c, http.MethodPost, fmt.Sprintf("/servers/%d/actions/rebuild", server), schema.ServerActionRebuildRequest{
+		Image: schema.IDOrName{Name: strconv.FormatInt(image, 10)}, // a string, as the API describes it
+	})
 	err = answer.check(err, body.Action.ID > 0, "the answer names no action")
 	return body.Action.ID, bool(body.Password), answer.quota, err
 }

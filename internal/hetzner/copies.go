@@ -90,12 +90,9 @@ type FirewallRule struct {
 func firewallFrom(f schema.Firewall) Firewall {
 	firewall := Firewall{ID: f.ID, Name: f.Name, Labels: f.Labels}
 	for _, r := range f.Rules {
-		rule := FirewallRule{Direction: r.Direction, Protocol: r.Protocol, Networks: r.SourceIPs}
+		rule := FirewallRule{Direction: r.Direction, Protocol: r.Protocol, Port: valueOf(r.Port), Networks: r.SourceIPs}
 		if r.Direction == "out" {
 			rule.Networks = r.DestinationIPs
-		}
-		if r.Port != nil {
-			rule.Port = *r.Port
 		}
 		firewall.Rules = append(firewall.Rules, rule)
 	}

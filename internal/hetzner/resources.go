@@ -100,11 +100,8 @@ func serverFrom(s schema.Server) Server {
 		IPv4: s.PublicNet.IPv4.IP, IPv6: s.PublicNet.IPv6.IP,
 		Labels: s.Labels, Volumes: s.Volumes, RescueEnabled: s.RescueEnabled,
 		Architecture: s.ServerType.Architecture, DiskGB: s.PrimaryDiskSize, RebuildProtected: s.Protection.Rebuild,
+		ImageID: valueOf(s.Image).ID, Networks: len(s.PrivateNet), IPv4ID: s.PublicNet.IPv4.ID, IPv6ID: s.PublicNet.IPv6.ID,
 	}
-	if s.Image != nil {
-		server.ImageID = s.Image.ID
-	}
-	server.Networks, server.IPv4ID, server.IPv6ID = len(s.PrivateNet), s.PublicNet.IPv4.ID, s.PublicNet.IPv6.ID
 	for _, firewall := range s.PublicNet.Firewalls {
 		if server.Firewalls == nil {
 			server.Firewalls = map[int64]bool{}
@@ -118,34 +115,31 @@ func serverFrom(s schema.Server) Server {
 }
 
 func imageFrom(i schema.Image) Image {
-	image := Image{
+	return Image{
 		ID: i.ID, Type: i.Type, Status: i.Status, Description: i.Description,
 		Labels: i.Labels, Protected: i.Protection.Delete, Architecture: i.Architecture, DiskGB: float64(i.DiskSize),
+		Created: valueOf(i.Created), CreatedFrom: valueOf(i.CreatedFrom).ID,
+		SizeGB: math.Round(float64(valueOf(i.ImageSize))*1000) / 1000, // 14.199999809265137 is a 14.2 in 32 bits
 	}
-	if i.Created != nil {
-		image.Created = *i.Created
-	}
-	if i.CreatedFrom != nil {
-		image.CreatedFrom = i.CreatedFrom.ID
-	}
-	if i.ImageSize != nil {
-		image.SizeGB = math.Round(float64(*i.ImageSize)*1000) / 1000 // 14.199999809265137 is a 14.2 in 32 bits
-	}
-	return image
 }
 
 func (c *Client) actionFrom(a schema.Action) Action {
-	action := Action{ID: a.ID, Command: a.Command, Status: a.Status, Progress: a.Progress, Started: a.Started}
-	if a.Finished != nil {
-		action.Finished = *a.Finished
-	}
-	if a.Error != nil {
-		action.ErrorCode, action.ErrorMessage = c.text(a.Error.Code), c.text(a.Error.Message)
+	action := Action{
+		ID: a.ID, Command: a.Command, Status: a.Status, Progress: a.Progress, Started: a.Started, Finished: valueOf(a.Finished),
+		ErrorCode: c.text(valueOf(a.Error).Code), ErrorMessage: c.text(valueOf(a.Error).Message),
 	}
 	if !action.Running() && !action.Succeeded() {
 		action.ErrorMessage = cmp.Or(action.ErrorMessage, "Hetzner gave no reason")
 	}
 	return action
+}
+
+// valueOf returns what Hetzner may leave out, the zero value where it did.
+func valueOf[T any](p *T) (value T) {
+	if p != nil {
+		value = *p
+	}
+	return value
 }
 
 // Price is what a gigabyte of a snapshot costs in a month.
