@@ -36,13 +36,13 @@ type Selected struct {
 // Choose finds the servers that a selection means among all servers of the project (or, with a label selector, among
 // those that Hetzner selected). A verification's copy is never selected.
 func (sel Selection) Choose(all []hetzner.Server) Selected {
-	s := Selected{all: all}
+	s := Selected{all: all, Servers: slices.DeleteFunc(slices.Clone(all), IsDrill)}
 	chosen := map[int64]bool{}
 	if sel.LabelSelector != "" {
-		for _, server := range all {
+		for _, server := range s.Servers {
 			chosen[server.ID] = true
 		}
-		if !slices.ContainsFunc(all, func(server hetzner.Server) bool { return !IsDrill(server) }) {
+		if len(s.Servers) == 0 {
 			s.Empty = append(s.Empty, sel.LabelSelector)
 		}
 	}
@@ -74,7 +74,7 @@ func (sel Selection) Choose(all []hetzner.Server) Selected {
 			s.Unused = append(s.Unused, word)
 		}
 	}
-	s.Servers = slices.DeleteFunc(slices.Clone(all), func(server hetzner.Server) bool { return !chosen[server.ID] || IsDrill(server) })
+	s.Servers = slices.DeleteFunc(s.Servers, func(server hetzner.Server) bool { return !chosen[server.ID] })
 	slices.SortFunc(s.Servers, func(a, b hetzner.Server) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
