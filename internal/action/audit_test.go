@@ -68,7 +68,7 @@ func TestAuditExitCodes(t *testing.T) {
 		"nothing to fail on":              {nil, 0, "success: 2 servers, 1 snapshot, 2.5 GB"},
 		"told to fail on nothing":         {map[string]string{"stale-after": "1h", "fail-on": "[]"}, 0, "success: 2 servers, 1 snapshot, 2.5 GB"},
 		"stale":                           {map[string]string{"stale-after": "2d"}, 1, "FAILED: 1 stale (web-1 none); 2 servers"},
-		"unverified":                      {map[string]string{"fail-on": "unverified"}, 1, "FAILED: 2 unverified (db-1, web-1); 2 servers"},
+		"unverified":                      {map[string]string{"fail-on": "unverified"}, 1, "FAILED: 2 unverified (web-1, db-1); 2 servers"},
 		"orphans, of which there is none": {map[string]string{"fail-on": "orphans"}, 0, "success: "},
 		"leftovers":                       {map[string]string{"fail-on": "leftovers"}, 1, "FAILED: 1 leftover; 2 servers"},
 		"a missing name":                  {map[string]string{"servers": "db-1,db-11"}, 1, "db-11: no server in this token's project has this name or ID (did you mean db-1?)"},

@@ -282,7 +282,7 @@ func TestLeftOffComesBeforeTheToken(t *testing.T) {
 		w.inputs = map[string]string{"servers": "db-1", "shutdown": "graceful"}
 		r := w.run(t)
 		off, token := strings.Index(r.summary, "THE SERVER IS OFF"), strings.Index(r.summary, "Hetzner refused the API token.")
-		if !strings.Contains(r.log, "FAILED: 1 server LEFT OFF; ") || off < 0 || token < off {
+		if !strings.Contains(r.log, "FAILED: 1 server LEFT OFF (db-1); ") || off < 0 || token < off {
 			t.Errorf("exit %d\n%s\n%s", r.code, r.log, r.summary)
 		}
 	})

@@ -69,9 +69,12 @@ type Copy struct {
 	Name    string
 	Request string    // the value of [labels.Drill]
 	Appears time.Time // until then a create whose answer is missing may take effect; zero for no such create
+	Alone   bool      // that create has made this copy, and no other create is without an answer
 
 	ID        int64   // 0 while it is not known
 	Addresses []int64 // the IDs of its primary IPs
+
+	Refused func(*hetzner.Error) // called when a deletion is refused, or its answer is lost; nil for nobody
 }
 
 // Of returns the copy that a server is.
@@ -106,7 +109,7 @@ type Left struct {
 // Remove deletes a copy and its addresses, and returns nil once a poll has shown that nothing is left. It goes on until the
 // limit, while Hetzner refuses for now or gives no answer: to delete twice is as to delete once.
 func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Left {
-	left := &Left{}
+	left, refused := &Left{}, false
 	for due := s.Now(); ; { // when a deletion may be asked for
 		host, err := c.look(s, api)
 		failure, failed := errors.AsType[*hetzner.Error](err)
@@ -116,7 +119,7 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 			left.Err = failure
 		case err != nil: // the run is over
 			return left
-		case missing && s.Sent.Before(c.Appears): // it may appear yet
+		case missing && s.Sent.Before(c.Appears) && !(c.Alone && c.ID != 0 && s.Cancelled()): // it may appear yet
 			if host.ID != 0 && !Is(host) {
 				left.Changed = host.ID
 			}
@@ -125,15 +128,18 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 		case !c.Agrees(host):
 			left.Changed = cmp.Or(host.ID, left.Changed)
 			return left
-		case !s.Now().Before(due), left.Err != nil && (!host.Locked || s.Cancelled()):
+		case !s.Now().Before(due), refused && (!host.Locked || s.Cancelled()):
 			c.Note(host)
-			left.Changed, due = 0, s.Now().Add(askAgain)
+			left.Changed, due, refused = 0, s.Now().Add(askAgain), false
 			err := c.delete(s, api)
 			failure, failed := errors.AsType[*hetzner.Error](err)
 			switch {
 			case failed && failure.Code == hetzner.CodeNotFound:
 			case failed:
-				left.Err, due = failure, s.Now().Add(refusedPause)
+				left.Err, due, refused = failure, s.Now().Add(refusedPause), true
+				if c.Refused != nil {
+					c.Refused(failure)
+				}
 			case err != nil: // the run is over
 				return left
 			}

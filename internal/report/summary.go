@@ -91,7 +91,7 @@ func (r *Report) entryOf(result snapshot.Result) json.RawMessage {
 		"image_id", known(result.ImageID), "action_id", known(result.ActionID),
 		"description", result.Description, "size_gb", known(result.SizeGB),
 		"lock_wait_seconds", seconds(result.LockWait), "duration_seconds", where(result.Accepted, seconds(result.Duration)),
-		"downtime_seconds", known(seconds(result.Downtime)), "power_state", known(result.PowerState),
+		"downtime_seconds", where(result.Downtime > 0, seconds(result.Downtime)), "power_state", known(result.PowerState),
 		"protected", result.Protected, "reused", result.Reused, "volumes_not_included", append([]int64{}, result.Server.Volumes...),
 	)
 }

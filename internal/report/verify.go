@@ -27,6 +27,7 @@ var verifyWording = map[verify.EventKind]words{
 	verify.EventIsolated: {text: "copy isolated by its firewall; switching it on", phase: "booting", style: works},
 	verify.EventProving:  {text: "switched on, waiting until {address} answers"},
 	verify.EventProved:   {phase: "deleting", style: works},
+	verify.EventStays:    {text: "the copy can't be deleted yet: {error}; retrying"},
 	verify.EventRemoved:  {text: "copy deleted"},
 	verify.EventFinished: {style: ends},
 }
@@ -350,7 +351,7 @@ func (r *Report) verifyEntry(v verify.Result, a account) json.RawMessage {
 	return r.object(
 		"server_name", v.Name, "image_id", known(v.Image.ID),
 		"status", v.Status, "reason", v.Reason, "message", a.line(), "proof", v.Proof, "server_type", v.Type,
-		"create_seconds", known(seconds(v.CreateTook)), "boot_seconds", known(seconds(v.BootTook)), "cost_gross", round(v.Cost),
+		"create_seconds", where(v.CreateTook > 0, seconds(v.CreateTook)), "boot_seconds", where(v.BootTook > 0, seconds(v.BootTook)), "cost_gross", round(v.Cost),
 	)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/org/hsnap-action/internal/fleet"
@@ -65,7 +66,7 @@ func (s *server) recordAccepted(image, action int64) {
 	s.lock.stop(s.Now())
 	s.missing.stop(s.Now())
 	s.Phase, s.progress, s.copied, s.accepted = PhaseCreating, 0, false, s.Now()
-	s.Result.ImageID, s.Result.ActionID = image, action
+	s.Result.ImageID, s.Result.ActionID, s.Result.Err = image, action, nil // what was refused before is over
 	s.power.release()
 }
 
@@ -113,16 +114,26 @@ func (s *server) adopt(image *hetzner.Image) error {
 	return s.actionEnded(action)
 }
 
-// ownImage is the image that carries the label of this server's request.
-func (s *server) ownImage() fleet.Want { return fleet.Images(labels.Request, s.Result.Request, "") }
+// ownImage is the image that carries the label of this server's request. One that is taken over may have none.
+func (s *server) ownImage() fleet.Want {
+	if s.Result.Reused {
+		return s.seriesImages()
+	}
+	return fleet.Images(labels.Request, s.Result.Request, "")
+}
+
+// seriesImages are the server's snapshots in the series.
+func (s *server) seriesImages() fleet.Want {
+	return fleet.Images(labels.ServerID, strconv.FormatInt(s.Host.ID, 10), labels.Series+"="+s.Series)
+}
 
 // own returns the server's image among those that carry its label, nil where there is none. Whatever image ID an answer
 // named, the label says which image is the server's.
 func (s *server) own(images []hetzner.Image) *hetzner.Image {
 	var found *hetzner.Image
 	for i, image := range images {
-		if image.CreatedFrom != 0 && image.CreatedFrom != s.Host.ID {
-			continue // somebody has copied the label
+		if image.CreatedFrom != 0 && image.CreatedFrom != s.Host.ID || s.Result.Reused && image.ID != s.Result.ImageID {
+			continue // somebody has copied the label; or it is another one of the series
 		}
 		if found == nil || image.ID == s.Result.ImageID {
 			found = &images[i]

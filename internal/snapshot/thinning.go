@@ -3,7 +3,6 @@ package snapshot
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/org/hsnap-action/internal/fleet"
@@ -24,10 +23,11 @@ const (
 	goneLimit = time.Minute
 )
 
-// thin thins the server's snapshots out once its new one is available, or says in a dry run what it would.
+// thin thins the server's snapshots out once its new one is available, or says in a dry run what it would. Those of a server
+// that an earlier run has left off stay: one of them says so, until the server runs again.
 func (s *server) thin() {
-	status := s.Result.Status
-	if !s.Retention.Empty() && !s.Ending() && !s.otherRun && (status == Available || status == Planned) {
+	status, fine := s.Result.Status, !s.Result.Failed()
+	if fine && !s.Retention.Empty() && !s.Ending() && !s.otherRun && (status == Available || status == Planned) {
 		s.thinOut(false)
 	}
 }
@@ -39,8 +39,7 @@ func (s *server) thinOut(before bool) {
 	defer func() { s.isThinning = false }()
 	var plan []thinning.Snapshot
 	shown := false // a listing, if one without the new snapshot: then it is not the whole truth
-	series := fleet.Images(labels.ServerID, strconv.FormatInt(s.Host.ID, 10), labels.Series+"="+s.Series)
-	err := s.Watch(series).Until(thinAgain, s.Now().Add(thinLimit), func(seen fleet.Seen) (whole bool) {
+	err := s.Watch(s.seriesImages()).Until(thinAgain, s.Now().Add(thinLimit), func(seen fleet.Seen) (whole bool) {
 		shown = true
 		plan, whole = s.decide(seen, before)
 		return whole

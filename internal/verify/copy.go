@@ -48,10 +48,12 @@ type verification struct {
 	ended    bool           // the copy is needed no longer
 	removing bool           // the script has begun that removes it
 	removed  bool           // nothing is left of it
+	kept     *hetzner.Error // what has kept it from being deleted the last time
 	judged   bool           // the result is final but for the copy
 
 	asked     time.Time      // when the copy was asked for
 	lostUntil time.Time      // until when a create whose answer was lost may take effect; zero for no such create
+	losses    int            // creates whose answers were lost
 	accepted  time.Time      // when Hetzner was known to have accepted the copy; zero for never
 	action    int64          // that creates it, 0 where it is not known
 	until     time.Time      // the copy's latest end
@@ -178,7 +180,7 @@ func (v *verification) askOnce(limit time.Time) error {
 		return quota, err
 	}})
 	if hetzner.IsLost(err) {
-		v.lostUntil = v.Now().Add(snapshot.EffectLimit)
+		v.lostUntil, v.losses = v.Now().Add(snapshot.EffectLimit), v.losses+1
 	}
 	v.copy.Appears = v.lostUntil // any other one has had its effect, or has none
 	switch {
@@ -216,6 +218,7 @@ func (v *verification) find(failure *hetzner.Error) (found bool, err error) {
 	case host.ID == 0: // it may appear yet, and then there is no second one
 		return false, nil
 	case v.copy.Agrees(host):
+		v.copy.Alone = v.losses == 1
 		v.accept(host, 0)
 		v.tell(Event{Kind: EventFound})
 		return true, nil
@@ -330,6 +333,14 @@ func (v *verification) remove(s *fleet.Script) {
 	v.places.Give()
 	v.removing = false
 	v.complete()
+}
+
+// stays reports what keeps the copy from being deleted, where that is new.
+func (v *verification) stays(answer *hetzner.Error) {
+	if v.kept == nil || v.kept.Code != answer.Code || v.kept.Message != answer.Message {
+		v.tell(Event{Kind: EventStays, Event: snapshot.Event{Err: answer}})
+	}
+	v.kept = answer
 }
 
 // complete reports the end of a verification that is over.

@@ -22,7 +22,7 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image) {
 		v := &verification{run: r, result: Result{Name: host.Name, Server: host, Choice: r.Images[host.Name]}}
 		r.all = append(r.all, v)
 		for _, image := range images {
-			if at, verified := labels.VerifiedAt(image); verified && labels.Made(image, host.ID, r.Series) && at.After(v.proved) {
+			if at, verified := labels.VerifiedAt(image); verified && labels.Made(image, host.ID, r.seriesOf(v, image)) && at.After(v.proved) {
 				v.proved = at
 			}
 		}
@@ -47,6 +47,14 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image) {
 			v.result.Status, v.result.Reason = snapshot.Skipped, NotDue
 		}
 	}
+}
+
+// seriesOf returns the series that a verification is about: any where it names an image.
+func (r *run) seriesOf(v *verification, image hetzner.Image) string {
+	if v.result.Choice.Image != 0 {
+		return image.Labels[labels.Series]
+	}
+	return r.Series
 }
 
 // imageOf returns the snapshot of a server that is verified; without one the ID is 0. The newest one of a selection may have
@@ -93,7 +101,7 @@ func (r *run) price(read project.Reader) error {
 			v.result.Status, v.result.Reason = Inconclusive, NoCapacity
 			continue
 		}
-		v.copy = copies.Copy{Name: copies.Name(v.result.Image.ID), Request: r.request()}
+		v.copy = copies.Copy{Name: copies.Name(v.result.Image.ID), Request: r.request(), Refused: v.stays}
 		v.result.Copy, v.result.HourCost = v.copy.Name, hour+address
 		v.result.MostCost = most * v.result.HourCost
 		r.outcome.PlannedCost += v.result.MostCost

@@ -1,0 +1,134 @@
+package action_test
+
+import (
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/org/hsnap-action/internal/hcloudsim"
+)
+
+// ours are the labels that make an image this action's own.
+func ours(server int64, series string, others map[string]string) map[string]string {
+	set := map[string]string{"hsnap/series": series, "hsnap/server-id": strconv.FormatInt(server, 10)}
+	maps.Copy(set, others)
+	return set
+}
+
+// A server that an earlier run has left off stays known as one, whatever is thinned out, until it runs again.
+func TestLeftOffIsNotForgotten(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		id := w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Status: "off", Snapshot: hcloudsim.SnapshotBehaviour{Duration: 10 * time.Second}})
+		w.cloud.AddImage(hcloudsim.Image{ServerID: id, Created: time.Now().Add(-48 * time.Hour), Labels: ours(id, "nightly", map[string]string{"hsnap/power": "pending"})})
+		w.inputs = map[string]string{"servers": "db-1", "series": "nightly", "keep-last": "1", "shutdown": "graceful"}
+		for n := range 2 {
+			r := w.run(t)
+			if r.code != 1 || r.outputs["servers-left-off"] != `["db-1"]` || r.outputs["deleted-image-ids"] != "[]" {
+				t.Errorf("run %d: exit %d, left off %s, deleted %s\n%s", n, r.code, r.outputs["servers-left-off"], r.outputs["deleted-image-ids"], r.log)
+			}
+			time.Sleep(2 * time.Hour)
+		}
+	})
+}
+
+// A snapshot that is taken over is protected whatever other labels it has: what makes it this action's own is enough.
+func TestProtectWhatHasNoRequest(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		id := w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
+		w.cloud.AddImage(hcloudsim.Image{ServerID: id, Created: time.Now().Add(-48 * time.Hour), Labels: ours(id, "nightly", nil), Protected: true})
+		image := w.cloud.AddImage(hcloudsim.Image{ServerID: id, Created: time.Now().Add(-time.Hour), Labels: ours(id, "nightly", nil)})
+		w.inputs = map[string]string{"servers": "db-1", "series": "nightly", "reuse-within": "6h", "protect": "true"}
+		r := w.run(t)
+		if s := r.snapshots(t)[0]; r.code != 0 || !s.Reused || !w.image(image).Protected || r.took > time.Minute {
+			t.Errorf("exit %d after %s, %+v\n%s", r.code, r.took, s, r.log)
+		}
+	})
+}
+
+// What took less than half a second took 0 s, and was not unknown.
+func TestShortTimesAreKnown(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		drilled(w, hcloudsim.CopyBehaviour{Guest: hcloudsim.Guest{BootAfter: time.Millisecond}})
+		r := w.run(t)
+		if text := r.outputs["verifications"]; strings.Contains(text, `_seconds":null`) {
+			t.Errorf("%s\n%s", text, r.log)
+		}
+	})
+}
+
+// A verified snapshot of another series proves a server as well where the image is named.
+func TestVerifiedInAnotherSeries(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		drilled(w, hcloudsim.CopyBehaviour{})
+		id := w.cloud.Servers()[0].ID
+		at := time.Now().Add(-time.Hour)
+		w.cloud.AddImage(hcloudsim.Image{ServerID: id, Created: at, Labels: ours(id, "nightly", map[string]string{
+			"hsnap/verified": at.UTC().Format("2006-01-02T150405Z"), "hsnap/verified-by": "ssh",
+		})})
+		w.inputs = map[string]string{"images": "db-1=7001", "verified-within": "1d"}
+		r := w.run(t)
+		if v := r.verifications(t)[0]; r.code != 0 || v.Reason != "not_due" || len(w.cloud.Creations()) != 0 {
+			t.Errorf("exit %d, %+v\n%s", r.code, v, r.log)
+		}
+	})
+}
+
+// What Hetzner refused before a snapshot was accepted is no part of what became of it.
+func TestNoStaleRefusal(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		for _, name := range []string{"a", "b"} {
+			id := w.cloud.AddServer(hcloudsim.Server{Name: name, Snapshot: hcloudsim.SnapshotBehaviour{Duration: 10 * time.Second}})
+			w.cloud.AddImage(hcloudsim.Image{ServerID: id, Created: time.Now().Add(-48 * time.Hour), Labels: ours(id, "nightly", nil)})
+		}
+		w.cloud.Inject(hcloudsim.Fault{
+			Kind: hcloudsim.ErrorJSON, Method: http.MethodPost, Path: "/servers/*/actions/create_image", Skip: 1, Times: 1,
+			Status: 403, Code: "resource_limit_exceeded", Message: "snapshot limit exceeded",
+		})
+		w.inputs = map[string]string{"servers": "a,b", "series": "nightly", "keep-last": "1"}
+		r := w.run(t)
+		for _, s := range r.snapshots(t) {
+			if r.code != 0 || s.Status != "available" || strings.Contains(s.Message, "limit") {
+				t.Errorf("exit %d, %+v\n%s", r.code, s, r.log)
+			}
+		}
+	})
+}
+
+// A poll that fails while a copy is deleted makes no other deletion due.
+func TestOneDeletionOfACopy(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		drilled(w, hcloudsim.CopyBehaviour{Deletion: hcloudsim.DeletionBehaviour{After: 20 * time.Second}})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.HTML502, Method: http.MethodGet, Path: "/servers/*", From: 42 * time.Second, For: 6 * time.Second})
+		r := w.run(t)
+		deletions := 0
+		for _, x := range w.cloud.History() {
+			if x.Method == http.MethodDelete && strings.HasPrefix(x.Path, "/servers/") {
+				deletions++
+			}
+		}
+		if r.code != 0 || deletions != 1 {
+			t.Errorf("exit %d after %d deletions\n%s", r.code, deletions, r.log)
+		}
+	})
+}
+
+// A copy whose create was lost, and that was found, deleted and seen gone, is not left, also where the run is cancelled.
+func TestCancelAfterALostCreateOfACopy(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		drilled(w, hcloudsim.CopyBehaviour{Duration: 5 * time.Second})
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.LoseAnswerDone, Method: http.MethodPost, Path: "/servers", Times: 1})
+		w.signals = []signalAt{{20 * time.Second, syscall.SIGINT}}
+		r := w.run(t)
+		made := w.cloud.Creations()
+		if len(made) != 1 || made[0].Deleted.IsZero() {
+			t.Fatalf("the copies are %+v\n%s", made, r.log)
+		}
+		if r.outputs["copies-left"] != "[]" {
+			t.Errorf("copies-left=%s\n%s", r.outputs["copies-left"], r.log)
+		}
+	})
+}
