@@ -53,6 +53,21 @@ func Made(image hetzner.Image, server int64, series string) bool {
 		series != "" && image.Labels[Series] == series
 }
 
+// IsUsable reports whether an image is an available snapshot that this program has made of a server in a series.
+func IsUsable(image hetzner.Image, server int64, series string) bool {
+	return image.Type == "snapshot" && image.Available() && Made(image, server, series)
+}
+
+// Usable returns the available snapshots that this program has made of a server in a series.
+func Usable(images []hetzner.Image, server int64, series string) (list []hetzner.Image) {
+	for _, image := range images {
+		if IsUsable(image, server, series) {
+			list = append(list, image)
+		}
+	}
+	return list
+}
+
 // VerifiedAt returns when a snapshot was verified, and false where it was not or the last verification failed.
 func VerifiedAt(image hetzner.Image) (time.Time, bool) {
 	at, err := time.Parse(stamp, image.Labels[Verified])

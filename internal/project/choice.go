@@ -21,21 +21,6 @@ func (c Choice) Latest(snapshots []hetzner.Image) hetzner.Image {
 	}))
 }
 
-// IsUsable reports whether an image is an available snapshot that this program has made of a server in a series.
-func IsUsable(image hetzner.Image, server int64, series string) bool {
-	return image.Type == "snapshot" && image.Available() && labels.Made(image, server, series)
-}
-
-// Usable returns the available snapshots that this program has made of a server in a series.
-func Usable(images []hetzner.Image, server int64, series string) (list []hetzner.Image) {
-	for _, image := range images {
-		if IsUsable(image, server, series) {
-			list = append(list, image)
-		}
-	}
-	return list
-}
-
 // Newest returns the newest of the images; without one the ID is 0.
 func Newest(images []hetzner.Image) (newest hetzner.Image) {
 	for _, image := range images {

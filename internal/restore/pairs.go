@@ -93,7 +93,7 @@ func (p *pair) findImage(images []hetzner.Image) {
 		}
 		return
 	}
-	usable := project.Usable(images, p.host.ID, p.Series)
+	usable := labels.Usable(images, p.host.ID, p.Series)
 	p.image = p.choice.Latest(usable)
 	switch {
 	case p.image.ID != 0, p.host.ID == 0:

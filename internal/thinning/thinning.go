@@ -15,7 +15,6 @@ import (
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
-	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/retention"
 )
 
@@ -37,7 +36,7 @@ type Snapshot struct {
 // Candidates returns the snapshots that this program has made of a server in a series, that can be used, are not protected,
 // and whose age is known.
 func Candidates(images []hetzner.Image, server int64, series string) []hetzner.Image {
-	return slices.DeleteFunc(project.Usable(images, server, series), func(image hetzner.Image) bool {
+	return slices.DeleteFunc(labels.Usable(images, server, series), func(image hetzner.Image) bool {
 		return image.Protected || image.Created.IsZero()
 	})
 }

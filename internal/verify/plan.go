@@ -63,13 +63,13 @@ func (r *run) imageOf(host hetzner.Server, images []hetzner.Image) hetzner.Image
 	choice, named := r.Images[host.Name]
 	if choice.Image != 0 { // of whatever series
 		for _, image := range images {
-			if image.ID == choice.Image && project.IsUsable(image, host.ID, image.Labels[labels.Series]) {
+			if image.ID == choice.Image && labels.IsUsable(image, host.ID, image.Labels[labels.Series]) {
 				return image
 			}
 		}
 		return hetzner.Image{}
 	}
-	usable := project.Usable(images, host.ID, r.Series)
+	usable := labels.Usable(images, host.ID, r.Series)
 	if named {
 		return choice.Latest(usable)
 	}
