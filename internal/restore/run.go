@@ -73,7 +73,7 @@ func (r *run) begin(s *fleet.Script) {
 	if len(r.outcome.Refused) > 0 {
 		return
 	}
-	r.taker = snapshot.NewTaker(r.Fleet, r.API, r.Before, all, r.Tell)
+	r.taker = snapshot.NewTaker(r.Session, r.Before, all)
 	var results []Result
 	for _, p := range pairs {
 		s := &server{run: r, host: p.host, target: r.taker.Target(p.host)}

@@ -236,7 +236,7 @@ func (s *server) timedOut(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.target.Result.Silence, s.target.Result.Err = snapshot.LongSilence(s.Fleet)
+	s.target.Result.Silence, s.target.Result.Err = s.LongSilence()
 	return snapshot.Failed.Because(RestoreTimeout)
 }
 

@@ -31,7 +31,7 @@ func (s *server) create() error {
 	var imageID, actionID int64
 	s.deletionsSeen = s.deletions
 	err := s.Ask(func(ctx context.Context) (quota hetzner.Quota, err error) {
-		imageID, actionID, quota, err = s.api.CreateImage(ctx, s.Host.ID, image)
+		imageID, actionID, quota, err = s.API.CreateImage(ctx, s.Host.ID, image)
 		return quota, err
 	})
 	if hetzner.IsLost(err) {

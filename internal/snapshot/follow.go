@@ -124,7 +124,7 @@ func (s *server) snapshotTimeout(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.Result.Silence, s.Result.Err = LongSilence(s.fleet)
+	s.Result.Silence, s.Result.Err = s.LongSilence()
 	return failed(SnapshotTimeout)
 }
 
@@ -134,7 +134,7 @@ func (s *server) protect() error {
 	again := (*hetzner.Error).Unsettled // twice is as once
 	err := s.Persist(limit, again, func() error {
 		return s.Send(func(ctx context.Context) (hetzner.Quota, error) {
-			_, quota, err := s.api.Protect(ctx, s.Result.ImageID)
+			_, quota, err := s.API.Protect(ctx, s.Result.ImageID)
 			return quota, err
 		})
 	})

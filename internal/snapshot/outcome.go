@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"os"
-	"time"
 
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -22,13 +21,6 @@ type Outcome struct {
 	HasRead  bool            // the project could be read
 	Gone     []hetzner.Image // snapshots of this series whose servers do not exist any more, where that matters
 	Price    hetzner.Price   // zero where it could not be learnt in passing
-}
-
-// NewReader returns a reader of the project that goes on until the limit, and tells each failure that it goes on after.
-func NewReader(s *fleet.Script, api *hetzner.Client, limit time.Time, tell func(Event)) project.Reader {
-	return project.Reader{Script: s, API: api, Limit: limit, Unreached: func(failure *hetzner.Error) {
-		tell(Event{Kind: EventUnreached, Err: failure, Took: limit.Sub(s.Now())})
-	}}
 }
 
 // Read reads a project with the snapshots that match a label selector ("" for all), and chooses servers in it: among those that

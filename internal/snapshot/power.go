@@ -134,7 +134,7 @@ func (p *power) shutDown() (late bool, err error) {
 	p.asked = true
 	p.outage.start(p.Now())
 	p.tellOf(Event{Kind: EventStopping})
-	_, err = p.change(fleet.Unlocked, func() bool { return p.Ending() || p.mustWait() || !p.unavailable.Open(p.Now()) }, p.api.Shutdown)
+	_, err = p.change(fleet.Unlocked, func() bool { return p.Ending() || p.mustWait() || !p.unavailable.Open(p.Now()) }, p.API.Shutdown)
 	lost := hetzner.IsLost(err)
 	if err != nil && !lost { // the guest was not asked
 		p.asked, p.outage = false, stopwatch{}
@@ -162,7 +162,7 @@ func (p *power) shutDown() (late bool, err error) {
 		late, p.outage = true, stopwatch{}
 	}
 	if errors.Is(err, fleet.ErrTimeout) {
-		p.Result.Silence, p.Result.Err = LongSilence(p.fleet)
+		p.Result.Silence, p.Result.Err = p.LongSilence()
 		err = failed(ShutdownTimeout)
 	}
 	return late, err
@@ -208,7 +208,7 @@ func (p *power) powerOff() error {
 	deadline := p.Now().Add(max(p.ShutdownTimeout, lingerFor))
 	for n := 1; ; n++ {
 		limit := deadline
-		_, err := p.change(fleet.Power, p.mustHurry, p.api.PowerOff)
+		_, err := p.change(fleet.Power, p.mustHurry, p.API.PowerOff)
 		switch failure, answered := errors.AsType[*hetzner.Error](err); {
 		case err == nil:
 			p.recordSafeAt(fleet.Latest(p.safeAt, p.Now().Add(lingerFor)))
@@ -318,7 +318,7 @@ func (p *power) askOn(n int) (accepted bool, again time.Time, gone bool) {
 	if n > 3 {
 		pause = time.Minute // a poll that shows it unlocked comes first
 	}
-	action, err := p.change(rank, p.mustHurry, p.api.PowerOn)
+	action, err := p.change(rank, p.mustHurry, p.API.PowerOn)
 	failure, _ := errors.AsType[*hetzner.Error](err)
 	switch {
 	case err == nil:
@@ -389,7 +389,7 @@ func (p *power) mark(labelled fleet.Want) {
 			corrected := maps.Clone(image.Labels)
 			corrected[labels.Power] = labels.PowerDone
 			failure, failed := errors.AsType[*hetzner.Error](p.Send(func(ctx context.Context) (hetzner.Quota, error) {
-				return p.api.SetLabels(ctx, image.ID, corrected)
+				return p.API.SetLabels(ctx, image.ID, corrected)
 			}))
 			again = again || failed && failure.Unsettled() // then they are read anew
 		}

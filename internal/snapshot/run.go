@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,20 +16,14 @@ import (
 	"github.com/org/hsnap-action/internal/thinning"
 )
 
-// progressEvery is how long nothing new may happen before the progress of the run is reported.
-const progressEvery = 30 * time.Second
-
 // run is what the scripts of a run share.
 type run struct {
 	Settings
-	fleet    *fleet.Fleet
-	api      *hetzner.Client
-	emit     func(Event)
-	lastNews time.Time
-	outcome  Outcome
-	servers  []*server
-	all      []hetzner.Server // of the project or, with a label selector, those that match it
-	active   int              // servers whose end was not reported yet
+	*Session
+	outcome Outcome
+	servers []*server
+	all     []hetzner.Server // of the project or, with a label selector, those that match it
+	active  int              // servers whose end was not reported yet
 
 	self int64 // the server that this program runs on, 0 for none
 
@@ -51,83 +44,67 @@ type run struct {
 // event, from its own goroutine, and has no goroutine left when it returns. The first signal cancels the run in good
 // order within 5 s, the second ends it at once.
 func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(Event)) Outcome {
-	r := newRun(api, settings, emit)
-	r.start(signals)
-	r.fleet.Go(func(s *fleet.Script) { r.outcome.Price = project.Reader{Script: s, API: api}.Price() })
-	r.fleet.Go(r.begin)
+	r := newRun(NewSession(api, signals, settings.Late, emit), settings)
+	r.Go(func(s *fleet.Script) { r.outcome.Price = project.Reader{Script: s, API: api}.Price() })
+	r.Go(r.begin)
 	return r.end(ctx)
 }
 
 // Rescue switches the servers on that a run, killed since, may have left off. It is otherwise as [Run]: of the settings
 // only those about power matter.
 func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []Recorded, signals <-chan os.Signal, emit func(Event)) Outcome {
-	r := newRun(api, settings, emit)
-	r.start(signals)
+	r := newRun(NewSession(api, signals, settings.Late, emit), settings)
 	r.powerOnFor = rescueLimit
 	for _, recorded := range left {
 		host := hetzner.Server{ID: recorded.Server, Name: fmt.Sprintf("server %d", recorded.Server)}
 		s := r.mayBeOff(host)
 		s.power.safeAt = recorded.Until
 		r.servers, r.active = append(r.servers, s), r.active+1
-		r.fleet.GoPatient(s.power.rescue)
+		r.GoPatient(s.power.rescue)
 	}
-	r.fleet.Go(r.reportProgress)
+	r.GoReportProgress(r.over, r.standings)
 	return r.end(ctx)
 }
 
 // mayBeOff returns a server that may be off, and of which no snapshot is wanted.
 func (r *run) mayBeOff(host hetzner.Server) *server {
 	target := &Target{run: r, Host: host, Phase: PhaseFinished, Result: Result{Name: host.Name, Server: host}}
-	s := &server{Target: target, ended: r.fleet.Now()}
+	s := &server{Target: target, ended: r.Now()}
 	s.power = &power{server: s, asked: true}
 	return s
 }
 
-func newRun(api *hetzner.Client, settings Settings, emit func(Event)) *run {
+func newRun(session *Session, settings Settings) *run {
 	return &run{
-		Settings: settings, api: api, emit: emit, powerOnFor: powerOnLimit, outcome: Outcome{DryRun: settings.DryRun},
+		Settings: settings, Session: session, powerOnFor: powerOnLimit, outcome: Outcome{DryRun: settings.DryRun},
 		inFlight: fleet.NewSlots(settings.MaxParallel), unavailable: fleet.NewSlots(settings.MaxUnavailable),
-		deleter: thinning.NewDeleter(api), holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
+		deleter: thinning.NewDeleter(session.API), holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
 	}
-}
-
-// start gives the run a fleet of its own.
-func (r *run) start(signals <-chan os.Signal) {
-	r.fleet = fleet.New(fleet.Options{
-		API: r.api, Signals: signals, Late: r.Late, Cancelled: func() { r.tell(Event{Kind: EventCancelled}) },
-	})
-	r.lastNews = r.fleet.Now()
 }
 
 // end runs the scripts to their end and returns the outcome.
 func (r *run) end(ctx context.Context) Outcome {
-	r.fleet.Run(ctx)
+	r.Run(ctx, &r.outcome)
 	for _, s := range r.servers {
 		r.outcome.Results = append(r.outcome.Results, s.Result)
 	}
 	slices.SortStableFunc(r.outcome.Results, func(a, b Result) int { return strings.Compare(a.Name, b.Name) })
-	r.outcome.Signal, r.outcome.Token = r.fleet.Signal(), r.fleet.Token()
 	return r.outcome
-}
-
-func (r *run) tell(e Event) {
-	e.At, r.lastNews = r.fleet.Now(), r.fleet.Now()
-	r.emit(e)
 }
 
 // begin is the script that reads the project, chooses the servers, and starts the script of each.
 func (r *run) begin(s *fleet.Script) {
-	read := NewReader(s, r.api, s.Now().Add(r.LockTimeout), r.tell)
+	read := r.Reader(s, s.Now().Add(r.LockTimeout))
 	all, date, err := read.DatedServers(r.LabelSelector)
 	if err != nil {
-		r.outcome.Blame(r.fleet, err, r.LabelSelector != "")
+		r.outcome.Blame(r.Fleet, err, r.LabelSelector != "")
 		return
 	}
 	chosen := r.Choose(all)
 	everyone := all
 	if r.LabelSelector != "" && r.Shutdown != Never && len(chosen.Unused) > 0 { // whether those exist, only the whole project tells
 		if everyone, err = read.Servers(""); err != nil {
-			r.outcome.Blame(r.fleet, err, false)
+			r.outcome.Blame(r.Fleet, err, false)
 			return
 		}
 	}
@@ -146,23 +123,23 @@ func (r *run) begin(s *fleet.Script) {
 		marked = newest(images, func(hetzner.Image) bool { return true })
 	}
 	if err != nil {
-		r.outcome.Blame(r.fleet, err, false)
+		r.outcome.Blame(r.Fleet, err, false)
 		return
 	}
 	r.outcome.Nothing = len(chosen.Servers) == 0 && len(chosen.Missing) == 0 && r.IfNone == Error
 	r.all = all
-	r.fleet.Pages(r.LabelSelector, all)
-	r.tell(Event{Kind: EventSelected, Servers: chosen.Servers})
+	r.Pages(r.LabelSelector, all)
+	r.Tell(Event{Kind: EventSelected, Servers: chosen.Servers})
 	for _, host := range all {
 		if copies.Expired(host, date) {
-			r.tell(Event{Kind: EventLeftover, Name: host.Name, Server: host})
+			r.Tell(Event{Kind: EventLeftover, Name: host.Name, Server: host})
 		}
 	}
-	r.outcome.AddMissing(chosen, r.IfNone, r.tell)
+	r.outcome.AddMissing(chosen, r.IfNone, r.Tell)
 	for _, host := range chosen.Servers {
 		r.add(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)
 	}
-	r.fleet.Go(r.reportProgress)
+	r.GoReportProgress(r.over, r.standings)
 }
 
 // reusable is a snapshot that is taken over instead of a new one.
@@ -234,31 +211,4 @@ func (r *run) standings() (list []Standing) {
 		list = append(list, standing)
 	}
 	return list
-}
-
-// reportProgress is the script that reports where the servers are at when nothing new has happened for a while.
-func (r *run) reportProgress(s *fleet.Script) {
-	ReportProgress(s, func() time.Time { return r.lastNews }, r.over, r.standings, r.tell)
-}
-
-// ReportProgress reports where the servers of a command are at when nothing new has happened for a while, until over reports
-// true.
-func ReportProgress(s *fleet.Script, lastNews func() time.Time, over func() bool, standings func() []Standing, tell func(Event)) {
-	for errors.Is(s.Until(over, lastNews().Add(progressEvery)), fleet.ErrTimeout) {
-		if s.Now().Sub(lastNews()) < progressEvery {
-			continue
-		}
-		p := Progress{Servers: standings()}
-		p.Silence, p.Err = LongSilence(s.Fleet)
-		tell(Event{Kind: EventProgress, Progress: p})
-	}
-}
-
-// LongSilence returns for how long Hetzner has not answered, and what came instead; 0 for less than the time between two
-// reports of the progress.
-func LongSilence(f *fleet.Fleet) (time.Duration, *hetzner.Error) {
-	if since, err := f.Silence(); since >= progressEvery {
-		return since, err
-	}
-	return 0, nil
 }

@@ -36,7 +36,7 @@ func (r *run) target(host hetzner.Server) *Target {
 	var request [8]byte
 	_, _ = io.ReadFull(r.Rand, request[:]) // Settings.Rand promises not to fail
 	return &Target{run: r, Host: host, rank: fleet.First, Result: Result{
-		Name: host.Name, Server: host, Request: hex.EncodeToString(request[:]), Description: r.Describe(host, r.fleet.Now()),
+		Name: host.Name, Server: host, Request: hex.EncodeToString(request[:]), Description: r.Describe(host, r.Now()),
 	}}
 }
 
@@ -45,7 +45,7 @@ func (r *run) add(host hetzner.Server, earlier reusable, leftOff bool) {
 	s := &server{Target: r.target(host)}
 	s.Result.LeftOff, s.Result.LeftBefore = leftOff, leftOff
 	r.servers, r.active = append(r.servers, s), r.active+1
-	r.fleet.Go(func(script *fleet.Script) {
+	r.Go(func(script *fleet.Script) {
 		s.Script = script
 		s.finish(s.begin(earlier))
 		s.LeavePlace()

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -9,6 +10,9 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/project"
 )
+
+// progressEvery is how long nothing new may happen before the progress of the run is reported.
+const progressEvery = 30 * time.Second
 
 // Session is what the run of every command has: scripts, and somebody who is told what happens.
 type Session struct {
@@ -47,15 +51,33 @@ func (s *Session) News() time.Time {
 	return s.lastNews
 }
 
-// Reader returns a reader of the project for a script, which tells each failure that it goes on after.
+// Reader returns a reader of the project that goes on until the limit, and tells each failure that it goes on after.
 func (s *Session) Reader(script *fleet.Script, limit time.Time) project.Reader {
-	return NewReader(script, s.API, limit, s.Tell)
+	return project.Reader{Script: script, API: s.API, Limit: limit, Unreached: func(failure *hetzner.Error) {
+		s.Tell(Event{Kind: EventUnreached, Err: failure, Took: limit.Sub(s.Now())})
+	}}
 }
 
 // GoReportProgress starts the script that reports where the servers are at when nothing new has happened for a while, until
 // over reports true.
 func (s *Session) GoReportProgress(over func() bool, standings func() []Standing) {
 	s.Go(func(script *fleet.Script) {
-		ReportProgress(script, func() time.Time { return s.lastNews }, over, standings, s.Tell)
+		for errors.Is(script.Until(over, s.lastNews.Add(progressEvery)), fleet.ErrTimeout) {
+			if s.Now().Sub(s.lastNews) < progressEvery {
+				continue
+			}
+			p := Progress{Servers: standings()}
+			p.Silence, p.Err = s.LongSilence()
+			s.Tell(Event{Kind: EventProgress, Progress: p})
+		}
 	})
+}
+
+// LongSilence returns for how long Hetzner has not answered, and what came instead; 0 for less than the time between two
+// reports of the progress.
+func (s *Session) LongSilence() (time.Duration, *hetzner.Error) {
+	if since, err := s.Silence(); since >= progressEvery {
+		return since, err
+	}
+	return 0, nil
 }

@@ -5,14 +5,14 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 )
 
-// Taker lends the scripts of this package to another command's run, which owns the fleet.
+// Taker lends the scripts of this package to another command's run, whose session it is.
 type Taker struct{ run *run }
 
-// NewTaker returns a taker for a fleet in a project with these servers. It calls emit for every event.
-func NewTaker(f *fleet.Fleet, api *hetzner.Client, settings Settings, all []hetzner.Server, emit func(Event)) *Taker {
-	r := newRun(api, settings, emit)
-	r.fleet, r.all, r.lastNews = f, all, f.Now()
-	f.Pages("", all)
+// NewTaker returns a taker for a session in a project with these servers.
+func NewTaker(session *Session, settings Settings, all []hetzner.Server) *Taker {
+	r := newRun(session, settings)
+	r.all = all
+	r.Pages("", all)
 	return &Taker{r}
 }
 
@@ -40,7 +40,7 @@ func (t *Taker) Take(target *Target) Result {
 func (t *Taker) SwitchOn(host hetzner.Server, done func(Result)) {
 	s := t.run.mayBeOff(host)
 	s.power.down = true
-	t.run.fleet.GoPatient(func(script *fleet.Script) {
+	t.run.GoPatient(func(script *fleet.Script) {
 		s.Script, s.power.Script = script, script
 		s.power.outage.start(script.Now())
 		s.power.switchOn(false)

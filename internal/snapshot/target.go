@@ -362,5 +362,5 @@ func (t *Target) Settle(err error) {
 
 func (t *Target) tellOf(e Event) {
 	e.Name, e.Server = t.Host.Name, t.Host
-	t.tell(e)
+	t.Tell(e)
 }

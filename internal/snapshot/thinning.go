@@ -155,7 +155,7 @@ func (s *server) awaitRoom(full *hetzner.Error) error {
 // countGone is the script that finds out how many snapshots of this series are of servers that do not exist any more. No run
 // thins those out.
 func (r *run) countGone(s *fleet.Script) {
-	read := project.Reader{Script: s, API: r.api, Limit: s.Now().Add(goneLimit), Paced: true}
+	read := project.Reader{Script: s, API: r.API, Limit: s.Now().Add(goneLimit), Paced: true}
 	images, _, err := read.Images(labels.Series + "=" + r.Series)
 	servers := r.all
 	if err == nil && r.LabelSelector != "" {
@@ -165,7 +165,7 @@ func (r *run) countGone(s *fleet.Script) {
 		return
 	}
 	if r.outcome.Gone = project.Gone(images, servers); len(r.outcome.Gone) > 0 {
-		r.tell(Event{Kind: EventGone, Images: r.outcome.Gone})
+		r.Tell(Event{Kind: EventGone, Images: r.outcome.Gone})
 	}
 }
 

@@ -115,7 +115,7 @@ func (v *verification) inconclusive(reason snapshot.Reason, answer *hetzner.Erro
 
 // unseen ends the way of a copy of which no poll could show what has become.
 func (v *verification) unseen(reason snapshot.Reason) error {
-	v.result.Silence, v.result.Err = snapshot.LongSilence(v.Fleet)
+	v.result.Silence, v.result.Err = v.LongSilence()
 	return Inconclusive.Because(reason)
 }
 
