@@ -97,7 +97,7 @@ func restoreFaults() []fault {
 		{
 			"a rebuild that fails for a lock is asked for again", way,
 			"		s.target.Result.Action = action\n		return snapshot.Failed.Because(snapshot.ActionFailed)\n",
-			"		if hetzner.IsLocked(action.ErrorCode, action.ErrorMessage) {\n			_ = s.askUntilAccepted()\n		}\n		s.target.Result.Action = action\n		return snapshot.Failed.Because(snapshot.ActionFailed)\n",
+			"		if hetzner.IsLocked(action.ErrorCode, action.ErrorMessage) {\n			_ = s.target.Repeat(s.rebuild, s.full)\n		}\n		s.target.Result.Action = action\n		return snapshot.Failed.Because(snapshot.ActionFailed)\n",
 		},
 		{
 			"a server that stays off after its rebuild is left so", way,

@@ -60,7 +60,7 @@ func (s *server) way() error {
 			return err
 		}
 	}
-	if err := s.askUntilAccepted(); err != nil {
+	if err := s.target.Repeat(s.rebuild, s.full); err != nil { // until Hetzner accepts it, which it does once
 		return err
 	}
 	if err := s.follow(); err != nil { // its action, and then the server
@@ -89,27 +89,10 @@ func (s *server) snapshotFirst() error {
 	return snapshot.Failed.Because(SnapshotFirstFailed)
 }
 
-// askUntilAccepted asks for the rebuild until Hetzner accepts it, which it does once.
-func (s *server) askUntilAccepted() error {
-	for {
-		err := s.rebuild()
-		refusal, _ := errors.AsType[*hetzner.Error](err)
-		switch {
-		case errors.Is(err, snapshot.ErrAgain):
-			s.target.LeavePlace()
-			err = nil
-		case refusal != nil && refusal.Later():
-			err = s.target.Refused(refusal) // waits until it may be asked for again
-		case refusal != nil && refusal.Verdict == hetzner.Full: // no limit can matter to a server that exists
-			s.target.Result.Err = refusal
-			return snapshot.Failed.Because(snapshot.Refused)
-		default:
-			return err
-		}
-		if err != nil {
-			return err
-		}
-	}
+// full ends the way for a limit that is reached: none can matter to a server that exists.
+func (s *server) full(refusal *hetzner.Error) error {
+	s.target.Result.Err = refusal
+	return snapshot.Failed.Because(snapshot.Refused)
 }
 
 // rebuild asks for the rebuild. It returns nil when Hetzner has accepted it, and otherwise as [snapshot.Target.Ask] does.

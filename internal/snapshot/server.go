@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"encoding/hex"
-	"errors"
 	"io"
 	"time"
 
@@ -100,28 +99,15 @@ func (s *server) reuse(earlier reusable) error {
 
 // way is the way of one server to its snapshot. Each step returns nil when the next one may follow.
 func (s *server) way() error {
-	for {
-		err := s.switchOff() // where that is wanted
-		if err == nil {
-			err = s.create() // exactly once: accepted, refused, or found or proved absent after a lost answer
-		}
-		if err == nil {
-			err = s.follow() // returns no nil: the snapshot is available, or has failed
-		}
-		switch refusal, _ := errors.AsType[*hetzner.Error](err); {
-		case errors.Is(err, ErrAgain):
-			s.LeavePlace()
-			err = nil
-		case refusal == nil:
-		case refusal.Later():
-			err = s.Refused(refusal) // waits until it may be asked for again
-		case refusal.Verdict == hetzner.Full:
-			err = s.awaitRoom(refusal) // waits until there may be room
-		}
-		if err != nil {
+	return s.Repeat(func() error {
+		if err := s.switchOff(); err != nil { // where that is wanted
 			return err
 		}
-	}
+		if err := s.create(); err != nil { // exactly once: accepted, refused, or found or proved absent after a lost answer
+			return err
+		}
+		return s.follow() // returns no nil: the snapshot is available, or has failed
+	}, s.awaitRoom)
 }
 
 // planned ends the way of a server in a dry run.

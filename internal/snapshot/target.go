@@ -129,9 +129,32 @@ func (t *Target) LeavePlace() {
 	}
 }
 
-// Refused records an answer "not now" and waits until the server may be asked again: after a pause or, where a poll shows a
+// Repeat goes a way until it ends, or Hetzner has accepted its change: after a refusal for now once the server may be asked
+// again, after one for want of room once that has been awaited, and from its beginning where it says so.
+func (t *Target) Repeat(way func() error, awaitRoom func(*hetzner.Error) error) error {
+	for {
+		err := way()
+		refusal, _ := errors.AsType[*hetzner.Error](err)
+		switch {
+		case errors.Is(err, ErrAgain):
+			t.LeavePlace()
+			continue
+		case refusal != nil && refusal.Later():
+			err = t.refused(refusal)
+		case refusal != nil && refusal.Verdict == hetzner.Full:
+			err = awaitRoom(refusal)
+		default:
+			return err
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// refused records an answer "not now" and waits until the server may be asked again: after a pause or, where a poll shows a
 // lock, once that is gone.
-func (t *Target) Refused(refusal *hetzner.Error) error {
+func (t *Target) refused(refusal *hetzner.Error) error {
 	isLocked := hetzner.IsLocked(refusal.Code, refusal.Message)
 	news := t.refusals == 0 || t.refusal.Code != refusal.Code // the same again is none
 	t.refusal, t.refusals, t.rank, t.Phase = refusal, t.refusals+1, fleet.Again, PhaseLocked
