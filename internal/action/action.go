@@ -1,18 +1,22 @@
 // Package action is one run of the program, from the inputs to the exit code. Start reading here.
 //
-// [Process.Main] reads the inputs, takes the snapshots, reports the outcome and returns the exit code. On GitHub the same
-// program runs once more as the action's post step, which switches on the servers that the step left off, and deletes the
-// copies that it left behind (post.go). This package sends no request and words no result. The environment, the output, the
-// signals, the network and the randomness are fields of [Process], so that a test can supply all of them.
+// [Process.Main] reads the inputs, runs the command, reports the outcome and returns the exit code. Each command has a file of
+// its own. On GitHub the same program runs once more as the action's post step, which switches on the servers that the step
+// left off, and deletes the copies that it left behind (post.go). What that has to know of the step stands in state.go.
+//
+// This package sends no request and words no result. The environment, the output, the signals, the network and the randomness
+// are fields of [Process], so that a test can supply all of them.
 //
 // The other packages are best read in this order:
 //
 //   - config: from the environment to validated settings
+//   - project: which servers and snapshots the inputs mean, and labels: which snapshots are this program's own
 //   - fleet: a loop that runs one script per server, and polls for all of them within one budget
 //   - snapshot: the script that brings one server to exactly one usable snapshot
 //   - restore: the script that puts one server back to its snapshot, and proof: whether it answers
 //   - verify: the script that proves one snapshot by a copy, and copies: how those are removed
 //   - audit: what a project holds; the shortest command
+//   - prune: old snapshots are deleted without a new one, and thinning: how
 //   - hetzner: one request to the API, and what its answer means
 //   - retention: which old snapshots to keep
 //   - report: the words of the log, the outputs and the job summary
@@ -32,7 +36,6 @@ import (
 	"github.com/org/hsnap-action/internal/audit"
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
-	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/prune"
 	"github.com/org/hsnap-action/internal/report"
@@ -119,23 +122,6 @@ func (p Process) run(ctx context.Context, r *report.Report, tokens []string, mas
 	panic(fmt.Sprintf("action: no command has %T", cfg))
 }
 
-func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.Mask, cfg config.Snapshot) int {
-	set := settings(cfg, p.Rand)
-	r.Ask(asked(cfg))
-	if cfg.Run.Platform == config.GitHub {
-		set.Record = func(off []snapshot.Recorded) error { return r.SaveState(stateOff, encode(off)) }
-	}
-
-	if set.Protect && !set.Retention.Empty() {
-		r.Warn("protect with keep-*: protected snapshots neither count nor go, and pile up until Hetzner's limit is reached")
-	}
-
-	outcome := snapshot.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
-
-	r.Explain(outcome)
-	return deliver(r.Deliver(outcome), exitCode(outcome))
-}
-
 // refuse delivers the outputs of a command whose inputs are wrong: nothing was done.
 func refuse(r *report.Report, cfg config.Settings) int {
 	nothing := snapshot.Outcome{Nothing: true}
@@ -169,15 +155,6 @@ func deliver(delivered bool, code int) int {
 	return code
 }
 
-// asked returns what messages depend on.
-func asked(cfg config.Snapshot) report.Asked {
-	live := snapshot.Policy(cfg.Shutdown) == snapshot.Never
-	return report.Asked{
-		LockTimeout: time.Duration(cfg.LockTimeout), Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers,
-		IfNone: true, Live: live, Post: !live && cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep, Keeps: !cfg.Retention().Empty(),
-	}
-}
-
 // exitCode returns the exit code of an outcome, which depends on nothing else.
 func exitCode(o snapshot.Outcome) int {
 	switch {
@@ -195,35 +172,6 @@ func exitCode(o snapshot.Outcome) int {
 	}
 	return exitSuccess
 }
-
-// settings returns the inputs in the types of package snapshot.
-func settings(cfg config.Snapshot, random io.Reader) snapshot.Settings {
-	return snapshot.Settings{
-		Selection: selection(cfg.Selection),
-		IfNone:    snapshot.Policy(cfg.IfNoServersFound), IfVolumes: snapshot.Policy(cfg.IfVolumesAttached),
-		IfLocked:    snapshot.Policy(cfg.IfLocked),
-		LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: time.Duration(cfg.SnapshotTimeout),
-		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun), Protect: bool(cfg.Protect),
-		Shutdown: snapshot.Policy(cfg.Shutdown), ShutdownTimeout: time.Duration(cfg.ShutdownTimeout),
-		MaxUnavailable: int(cfg.MaxUnavailable), SettleTime: time.Duration(cfg.SettleTime),
-		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labels.Value(cfg.Run.Repository),
-		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels),
-		Describe:    func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
-		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, random), Reuse: cfg.OnRerun == "reuse", ReuseWithin: time.Duration(cfg.ReuseWithin),
-		Rand: random, Late: late(cfg.Run),
-	}
-}
-
-// late returns [isLate] where the run is a part of GitHub Actions, else nil.
-func late(run config.Run) func(os.Signal) bool {
-	if run.Platform == config.GitHub {
-		return isLate
-	}
-	return nil
-}
-
-// isLate reports whether GitHub's first signal is its last: it sends SIGINT before, and SIGKILL 2.5 s after SIGTERM.
-func isLate(first os.Signal) bool { return first == syscall.SIGTERM }
 
 // getenv returns the value of a variable as os.Getenv does: where a name occurs twice, the first one counts.
 func (p Process) getenv(name string) string {

@@ -2,12 +2,8 @@ package action
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
@@ -39,7 +35,7 @@ type leftover struct {
 // runPost undoes what the step has left behind. After a step that has left nothing it sends nothing. No input but the token
 // and the endpoint is read, so that no other can keep a server off, or a copy running.
 func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask) (code int) {
-	off, made := decode(p.getenv("STATE_"+stateOff)), decodeCopies(p.getenv("STATE_"+stateCopies))
+	off, made := decodeOff(p.getenv("STATE_"+stateOff)), decodeCopies(p.getenv("STATE_"+stateCopies))
 	leftovers := []leftover{
 		{
 			there: len(off) > 0, said: "the step has left servers off, or may have; switching them on",
@@ -86,40 +82,4 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 		code = max(code, l.undo(p.client(access, mask, r)))
 	}
 	return code
-}
-
-// encode returns the servers that may be off as text: their IDs, each with the UNIX second until which its guest may still
-// shut down.
-func encode(off []snapshot.Recorded) string {
-	parts := make([]string, len(off))
-	for i, s := range off {
-		parts[i] = strconv.FormatInt(s.Server, 10)
-		if !s.Until.IsZero() {
-			parts[i] += fmt.Sprintf("@%d", s.Until.Unix())
-		}
-	}
-	return strings.Join(parts, ",")
-}
-
-// decode reads the text that encode returned, and skips every part that is no server's ID. A server that occurs twice is
-// one server, which may go down until the later time.
-func decode(text string) []snapshot.Recorded {
-	var off []snapshot.Recorded
-	for part := range strings.SplitSeq(text, ",") {
-		id, until, timed := strings.Cut(strings.TrimSpace(part), "@")
-		server, err := strconv.ParseInt(id, 10, 64)
-		if err != nil || server <= 0 {
-			continue
-		}
-		r := snapshot.Recorded{Server: server}
-		if second, err := strconv.ParseInt(until, 10, 64); timed && err == nil {
-			r.Until = time.Unix(second, 0)
-		}
-		if i := slices.IndexFunc(off, func(o snapshot.Recorded) bool { return o.Server == server }); i < 0 {
-			off = append(off, r)
-		} else if off[i].Until.Before(r.Until) {
-			off[i] = r
-		}
-	}
-	return off
 }

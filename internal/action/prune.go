@@ -5,7 +5,6 @@ import (
 
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/labels"
-	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/prune"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/secret"
@@ -37,9 +36,4 @@ func pruneExitCode(o prune.Outcome) int {
 	default:
 		return code
 	}
-}
-
-// selection returns the inputs that select servers in the type of package project.
-func selection(s config.Selection) project.Selection {
-	return project.Selection{Servers: s.Servers, Exclude: s.Exclude, LabelSelector: s.LabelSelector}
 }

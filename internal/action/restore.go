@@ -7,8 +7,6 @@ import (
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
-	"github.com/org/hsnap-action/internal/project"
-	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/restore"
 	"github.com/org/hsnap-action/internal/secret"
@@ -44,26 +42,6 @@ func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.M
 	})
 	outcome := restore.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.RestoreEvent)
 	return deliver(r.DeliverRestore(outcome), restoreExitCode(outcome))
-}
-
-// choices returns which snapshots the user means, by the names of their servers; nil for none.
-func choices(images config.Images) map[string]project.Choice {
-	if images == nil {
-		return nil
-	}
-	list := map[string]project.Choice{}
-	for name, image := range images {
-		list[name] = project.Choice{Image: image.ID, OnlyIfVerified: image.Newest == config.LatestVerified}
-	}
-	return list
-}
-
-// proofOf returns what a server has to do.
-func proofOf(p config.Proof) proof.Proof {
-	if p.Kind == config.ProofSSH {
-		return proof.Proof{Port: p.Port, Banner: "SSH-"}
-	}
-	return proof.Proof{Port: p.Port}
 }
 
 // restoreExitCode returns the exit code of an outcome, which depends on nothing else.

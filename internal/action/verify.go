@@ -3,9 +3,6 @@ package action
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/org/hsnap-action/internal/config"
@@ -59,52 +56,4 @@ func verifyExitCode(o verify.Outcome, warn bool) int {
 		return exitFailure
 	}
 	return exitSuccess
-}
-
-// encodeCopies returns the copies that have to go as text: their names, each with the value of its label; where they are known,
-// its ID and those of its addresses; and, where a create may take effect late, the UNIX second until which it may. All of it
-// is as in hsnap-drill-123/f00d#1000001.30000001@946684800.
-func encodeCopies(left []copies.Copy) string {
-	parts := make([]string, len(left))
-	for i, c := range left {
-		parts[i] = c.Name + "/" + c.Request
-		if c.ID != 0 || len(c.Addresses) > 0 {
-			parts[i] += "#" + strconv.FormatInt(c.ID, 10)
-		}
-		for _, id := range c.Addresses {
-			parts[i] += "." + strconv.FormatInt(id, 10)
-		}
-		if !c.Appears.IsZero() {
-			parts[i] += "@" + strconv.FormatInt(c.Appears.Unix()+1, 10)
-		}
-	}
-	return strings.Join(parts, ",")
-}
-
-// decodeCopies reads the text that encodeCopies returned, and skips every part that is no copy.
-func decodeCopies(text string) []copies.Copy {
-	var left []copies.Copy
-	for part := range strings.SplitSeq(text, ",") {
-		text, until, timed := strings.Cut(strings.TrimSpace(part), "@")
-		text, ids, _ := strings.Cut(text, "#")
-		name, request, ok := strings.Cut(text, "/")
-		c := copies.Copy{Name: name, Request: request}
-		if !ok || !copies.IsName(name) || slices.ContainsFunc(left, func(other copies.Copy) bool { return other.Name == name }) {
-			continue
-		}
-		if second, err := strconv.ParseInt(until, 10, 64); timed && err == nil {
-			c.Appears = time.Unix(second, 0)
-		}
-		id, addresses, _ := strings.Cut(ids, ".")
-		if n, err := strconv.ParseInt(id, 10, 64); err == nil && n > 0 {
-			c.ID = n
-		}
-		for text := range strings.SplitSeq(addresses, ".") {
-			if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 {
-				c.Addresses = append(c.Addresses, n)
-			}
-		}
-		left = append(left, c)
-	}
-	return left
 }
