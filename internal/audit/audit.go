@@ -1,6 +1,6 @@
 // Package audit tells which snapshots a project holds, which are missing, and which nobody counts on any more.
 //
-// It only reads. [Take] is the whole of its judgement: a pure function from what Hetzner lists to an [Inventory]. Ages count
+// It only reads. Its judgement is one pure function, from what Hetzner lists to an [Inventory] (inventory.go). Ages count
 // back from the time of Hetzner's answer, never from this machine's clock. The package writes no text.
 package audit
 
@@ -76,7 +76,7 @@ func (o *Outcome) take(read project.Reader, settings Settings, tell func(snapsho
 	}
 	tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
 	o.AddMissing(chosen, snapshot.Error, tell)
-	o.Inventory = Take(settings, chosen.Servers, listed)
+	o.Inventory = takeInventory(settings, chosen.Servers, listed)
 	for _, finding := range []Finding{Stale, Unverified, Orphans, Leftovers} {
 		if slices.Contains(settings.FailOn, finding) && o.Found(finding) > 0 {
 			o.Failures = append(o.Failures, finding)

@@ -51,9 +51,9 @@ func (i *Inventory) Found(finding Finding) (n int) {
 	return n
 }
 
-// Take takes the inventory of a project, and of the servers in it that the audit is about. Where Hetzner did not tell the time, a snapshot may be of any age, and so counts as
-// stale where the age matters.
-func Take(settings Settings, chosen []hetzner.Server, p project.Listing) *Inventory {
+// takeInventory takes the inventory of a project, and of the servers in it that the audit is about. Where Hetzner did not tell
+// the time, a snapshot may be of any age, and so counts as stale where the age matters.
+func takeInventory(settings Settings, chosen []hetzner.Server, p project.Listing) *Inventory {
 	inventory := &Inventory{AgesUnknown: p.Date.IsZero()}
 	exists, rows := map[int64]bool{}, map[int64]*Server{}
 	for _, server := range p.Servers {

@@ -48,7 +48,7 @@ type told struct {
 	GB                          float64
 }
 
-func TestTake(t *testing.T) {
+func TestTakeInventory(t *testing.T) {
 	const hour = time.Hour
 	one := []hetzner.Server{{ID: 1, Name: "db-1"}}
 	for name, test := range map[string]struct {
@@ -130,7 +130,7 @@ func TestTake(t *testing.T) {
 			if test.noDate {
 				p.Date = time.Time{}
 			}
-			got := Take(test.settings, one, p)
+			got := takeInventory(test.settings, one, p)
 			if diff := cmp.Diff(test.want, tell(got)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -169,7 +169,7 @@ func TestLeftovers(t *testing.T) {
 	servers = append(servers, own, hetzner.Server{ID: 9}, servers[0])
 	for date, want := range map[time.Time][]int64{now: {1, 2, 3}, {}: {1, 2, 3, 4}} {
 		var got []int64
-		for _, server := range Take(Settings{}, nil, project.Listing{Servers: servers, Date: date}).Leftovers {
+		for _, server := range takeInventory(Settings{}, nil, project.Listing{Servers: servers, Date: date}).Leftovers {
 			got = append(got, server.ID)
 		}
 		if !slices.Equal(got, want) {
@@ -179,7 +179,7 @@ func TestLeftovers(t *testing.T) {
 }
 
 func TestFound(t *testing.T) {
-	i := Take(Settings{}, []hetzner.Server{{ID: 1}, {ID: 2}}, project.Listing{
+	i := takeInventory(Settings{}, []hetzner.Server{{ID: 1}, {ID: 2}}, project.Listing{
 		Servers: []hetzner.Server{{ID: 1}, {ID: 2}, {ID: 3, Name: "hsnap-drill-3", Labels: map[string]string{"hsnap/drill": "f00d"}}},
 		Images:  []hetzner.Image{made(10, 1, time.Hour), made(11, 7, time.Hour), made(12, 7, time.Hour), made(13, 7, time.Hour)}, Date: now,
 	})

@@ -48,7 +48,7 @@ func (sel Selection) Choose(all []hetzner.Server) Selected {
 	}
 	for _, word := range sel.Servers {
 		found := s.match(word)
-		if IsGlob(word) {
+		if isGlob(word) {
 			found = slices.DeleteFunc(slices.Clone(found), IsDrill)
 		}
 		for _, server := range found {
@@ -59,7 +59,7 @@ func (sel Selection) Choose(all []hetzner.Server) Selected {
 		}
 		switch {
 		case len(found) > 0:
-		case IsGlob(word):
+		case isGlob(word):
 			s.Empty = append(s.Empty, word)
 		default:
 			s.Missing = append(s.Missing, word)
@@ -97,7 +97,7 @@ func (s Selected) Mistakes(spare bool, everyone []hetzner.Server) (list []Mistak
 		list = append(list, Mistake{Word: word, Drill: true})
 	}
 	for _, word := range s.Unused {
-		if spare && !IsGlob(word) && len(whole.match(word)) == 0 {
+		if spare && !isGlob(word) && len(whole.match(word)) == 0 {
 			list = append(list, Mistake{Word: word, Nearest: whole.Nearest(word)})
 		}
 	}
@@ -116,7 +116,7 @@ func (s *Selected) match(word string) (found []hetzner.Server) {
 	}
 	for _, server := range s.all {
 		ok := server.Name == word || word == "*" // every server, whatever its name holds
-		if !ok && IsGlob(word) {
+		if !ok && isGlob(word) {
 			ok, _ = path.Match(word, server.Name) // a bad pattern was refused with the inputs
 		}
 		if ok {
@@ -158,8 +158,8 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// IsGlob reports whether a word is a pattern rather than a name or an ID.
-func IsGlob(word string) bool { return strings.ContainsAny(word, `*?[\`) }
+// isGlob reports whether a word is a pattern rather than a name or an ID.
+func isGlob(word string) bool { return strings.ContainsAny(word, `*?[\`) }
 
 // IsDrill reports whether a server is a copy that a verification has made.
 func IsDrill(server hetzner.Server) bool {

@@ -64,7 +64,7 @@ func Decide(policy retention.Policy, candidates []hetzner.Image, ref time.Time, 
 
 // Deleter deletes snapshots for all scripts of a run.
 type Deleter struct {
-	API   *hetzner.Client
+	api   *hetzner.Client
 	slots *fleet.Slots
 }
 
@@ -89,7 +89,7 @@ func (d *Deleter) Delete(s *fleet.Script, image int64) (deleted bool, failure *h
 		return failure.Unsettled()
 	}
 	err := s.Persist(s.Now().Add(deleteLimit), again, func() error {
-		return send(func(ctx context.Context) (hetzner.Quota, error) { return d.API.DeleteImage(ctx, image) })
+		return send(func(ctx context.Context) (hetzner.Quota, error) { return d.api.DeleteImage(ctx, image) })
 	})
 	failure, _ = errors.AsType[*hetzner.Error](err)
 	switch {
