@@ -188,6 +188,7 @@ func TestManifestDefaults(t *testing.T) {
 // inputDoc is what a field of settings says about an input.
 type inputDoc struct {
 	name, value, prose string // value is the default
+	kind               string // the field's type
 	fallback           string
 	choices            []string
 	inManifest         bool // whether action.yml sets the default
@@ -234,6 +235,7 @@ func inputsIn(t *testing.T, structs map[string]*ast.StructType, name string) (in
 			name:       strings.ToLower(strings.ReplaceAll(key, "_", "-")),
 			value:      strings.TrimPrefix(options, "default="),
 			prose:      strings.Join(strings.Fields(field.Doc.Text()), " "),
+			kind:       field.Type.(*ast.Ident).Name,
 			fallback:   tag.Get("fallback"),
 			choices:    strings.Fields(tag.Get("oneof")),
 			inManifest: tag.Get("manifest") != "no-default",
@@ -394,17 +396,27 @@ func readmeGroups(t *testing.T, inputs []inputDoc) string {
 	return b.String()
 }
 
+// kinds are what the README calls the types of settings. The others are strings to whoever writes a workflow.
+var kinds = map[string]string{
+	"Bool": "Bool", "Count": "Number", "Parallel": "Number", "Amount": "Number", "Duration": "Duration", "Span": "Duration",
+	"Pause": "Duration", "List": "List", "Labels": "List", "Images": "List", "Networks": "List",
+}
+
 func readmeInputs(inputs []inputDoc) string {
 	var b strings.Builder
-	b.WriteString("| Input | Default | Meaning |\n|---|---|---|\n")
+	b.WriteString("| Input | Type | Default | Meaning |\n|---|---|---|---|\n")
 	for _, in := range inputs {
 		var value string
 		if in.value != "" {
 			value = "`" + in.value + "`"
 		}
+		kind, ok := kinds[in.kind]
+		if !ok {
+			kind = "String"
+		}
 		// The default has a column of its own here.
 		prose := strings.TrimSpace(strings.TrimSuffix(in.prose, "Defaults to "+value+"."))
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", in.name, value, prose)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", in.name, kind, value, prose)
 	}
 	return b.String()
 }
