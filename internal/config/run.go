@@ -36,7 +36,7 @@ type Run struct {
 	// Repository has its owner or group before it: org/shop.
 	Repository string `github:"GITHUB_REPOSITORY" gitlab:"CI_PROJECT_PATH" woodpecker:"CI_REPO DRONE_REPO"`
 
-	NoPostStep bool // nothing runs after the action's own step, whatever action.yml says
+	NoPostStep bool // nothing that helps runs after the action's own step, whatever action.yml says
 }
 
 // platform finds the CI system. GitHub's variable comes first: a runner may run inside a job of another system, whose
@@ -63,7 +63,7 @@ func (vars variables) run() Run {
 			}
 		}
 	}
-	if run.Platform == GitHub { // act, and the runners derived from it, run no post step of container actions
+	if run.Platform == GitHub { // act runs the post step of a container action without its state, runners made from it not always
 		run.NoPostStep = vars["ACT"] == "true" || vars["GITEA_ACTIONS"] == "true" || vars["FORGEJO_ACTIONS"] == "true"
 	}
 	return run
