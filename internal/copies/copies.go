@@ -113,13 +113,14 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 	for due := s.Now(); ; { // when a deletion may be asked for
 		host, err := c.look(s, api)
 		failure, failed := errors.AsType[*hetzner.Error](err)
+		mayAppear := s.Sent.Before(c.Appears) && (c.ID == 0 || !c.Alone || !s.Cancelled())
 		missing := host.ID == 0 || host.ID != c.ID && !c.Agrees(host) // that one may be another's
 		switch {
 		case failed:
 			left.Err = failure
 		case err != nil: // the run is over
 			return left
-		case missing && s.Sent.Before(c.Appears) && !(c.Alone && c.ID != 0 && s.Cancelled()): // it may appear yet
+		case missing && mayAppear:
 			if host.ID != 0 && !Is(host) {
 				left.Changed = host.ID
 			}

@@ -149,7 +149,7 @@ func verifyFaults() []fault {
 		},
 		{
 			"a lost copy is not waited for", removed,
-			"		case missing && s.Sent.Before(c.Appears) && !(c.Alone", "		case missing && s.Sent.Before(c.Appears) && c.ID != 0 && !(c.Alone",
+			"		case missing && mayAppear:\n", "		case missing && mayAppear && c.ID != 0:\n",
 		},
 		{
 			"the addresses of copies are forgotten", removed,

@@ -109,10 +109,6 @@ func (f *Fleet) nextPoll() (next *Watch, at time.Time) {
 // sendPolls sends the polls that are due, the one that is due longest first, as far as the budget goes.
 func (f *Fleet) sendPolls() {
 	for w, at := f.nextPoll(); w != nil && !at.After(f.now); w, at = f.nextPoll() {
-		if w.want.lane.kind == ownTurn {
-			return // its script sends it
-		}
-		f.pacer.poll(f.now)
 		switch w.want.lane.kind {
 		case byServer:
 			f.pollServers(w.want)
@@ -122,6 +118,8 @@ func (f *Fleet) sendPolls() {
 			f.pollServerActions(w.want)
 		case byLabel:
 			f.pollImages(w.want.lane)
+		case ownTurn:
+			return // its script sends it
 		}
 	}
 }
@@ -133,6 +131,7 @@ type pick func(Want) (Seen, bool)
 // nothing to it: this is the only place where that is judged. What a failed poll was to show is due again after a pause.
 func (f *Fleet) poll(group []*Watch, began time.Time, ask func(context.Context) (pick, hetzner.Quota, error)) {
 	lane := group[0].want.lane
+	f.pacer.poll(f.now)
 	f.polls.under[lane] = true
 	f.fly(func(ctx context.Context) func() {
 		show, quota, err := ask(ctx)
