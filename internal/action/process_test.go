@@ -96,12 +96,12 @@ func TestLabelsOfStrangeRuns(t *testing.T) {
 		run, label              string // "" for a random one, and for none
 	}{
 		{"17", "", "acme/shop", "17", "acme.shop"},
-		{"17", "0", "", "17", ""},
-		{"17", "-1", "/", "17", ""},
-		{"17", "007", "---", "17-7", ""},
+		{"17", "0", "", "17", "unknown"},
+		{"17", "-1", "/", "17", "unknown"},
+		{"17", "007", "---", "17-7", "unknown"},
 		{"17", "2147483647", "_acme/shop.", "17-2147483647", "acme.shop"},
 		{"17", "2147483648", "größe/straße", "17", "gr--e.stra-e"},
-		{"17", "first", "ü/ü", "17", ""},
+		{"17", "first", "ü/ü", "17", "unknown"},
 		{"---", "2", "a\xff/b", "", "a-.b"},
 		{"._-", "", "acme/shop/", "", "acme.shop"},
 		{"übung 1", "1", long, "bung-1-1", long[:63]},
@@ -121,7 +121,7 @@ func TestLabelsOfStrangeRuns(t *testing.T) {
 			if run := labels["hsnap/run"]; run != test.run && (test.run != "" || len(run) != 16) {
 				t.Errorf("%q: the run is labelled %q, want %q", test, run, test.run)
 			}
-			if label, ok := labels["hsnap/repository"]; label != test.label || ok != (test.label != "") {
+			if label := labels["hsnap/repository"]; label != test.label {
 				t.Errorf("%q: the repository is labelled %q, want %q", test, label, test.label)
 			}
 		})

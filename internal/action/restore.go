@@ -31,7 +31,7 @@ func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.M
 	set.Before = snapshot.Settings{
 		IfVolumes: snapshot.Ignore, IfLocked: snapshot.Wait, LockTimeout: time.Duration(cfg.LockTimeout), SnapshotTimeout: beforeTimeout,
 		Wait: true, MaxParallel: int(cfg.MaxParallel), Shutdown: snapshot.Never, MaxUnavailable: 1, Series: beforeSeries,
-		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, p.Rand), Repository: labels.Value(cfg.Run.Repository), Rand: p.Rand,
+		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, p.Rand), Repository: labels.RepositoryOf(cfg.Run.Repository), Rand: p.Rand,
 		Describe: func(s hetzner.Server, now time.Time) string {
 			return s.Name + "-" + beforeSeries + "-" + now.UTC().Format("2006-01-02T150405Z")
 		},

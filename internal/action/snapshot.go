@@ -47,7 +47,7 @@ func settings(cfg config.Snapshot, random io.Reader) snapshot.Settings {
 		Wait: bool(cfg.Wait), MaxParallel: int(cfg.MaxParallel), DryRun: bool(cfg.DryRun), Protect: bool(cfg.Protect),
 		Shutdown: snapshot.Policy(cfg.Shutdown), ShutdownTimeout: time.Duration(cfg.ShutdownTimeout),
 		MaxUnavailable: int(cfg.MaxUnavailable), SettleTime: time.Duration(cfg.SettleTime),
-		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labels.Value(cfg.Run.Repository),
+		Retention: cfg.Retention(), Series: string(cfg.Series), Repository: labels.RepositoryOf(cfg.Run.Repository),
 		Labels: cfg.Labels, CopyServerLabels: bool(cfg.CopyServerLabels),
 		Describe:    func(s hetzner.Server, now time.Time) string { return cfg.Describe(s.Name, s.ID, now) },
 		WorkflowRun: labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, random), Reuse: cfg.OnRerun == "reuse", ReuseWithin: time.Duration(cfg.ReuseWithin),

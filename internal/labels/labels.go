@@ -4,6 +4,7 @@
 package labels
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -141,10 +142,11 @@ func (r Run) Made(image hetzner.Image) bool {
 	return r.id != "" && (run == r.id || strings.HasPrefix(run, r.id+"-"))
 }
 
-// Value turns a text into a label value by Hetzner's rules: letters, digits, dashes, underscores and dots, with a letter or
-// digit at both ends, and at most 63 characters. The slash in a repository's name becomes a dot.
-func Value(text string) string { return value(text, valueMost) }
+// RepositoryOf returns the value of [Repository]: "unknown" where the CI system names none.
+func RepositoryOf(name string) string { return cmp.Or(value(name, valueMost), "unknown") }
 
+// value turns a text into a label value by Hetzner's rules: letters, digits, dashes, underscores and dots, with a letter or
+// digit at both ends, and at most so many characters. The slash in a repository's name becomes a dot.
 func value(text string, most int) string {
 	text = strings.Map(func(c rune) rune {
 		switch {

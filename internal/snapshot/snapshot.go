@@ -70,7 +70,7 @@ type Settings struct {
 	WorkflowRun      labels.Run
 	Reuse            bool          // take over snapshots of earlier attempts of the run
 	ReuseWithin      time.Duration // take over those of any run that are younger; 0 for none
-	Repository       string        // as a label value, "" where there is none
+	Repository       string        // as a label value
 	Labels           map[string]string
 	CopyServerLabels bool
 	Describe         func(hetzner.Server, time.Time) string
@@ -93,9 +93,7 @@ func (s Settings) labelsOf(server hetzner.Server, request string) map[string]str
 	set[labels.ServerID] = strconv.FormatInt(server.ID, 10)
 	set[labels.RunID] = s.WorkflowRun.Label()
 	set[labels.Request] = request
-	if s.Repository != "" {
-		set[labels.Repository] = s.Repository
-	}
+	set[labels.Repository] = s.Repository
 	return set
 }
 
