@@ -291,11 +291,10 @@ func (p *page) audited(o audit.Outcome) {
 	var rows []row
 	for _, s := range byConcern(o) {
 		net, gross := monthly(o.Price, s.SizeGB)
-		day := strings.ReplaceAll(s.VerifiedAt.UTC().Format(time.DateOnly), "-", "&#8209;") // on one line
 		rows = append(rows, row{quiet: concern(o, s) == noConcern, cells: []string{
 			p.cell(s.Name), id(s.Newest.ID) + only(verificationFailed(s), "<br>"+red(true)+"verification&nbsp;failed"), red(s.Stale) + age(o, s),
 			strconv.Itoa(s.Count), only(s.SizeGB > 0, fmt.Sprintf("%.2f", s.SizeGB)), only(s.SizeGB > 0 && net != "", net+" / "+gross),
-			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never") + only(!s.VerifiedAt.IsZero(), day),
+			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never") + day(s.VerifiedAt),
 		}})
 	}
 	price := cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month,<br>net / gross"), "a month")

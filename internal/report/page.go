@@ -122,7 +122,12 @@ func (p *page) servers(heads string, rows []row, output string) {
 
 // image is a snapshot in a table, with its age where that is known.
 func (p *page) image(image hetzner.Image, age time.Duration) string {
-	return only(image.ID != 0, joined("<br>", id(image.ID), minute(image.Created), only(age > 0, old(age)+" old")))
+	return only(image.ID != 0, id(image.ID)+only(age > 0, " ("+old(age)+"&nbsp;old)")+"<br>"+minute(image.Created))
+}
+
+// day is a day in a table, on one line, and nothing where there is none.
+func day(t time.Time) string {
+	return only(!t.IsZero(), strings.ReplaceAll(t.UTC().Format(time.DateOnly), "-", "&#8209;"))
 }
 
 // proofMost is how many characters of a proof a table has room for. The outputs hold all of it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
@@ -258,13 +259,13 @@ func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
 			rows = append(rows, row{[]string{p.cell(result.Name), p.cell(a.what)}, !e.failed()})
 			continue
 		}
-		verified := ""
-		if at, ok := labels.VerifiedAt(result.Image); ok {
-			verified = minute(at)
+		verified, ok := labels.VerifiedAt(result.Image)
+		if !ok {
+			verified = time.Time{}
 		}
 		before := result.Before
 		rows = append(rows, row{[]string{
-			p.cell(result.Name), e.cell(""), p.image(result.Image, result.Age), verified,
+			p.cell(result.Name), e.cell(""), p.image(result.Image, result.Age), day(verified),
 			joined(" ", id(before.ImageID), only(!before.Usable(), string(before.Status))), only(result.Accepted, short(result.Downtime)), p.proof(result.Proof),
 		}, result.Status == restore.Restored})
 	}
@@ -274,7 +275,7 @@ func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
 	case o.DryRun:
 		p.servers("server|what would be done", rows, "restores")
 	default:
-		p.servers("server|result|>image, made (UTC)|verified|>snapshot of before|>downtime|proof", rows, "restores")
+		p.servers("server|result|>image, made (UTC)|verified|>snapshot<br>of&nbsp;before|>downtime|proof", rows, "restores")
 		p.print("\nDowntime counts from the rebuild to the proof. Addresses, volumes, networks and firewalls of a server stay as they are.\n")
 	}
 	r.drawTimeline(p, names, len(bad) > 0)
