@@ -11,7 +11,7 @@
 //
 //   - config: from the environment to validated settings
 //   - project: which servers and snapshots the inputs mean, and labels: which snapshots are this program's own
-//   - fleet: a loop that runs one script per server, and polls for all of them within one budget
+//   - fleet: a loop that runs scripts, mostly one per server, and polls for all of them within one budget
 //   - snapshot: the script that brings one server to exactly one usable snapshot
 //   - restore: the script that puts one server back to its snapshot, and proof: whether it answers
 //   - verify: the script that proves one snapshot by a copy, and copies: how those are removed
@@ -20,6 +20,7 @@
 //   - hetzner: one request to the API, and what its answer means
 //   - retention: which old snapshots to keep
 //   - report: the words of the log, the outputs and the job summary
+//   - secret: no token in what is shown
 package action
 
 import (
@@ -47,9 +48,9 @@ import (
 
 // Exit codes are part of the user's contract. A cancelled run returns 128 plus the signal's number.
 const (
-	exitSuccess = 0 // every selected server has its snapshot, or was skipped as configured
-	exitFailure = 1 // one or more servers failed, or the outputs could not be written
-	exitInputs  = 2 // wrong inputs, nothing selected, or no file for the outputs
+	exitSuccess = 0 // all that was asked for is done, or was skipped as configured
+	exitFailure = 1 // something failed, was found or is left behind, or the outputs could not be written
+	exitInputs  = 2 // wrong inputs, nothing selected, more than a limit allows, or no file for the outputs: nothing was changed
 	exitAPI     = 3 // the API could not be used at all
 	exitSignal  = 128
 )

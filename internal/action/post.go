@@ -53,7 +53,7 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 		{
 			there: len(made) > 0, said: "the step has left copies of servers, or may have; deleting them",
 			undo: func(api *hetzner.Client) int {
-				o := verify.Rescue(ctx, api, made, verify.Settings{Late: isLate}, p.Signals, r.VerifyEvent)
+				o := verify.Rescue(ctx, api, verify.Settings{Late: isLate}, made, p.Signals, r.VerifyEvent)
 				r.Explain(o.Outcome)
 				return verifyExitCode(o, true)
 			},

@@ -9,7 +9,7 @@ import (
 	"github.com/org/hsnap-action/internal/project"
 )
 
-// Inventory is what there is. Snapshots of another series than the one asked for are no part of it.
+// Inventory is what there is. Snapshots that this program made in another series than the one asked for are no part of it.
 type Inventory struct {
 	Servers   []Server        // ordered as they were chosen
 	Orphans   []hetzner.Image // that this program has made of servers that are gone

@@ -28,7 +28,7 @@ type Settings interface {
 func Commands() []Command {
 	return []Command{
 		{"snapshot", "Snapshots Hetzner Cloud servers, waits for their locks to go, and returns the image IDs.", new(Snapshot)},
-		{"restore", "Puts Hetzner Cloud servers back to their snapshots, once each, and proves that they answer.", new(Restore)},
+		{"restore", "Puts Hetzner Cloud servers back to their snapshots, once each, and waits for a proof that they are back.", new(Restore)},
 		{"verify", "Proves snapshots of Hetzner Cloud servers by booting copies that are shut off from everything else.", new(Verify)},
 		{"prune", "Deletes old snapshots of Hetzner Cloud servers by rule, without making new ones.", new(Prune)},
 		{"audit", "Tells which snapshots of Hetzner Cloud servers are missing, stale or orphaned, and what they cost.", new(Audit)},

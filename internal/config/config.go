@@ -2,8 +2,8 @@
 // reports every mistake in them at once.
 //
 // The settings' structs are the single source of truth about the inputs: a field's tag gives the input's name and
-// default, its doc comment the input's prose. The tables in README.md, the inputs in each action.yml and the texts of
-// --help are rendered from them by a test, which fails when they have drifted apart.
+// default, its doc comment the input's prose. The tables in README.md and docs/reference.md, each action.yml,
+// GitLab's component and the texts of --help are rendered from them by a test, which fails when they have drifted apart.
 //
 // The package reads nothing but the words and the environment that it is given: no file, no network, no global state. Its
 // errors quote what the user wrote, and that may be the API token in the wrong place. Whoever prints an error must hide

@@ -6,7 +6,7 @@ type Output struct {
 	Prose string // what users read about it
 }
 
-// Like the inputs the outputs below are rendered into each action.yml, README.md and --help.
+// Like the inputs the outputs below are rendered, see the package documentation.
 
 // Outputs implements [Settings].
 func (*Snapshot) Outputs() []Output {

@@ -88,7 +88,7 @@ func (l *Labels) EnvDecode(value string) error {
 	return wrong
 }
 
-// Series names the series of snapshots that a run adds to.
+// Series names a series of snapshots.
 type Series string
 
 // EnvDecode accepts a label value, since a label holds the series.

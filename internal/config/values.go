@@ -53,7 +53,7 @@ type Parallel int
 // EnvDecode accepts whole numbers from 1 to 100.
 func (p *Parallel) EnvDecode(value string) error { return decodeNumber(p, value, 100) }
 
-// Count is a number of servers or snapshots, zero where it is not given.
+// Count is a number of servers, snapshots, or spans such as days, zero where it is not given.
 type Count int
 
 // EnvDecode accepts whole numbers from 1 to more than any account can hold.

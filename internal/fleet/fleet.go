@@ -1,4 +1,4 @@
-// Package fleet runs one script per server over a shared, paced view of a Hetzner Cloud project.
+// Package fleet runs scripts, mostly one per server, over a shared, paced view of a Hetzner Cloud project.
 //
 // A [Script] is a plain function that waits where it has to: its way can be read from top to bottom. Scripts are
 // coroutines. One loop resumes those that have something to go on with, always in the same order and one at a time, so
@@ -9,7 +9,7 @@
 // Scripts say what they want to see (see [Want]). The fleet finds the fewest requests that show it, keeps to one budget of
 // polls (see pacer), and hands each poll only to the scripts that had asked before it began.
 //
-// The package knows nothing of snapshots, writes no text, repeats no request unless its script says that it may, and
+// The package knows nothing of snapshots, writes no text, repeats no change unless its script says that it may, and
 // decides about no server.
 package fleet
 

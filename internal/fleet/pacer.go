@@ -10,7 +10,7 @@ import (
 
 // The budget of polls. Hetzner refills one request a second for a whole project; a run takes half of that at most,
 // whatever the number of servers: 30 requests in any 60 s. A poll counts when it is sent. A change counts when it is
-// refused for now or lost; until its answer is known, a place is held for it.
+// refused for now, lost or never sent; until its answer is known, a place is held for it.
 const (
 	// window is a little longer than the minute that the promise speaks of: a request arrives some time after it is
 	// sent, so two that are 60 s apart here can be closer at Hetzner.
@@ -35,8 +35,8 @@ const (
 	Power                // a server may be off for want of it
 )
 
-// share is how many of the places the changes of a rank may have taken, all ranks together.
-var share = [...]int{Again: 10, First: 15, Unlocked: 16, Power: most - lastPoll}
+// share is how many of the places the changes of a rank may have taken, all ranks together. Power may have all.
+var share = [...]int{Again: 10, First: 15, Unlocked: 16}
 
 // pacer keeps the budget. Its zero value is a full budget.
 type pacer struct {

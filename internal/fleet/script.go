@@ -115,8 +115,8 @@ func (s *Script) wakes() time.Time {
 	return next
 }
 
-// Until waits until ready reports true, which must be for what scripts or answers do, never for the time. A zero limit is
-// none.
+// Until waits until ready reports true. Ready may depend on what scripts and answers do, never on the time: the loop does not
+// wake for it. A zero limit is none.
 func (s *Script) Until(ready func() bool, limit time.Time) error {
 	return s.until(wait{ready: ready, limit: limit})
 }
@@ -222,7 +222,8 @@ func RetryAfter(n int) time.Duration {
 	return [...]time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second}[min(max(n, 1), 3)-1]
 }
 
-// Change is a request whose refusal the budget counts as a poll: a create, or a power request.
+// Change is a request that changes something, and whose refusal the budget counts as a poll: a create, a rebuild, a power
+// request, or the deletion of a copy.
 type Change struct {
 	Rank  Rank
 	Moot  func() bool // ends the wait for a place in the budget with [ErrMoot]; nil for never

@@ -13,7 +13,7 @@ type Want struct {
 	value string // of the label that lane.group ends with; "" for no label
 }
 
-// lane is what can be seen by one poll. Of each lane at most one is under way, so that one that hangs delays only its own.
+// lane is one kind of poll. Of each lane at most one is under way, so that one that hangs delays only its own.
 type lane struct {
 	kind  kind
 	group string // a label selector, where the kind has one
@@ -24,7 +24,7 @@ type kind int
 const (
 	byServer    kind = iota + 1 // GET /servers/{id}, or the page of GET /servers that shows several
 	byAction                    // GET /actions with up to 25 IDs
-	byLabel                     // GET /images, by a label selector; of those with one of up to 25 values of a label
+	byLabel                     // GET /images, by a label selector and up to 25 values of one label
 	underServer                 // GET /servers/{id}/actions
 	ownTurn                     // what a script sends itself when it is its turn, see [Script.Poll]
 )

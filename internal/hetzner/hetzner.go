@@ -162,7 +162,7 @@ func (c *Client) Image(ctx context.Context, id int64) (Image, Quota, error) {
 	return imageFrom(body.Image), answer.quota, answer.check(err, body.Image.ID == id, "the answer does not hold image %d", id)
 }
 
-// SnapshotPrice returns what a month of a snapshot costs.
+// SnapshotPrice returns what a gigabyte of a snapshot costs in a month.
 func (c *Client) SnapshotPrice(ctx context.Context) (Price, Quota, error) {
 	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing")
 	if err != nil {

@@ -50,7 +50,7 @@ func (s Server) BootsElsewhere() bool { return s.RescueEnabled || s.ISO != "" }
 // Image is what this program needs to know of a snapshot.
 type Image struct {
 	ID          int64
-	Type        string // "snapshot"
+	Type        string // "snapshot" and others
 	Status      string // "creating", "available", "unavailable"
 	Description string
 	Labels      map[string]string

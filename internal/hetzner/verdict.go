@@ -22,7 +22,7 @@ const (
 	NotSent
 	// NotNow means that Hetzner refused for now, and may accept the same request later.
 	NotNow
-	// Full means that Hetzner refused because the account's limit of snapshots is reached.
+	// Full means that Hetzner refused because a limit of the account is reached: of snapshots, servers or addresses.
 	Full
 	// Refused means that Hetzner refused for good.
 	Refused

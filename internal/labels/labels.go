@@ -1,4 +1,5 @@
-// Package labels knows what this program writes on the snapshots that it makes, and tells from that which ones are its own.
+// Package labels knows what this program writes on the snapshots and the copies that it makes, and tells from that which
+// snapshots are its own.
 //
 // It is pure: it sends nothing and reads no environment. What a user may set is checked by package config.
 package labels
@@ -16,7 +17,7 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 )
 
-// The labels of a snapshot. Everything under hsnap/ is this program's own.
+// The labels of a snapshot, of a copy, and of the firewall of copies. Everything under hsnap/ is this program's own.
 const (
 	Series     = "hsnap/series"
 	ServerID   = "hsnap/server-id"

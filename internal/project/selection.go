@@ -161,7 +161,8 @@ func distance(a, b string) int {
 // isGlob reports whether a word is a pattern rather than a name or an ID.
 func isGlob(word string) bool { return strings.ContainsAny(word, `*?[\`) }
 
-// IsDrill reports whether a server is a copy that a verification has made.
+// IsDrill reports whether a server carries the label of a copy that a verification has made. That is enough to leave it alone; to
+// delete it, package copies wants its name too.
 func IsDrill(server hetzner.Server) bool {
 	_, labelled := server.Labels[labels.Drill]
 	return labelled

@@ -2,7 +2,8 @@
 //
 // It reads the whole project first and decides about every snapshot. Only then, and only where the plan is no larger than
 // the user allows, does it delete. Ages count back from the time of Hetzner's answer, never from this machine's clock. The
-// package writes no text and touches nothing but snapshots that this program has made, see package thinning.
+// package writes no text. Beside snapshots that this program has made (see package thinning) it deletes only copies that
+// verifications have left behind (see package copies), and in a dry run nothing.
 package prune
 
 import (
@@ -77,7 +78,7 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 	return r.outcome
 }
 
-// begin is the script that reads the project, makes the plan, and starts the deletions.
+// begin is the script that reads the project, deletes copies that are left behind, makes the plan, and starts the deletions.
 func (r *run) begin(s *fleet.Script) {
 	listed, chosen, ok := r.outcome.Read(r.Reader(s, s.Now().Add(readLimit)), r.LabelSelector, labels.Series+"="+r.Series, r.Choose, !r.DryRun)
 	if !ok {

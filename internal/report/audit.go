@@ -319,7 +319,7 @@ func concern(o audit.Outcome, s audit.Server) int {
 }
 
 func verificationFailed(s audit.Server) bool {
-	return s.Newest.Labels[labels.Verify] == labels.VerifyFailed
+	return labels.FailedVerification(s.Newest)
 }
 
 // red marks what somebody should look at. The mark stays on the line of what it marks.

@@ -3,13 +3,14 @@
 //
 // A command hands over its events and its outcome. What there is to say about them is in the file named after the command;
 // for snapshot, snapshot.go words the log, explain.go says what became of a server and what to try, and summary.go holds the
-// outputs and the job summary. All other files are building blocks: the writer of the log, annotations, a page of Markdown, a
-// timeline, the delivery of outputs, and how a run ends.
+// outputs and the job summary. The other commands share what these have
+// for any server. All other files are building blocks: the writer of the log, annotations, a page of Markdown, a timeline, the
+// delivery of outputs, and how a run ends.
 //
 // Everything that the program shows leaves through this package. Text goes to one writer, which hides the API token,
 // defuses whatever a CI system could take for a command, and makes nobody wait. Values go to the files that the CI
-// system names, with the same mask. The package decides nothing: no request, no status and no exit code depends on it,
-// except when the outputs can't be delivered.
+// system names, with the same mask. The package sends no request and decides about no server. But it counts:
+// the exit code follows from a [Tally], and from whether the outputs could be delivered.
 package report
 
 import (

@@ -1,6 +1,6 @@
 // Package restore puts servers back to their snapshots.
 //
-// A run reads the project once and checks every pair of a server and an image before anything is sent (pairs.go): one pair
+// A run reads the project once and checks every pair of a server and an image before anything is changed (pairs.go): one pair
 // that is wrong, and no server is touched. The way of one server is a script, read from top to bottom: [server.way] in
 // server.go. Its disk as it is now is snapshotted first, it is rebuilt, and it proves that it is back (package proof). The lock,
 // the refusals and the proof after a lost answer are those of package snapshot.
@@ -32,7 +32,8 @@ type Settings struct {
 	BootTimeout    time.Duration // from there to the proof
 	DryRun         bool          // only read
 
-	// Before is how the snapshot of before is made, and how a lock is waited for.
+	// Before is how the snapshot of before is made; how long a lock is waited for, and the project is tried to be read; and how
+	// many servers are on their way at once.
 	Before snapshot.Settings
 	Dial   proof.Dialer
 	Late   func(os.Signal) bool // reports whether a first signal is the runner's last; nil for never
@@ -52,7 +53,7 @@ const (
 type Outcome struct {
 	snapshot.Outcome
 	Restores []Result  // ordered by name
-	Refused  []Mistake // pairs that are wrong, ordered by name: nothing was sent
+	Refused  []Mistake // pairs that are wrong, ordered by name: nothing was changed
 }
 
 // Result is what became of one server. Of the embedded result Status and Reason are those of the restore, ImageID and

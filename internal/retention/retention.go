@@ -65,8 +65,8 @@ func (p Policy) rules() []*rule {
 }
 
 // Decide returns a decision about each image, the newest first, and one for an image that is listed twice. Every rule
-// counts back from ref, the time at which Hetzner created the run's new snapshot. That snapshot is among the images once it
-// exists. The rules are those of restic forget: an image is kept if any rule keeps it; a calendar rule (UTC) keeps the newest
+// counts back from ref: for snapshot the time at which Hetzner created the new one, which is among the images once it exists; for
+// prune the time of Hetzner's answer. The rules are those of restic forget: an image is kept if any rule keeps it; a calendar rule (UTC) keeps the newest
 // image of each bucket; buckets without an image do not count; a calendar rule with counts left keeps the oldest image too.
 func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 	images = slices.Clone(images)

@@ -81,14 +81,14 @@ type Progress struct {
 type Standing struct {
 	Name    string
 	Phase   Phase
-	Percent int             // of its snapshot, while it is being created
+	Percent int             // of its snapshot, rebuild or copy, while that is being made
 	Holder  *hetzner.Action // of its lock, where known
 	Off     bool            // it was switched off, and was not seen running again
 	Over    bool            // nothing more is done for it
 	Failed  bool            // it is over, and has failed
 }
 
-// Phase is what a server's snapshot is at.
+// Phase is what a server is at.
 type Phase int
 
 // The phases.

@@ -50,7 +50,7 @@ type power struct {
 	unsure   bool      // an answer was lost: nobody knows what has switched it off, and what may still do so
 	stopped  bool      // shutting down has succeeded or failed
 	failure  error     // how it has failed
-	labelled bool      // the snapshot carries the label that says so
+	labelled bool      // the snapshot carries hsnap/power=pending
 	down     bool      // the last poll showed it off, or nobody knows better
 	outage   stopwatch
 

@@ -27,7 +27,7 @@ type run struct {
 
 	self int64 // the server that this program runs on, 0 for none
 
-	inFlight    *fleet.Slots // for snapshots
+	inFlight    *fleet.Slots // for changes in flight: snapshots, or rebuilds
 	unavailable *fleet.Slots // for servers that are off
 	deleter     *thinning.Deleter
 	holders     *fleet.Slots // for the question who holds a lock

@@ -1,10 +1,10 @@
-// Package snapshot selects servers and brings each of them to exactly one usable snapshot, or to a reason why not.
+// Package snapshot brings each selected server to exactly one usable snapshot, or to a reason why not.
 //
 // The way of one server is a script, read from top to bottom: [server.way] in server.go is where to begin. It is switched
-// off where that is wanted (power.go), asked for a snapshot exactly once (create.go), followed until the snapshot can be
+// off where that is wanted (turn.go, power.go), asked for a snapshot exactly once (create.go), followed until the snapshot can be
 // used (follow.go), and its old snapshots are thinned out (thinning.go). What asking for any change takes, whatever the
 // change is, stands in target.go: the lock, the refusals, and the proof after a lost answer. The scripts share a run (run.go).
-// What the run of any command has, and what can become of it, stands in session.go and outcome.go.
+// What other commands share stands in session.go, outcome.go, events.go and taker.go.
 //
 // Package fleet resumes the scripts, shows them what Hetzner answers, and keeps the budget. This package writes no text,
 // knows no CI system, and never repeats a create because its answer is missing.

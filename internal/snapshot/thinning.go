@@ -12,8 +12,8 @@ import (
 	"github.com/org/hsnap-action/internal/thinning"
 )
 
-// This file thins out only after a complete listing has shown the server's new snapshot available, and never after a failure
-// or a cancel.
+// This file deletes only after a complete listing, and never after a cancel. That listing must show the server's new snapshot
+// available, with one exception: to make room in a full account, see awaitRoom.
 
 const (
 	// thinAgain is the pause before another listing, thinLimit how long a listing is waited for.

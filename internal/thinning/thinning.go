@@ -2,7 +2,7 @@
 //
 // Nobody gets a deleted snapshot back. What may be deleted at all is decided here, once for every command: only what a
 // complete listing shows to be this program's own, of the same server and the same series, available and unprotected. When
-// that may be done is decided by the command.
+// that may be done is decided by the command. The package writes no text.
 package thinning
 
 import (
@@ -41,8 +41,8 @@ func Candidates(images []hetzner.Image, server int64, series string) []hetzner.I
 	})
 }
 
-// Decide has a policy decide about candidates, the newest first. Its rules count back from ref. Of the run's attempts only
-// the others' snapshots are spared; own is this one's. An image without an ID is planned: it counts, and is left out.
+// Decide has a policy decide about candidates, the newest first. Its rules count back from ref. Snapshots
+// of the run's other attempts are spared; own is the ID of the one that this attempt has made, 0 for none. An image without an ID is planned: it counts, and is left out.
 func Decide(policy retention.Policy, candidates []hetzner.Image, ref time.Time, run labels.Run, own int64) (plan []Snapshot) {
 	images := make([]retention.Image, len(candidates))
 	sizes := map[int64]float64{}

@@ -56,7 +56,7 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 }
 
 // Rescue removes copies that a run, killed since, may have left behind.
-func Rescue(ctx context.Context, api *hetzner.Client, left []copies.Copy, settings Settings, signals <-chan os.Signal, emit func(Event)) Outcome {
+func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []copies.Copy, signals <-chan os.Signal, emit func(Event)) Outcome {
 	r := newRun(api, settings, signals, emit)
 	for i := range left {
 		r.GoPatient(func(s *fleet.Script) {
