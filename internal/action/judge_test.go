@@ -182,16 +182,18 @@ func judgeImages(t reporter, p plan, r ran, made map[int64][]hcloudsim.Image) {
 }
 
 // misnamed reports whether the answer to a server's create named the image of another request, and no list has shown the
-// right one since, or none before the snapshot's time was up: then nobody could know better.
+// right one since; or none before the snapshot's time was up, where the run had not switched the server off, and so had no more
+// to do with the image: then nobody could know better.
 func (r ran) misnamed(s server, p plan, made map[int64][]hcloudsim.Image) bool {
 	if s.ServerID == nil || s.ImageID == nil || slices.ContainsFunc(made[*s.ServerID], func(i hcloudsim.Image) bool { return i.ID == *s.ImageID }) {
 		return false
 	}
 	return slices.ContainsFunc(r.creates(*s.ServerID), func(create *exchange) bool {
 		request, late := create.request(), create.done.Add(p.snapshotTimeout+5*time.Second)
+		labelled := len(r.sentTo(*s.ServerID, "shutdown")) > 0
 		return create.verdict() == accepted && create.content().Image.ID == *s.ImageID &&
 			!slices.ContainsFunc(r.trace, func(x *exchange) bool {
-				return !x.sent.Before(create.done) && x.listsAll(request) && x.holds(request) && (p.shutdown != "never" || !x.done.After(late))
+				return !x.sent.Before(create.done) && x.listsAll(request) && x.holds(request) && (labelled || !x.done.After(late))
 			})
 	})
 }
