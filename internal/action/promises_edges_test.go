@@ -32,6 +32,12 @@ func TestLeftOffIsNotForgotten(t *testing.T) {
 			}
 			time.Sleep(2 * time.Hour)
 		}
+		w.env["GITHUB_RUN_ID"] = "77"
+		w.words, w.inputs = []string{"prune"}, map[string]string{"servers": "db-1", "series": "nightly", "keep-last": "1"}
+		r := w.run(t)
+		if images := w.cloud.Images(); r.code != 0 || len(images) != 2 || images[0].Labels["hsnap/power"] != "pending" {
+			t.Errorf("exit %d, and %d images are left, the oldest with the labels %v\n%s", r.code, len(images), images[0].Labels, r.log)
+		}
 	})
 }
 

@@ -31,7 +31,7 @@ func pruneExitCode(o prune.Outcome) int {
 	switch code := exitCode(o.Outcome); {
 	case o.TooMany && (code == exitSuccess || code == exitFailure):
 		return exitInputs
-	case code == exitSuccess && (o.NoDate || o.Left > 0 || report.PruneTallyOf(o).Failed > 0):
+	case code == exitSuccess && (o.NoDate || len(o.Left) > 0 || report.PruneTallyOf(o).Failed > 0):
 		return exitFailure
 	default:
 		return code

@@ -23,11 +23,15 @@ func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Ma
 	if cfg.Run.Platform == config.GitHub && !set.DryRun {
 		recorded := ""
 		set.Record = func(left []copies.Copy) error {
-			if text := encodeCopies(left); text != recorded {
-				recorded = text
-				return r.SaveState(stateCopies, text)
+			text := encodeCopies(left)
+			if text == recorded {
+				return nil
 			}
-			return nil
+			err := r.SaveState(stateCopies, text)
+			if err == nil {
+				recorded = text
+			}
+			return err
 		}
 		if err := r.SaveState(stateCopies, recorded); err != nil { // a copy that nobody would delete must not be made
 			r.Mistakes(fmt.Errorf("GITHUB_STATE must name a file that can be written: without it no post step could delete what is left: %w", err))

@@ -74,7 +74,7 @@ type Copy struct {
 	ID        int64   // 0 while it is not known
 	Addresses []int64 // the IDs of its primary IPs
 
-	Refused func(*hetzner.Error) // called when a deletion is refused, or its answer is lost; nil for nobody
+	Refused func(*hetzner.Error) // called when a deletion is refused for now; nil for nobody
 }
 
 // Of returns the copy that a server is.
@@ -138,14 +138,14 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 			case failed && failure.Code == hetzner.CodeNotFound:
 			case failed:
 				left.Err, due, refused = failure, s.Now().Add(refusedPause), true
-				if c.Refused != nil {
-					c.Refused(failure)
-				}
 			case err != nil: // the run is over
 				return left
 			}
 			if failed && failure.Verdict == hetzner.Refused && failure.Code != hetzner.CodeNotFound {
 				return left
+			}
+			if refused && failure.Verdict != hetzner.Lost && c.Refused != nil {
+				c.Refused(failure)
 			}
 		}
 		if !s.Now().Before(fleet.Latest(limit, c.Appears)) || s.Sleep(s.Now().Add(pause(s))) != nil {

@@ -126,9 +126,9 @@ func (r Reader) Self() (id int64, err error) {
 
 // Price reads what snapshots cost, once. It is zero where that can't be learnt.
 func (r Reader) Price() (price hetzner.Price) {
-	_ = r.Script.Send(func(ctx context.Context) (quota hetzner.Quota, _ error) {
-		price, quota, _ = r.API.SnapshotPrice(ctx)
-		return quota, nil
+	price, _ = fleet.Read(r.Script.Send, func(ctx context.Context) (hetzner.Price, hetzner.Quota, error) {
+		price, quota, _ := r.API.SnapshotPrice(ctx)
+		return price, quota, nil
 	})
 	return price
 }

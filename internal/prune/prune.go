@@ -47,7 +47,7 @@ type Outcome struct {
 	NoDate   bool     // Hetzner did not tell the time, and nothing was deleted
 	Undone   []Undone // deletions that failed
 	Selected int      // servers
-	Left     int      // copies that verifications have left behind, and that could not be deleted
+	Left     []Leftover
 }
 
 // Undone is a deletion that failed. An error whose verdict is [hetzner.Lost] says that the snapshot may be deleted or not.
@@ -63,6 +63,12 @@ type run struct {
 	*snapshot.Session
 	deleter *thinning.Deleter
 	outcome Outcome
+}
+
+// Leftover is a copy that a verification has left behind, and that could not be deleted.
+type Leftover struct {
+	Name string
+	copies.Left
 }
 
 // Run thins out as the settings ask for. It calls emit for every event, from its own goroutine, and has no goroutine left
@@ -100,8 +106,8 @@ func (r *run) begin(s *fleet.Script) {
 func (r *run) swept(name string, left *copies.Left) {
 	e := snapshot.Event{Kind: snapshot.EventSwept, Name: name}
 	if left != nil {
-		e.Kind, e.Err = snapshot.EventLeftover, left.Err
-		r.outcome.Left++
+		e.Kind, e.Left = snapshot.EventLeftover, left
+		r.outcome.Left = append(r.outcome.Left, Leftover{name, *left})
 	}
 	r.Tell(e)
 }

@@ -255,7 +255,7 @@ const (
 
 // auditSummary is the job summary: who has no recent snapshot first, then what nobody counts on any more.
 func (r *Report) auditSummary(p *page, o audit.Outcome, why account) {
-	r.begin(p, o.Outcome, why)
+	r.begin(p, o.Outcome, why, "the log")
 	if o.Inventory == nil {
 		return
 	}
@@ -298,7 +298,7 @@ func (p *page) audited(o audit.Outcome) {
 		}})
 	}
 	price := cmp.Or(only(o.Price.Currency != "", p.cell(o.Price.Currency)+" a month,<br>net / gross"), "a month")
-	p.servers("server|>newest snapshot|>age|>snapshots|>GB|>"+price+"|last verified", rows, "inventory")
+	p.servers("server|>newest snapshot|>age|>snapshots|>GB|>"+price+"|last verified", rows, "the output `inventory`")
 	p.print("\n%s%s: %s.\n", count(o.Count, "snapshot"), only(len(o.Orphans) > 0, ", those of servers that are gone included"), p.cost(o.Price, o.SizeGB))
 }
 

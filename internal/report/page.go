@@ -102,9 +102,10 @@ type row struct {
 	quiet bool
 }
 
-// servers is a table of servers. Where they are many, those that need nobody's attention are folded away.
-func (p *page) servers(heads string, rows []row, output string) {
-	more := "\n… and %d more servers; the output `" + output + "` holds them all.\n"
+// servers is a table of servers. Where they are many, those that need nobody's attention are folded away. What there is no room
+// for stands elsewhere.
+func (p *page) servers(heads string, rows []row, elsewhere string) {
+	more := "\n… and %d more servers, see " + elsewhere + ".\n"
 	cells := func(r row) []string { return r.cells }
 	loud := those(rows, func(r row) bool { return !r.quiet })
 	if len(rows) <= foldAbove || len(loud) == len(rows) {

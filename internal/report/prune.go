@@ -41,7 +41,7 @@ func PruneTallyOf(o prune.Outcome) PruneTally {
 		}
 	}
 	t.Failed = len(t.failures)
-	bad := t.Failed+o.Left > 0 || o.TooMany || o.NoDate || stopped(o.Outcome)
+	bad := t.Failed+len(o.Left) > 0 || o.TooMany || o.NoDate || stopped(o.Outcome)
 	t.Result = resultOf(o.Outcome, t.going > 0 && !o.TooMany, bad, "success") // a dry run's result is what the real one's would be
 	return t
 }
@@ -88,7 +88,7 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	return r.end(ending{
 		title: "Old Hetzner Cloud snapshots", nothing: only(o.Signal == nil, "no snapshot") + only(o.Signal != nil, "the project was not read to its end"),
 		dryRun: o.DryRun, why: why, tally: t.Tally, fails: t.fails(),
-		urgent: only(o.Left > 0, count(o.Left, "copy")+" LEFT BEHIND"),
+		urgent: named(each(o.Left, func(l prune.Leftover) string { return l.Name }), plural(len(o.Left), "copy")+" LEFT BEHIND"),
 		failed: named(t.failures, "failed"),
 		rest: []string{only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
 			count(t.going, "snapshot"), would, only(t.goingGB > 0, fmt.Sprintf(", %.1f GB", t.goingGB)), len(t.kept), would))},
@@ -104,7 +104,10 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
 func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
-	r.begin(p, o.Outcome, why, each(o.Undone, func(u prune.Undone) trouble {
+	p.troubles(each(o.Left, func(l prune.Leftover) trouble {
+		return trouble{true, "🔴 **" + p.cell(l.Name) + "**: ", explainLeft(l.Name, l.Left, "", false)}
+	}), "the log")
+	r.begin(p, o.Outcome, why, "the log", each(o.Undone, func(u prune.Undone) trouble {
 		return trouble{false, "**" + p.cell(u.Name) + "**: ", explainUndone(u)}
 	})...)
 	var rows []row
@@ -123,7 +126,7 @@ func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
 	}
 	heads := only(plan, "server|>to keep|>to delete") + only(!plan, "server|>kept|>deleted|>not deleted")
 	if len(rows) > 0 {
-		p.servers(heads, rows, "kept-image-ids")
+		p.servers(heads, rows, "the log")
 	}
 	p.thinning(o.Outcome, plan)
 	p.gone(o.Outcome)

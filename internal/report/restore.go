@@ -269,13 +269,13 @@ func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
 			joined(" ", id(before.ImageID), only(!before.Usable(), string(before.Status))), only(result.Accepted, short(result.Downtime)), p.proof(result.Proof),
 		}, result.Status == restore.Restored})
 	}
-	r.begin(p, o.Outcome, why, bad...)
+	r.begin(p, o.Outcome, why, "the table", bad...)
 	switch {
 	case len(rows) == 0:
 	case o.DryRun:
-		p.servers("server|what would be done", rows, "restores")
+		p.servers("server|what would be done", rows, "the output `restores`")
 	default:
-		p.servers("server|result|>image, made (UTC)|verified|>snapshot<br>of&nbsp;before|>downtime|proof", rows, "restores")
+		p.servers("server|result|>image, made (UTC)|verified|>snapshot<br>of&nbsp;before|>downtime|proof", rows, "the output `restores`")
 		p.print("\nDowntime counts from the rebuild to the proof. Addresses, volumes, networks and firewalls of a server stay as they are.\n")
 	}
 	r.drawTimeline(p, names, len(bad) > 0)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/org/hsnap-action/internal/copies"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/snapshot"
 	"github.com/org/hsnap-action/internal/thinning"
@@ -72,7 +71,7 @@ var wording = map[snapshot.EventKind]words{
 	snapshot.EventPowerRefused:    {text: "can't be switched on yet: {error}; retrying"},
 	snapshot.EventRunning:         {text: "running again{after}", style: back},
 	snapshot.EventLeftBefore:      {text: "OFF: an earlier run switched it off and never saw it running again; it is snapshotted as it is"},
-	snapshot.EventLeftover:        {text: "a copy that a verification has left behind: it costs money, and has the keys of its original; delete it: hcloud server delete {name}{: error}", warn: true},
+	snapshot.EventLeftover:        {text: "a copy that a verification has left behind: it costs money, and has the keys of its original; delete it: hcloud server delete {name}", warn: true},
 	snapshot.EventSwept:           {text: "a copy that a verification had left behind is deleted"},
 	snapshot.EventFull:            {text: "no room: {error}; waiting until a deletion makes some", phase: "no room", style: waits},
 	snapshot.EventDeleted:         {text: "image {image} deleted"},
@@ -155,8 +154,8 @@ func (r *Report) Event(e snapshot.Event) {
 	case snapshot.EventProgress:
 		r.Line("%s", progress(e.Progress))
 	case snapshot.EventLeftover:
-		if r.asked.Prunes { // this run was to delete it
-			r.failure(e.Name, "left", explainLeft(e.Name, copies.Left{Err: e.Err}, "", false), true)
+		if e.Left != nil { // this run was to delete it
+			r.failure(e.Name, "left", explainLeft(e.Name, *e.Left, "", false), true)
 			return
 		}
 	default: // its words are all that there is to say

@@ -108,7 +108,7 @@ func (r *Report) summary(p *page, o snapshot.Outcome) {
 		p.print("%s", only(o.Signal != nil, "The run was cancelled before it knew the servers.\n")+only(o.Signal == nil, "No server was selected.\n"))
 		return
 	}
-	r.begin(p, o, why)
+	r.begin(p, o, why, "the table")
 	r.servers(p, o)
 	p.inFlight(o)
 	p.costs(o)
@@ -122,9 +122,11 @@ func (r *Report) summary(p *page, o snapshot.Outcome) {
 	}))
 }
 
-// begin begins a page with why the run came to nothing and with what went wrong; a server that is off comes first.
-func (r *Report) begin(p *page, o snapshot.Outcome, why account, others ...trouble) {
-	anyOff := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.LeftOff })
+// begin begins a page with why the run came to nothing and with what went wrong; a server that is off comes first. What there is no
+// room for stands elsewhere.
+func (r *Report) begin(p *page, o snapshot.Outcome, why account, elsewhere string, others ...trouble) {
+	anyOff := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.LeftOff }) ||
+		slices.ContainsFunc(others, func(t trouble) bool { return t.urgent })
 	all := only(why.what != "", p.item("", why, true))
 	if !anyOff {
 		p.add(all, pageMost/2)
@@ -133,7 +135,7 @@ func (r *Report) begin(p *page, o snapshot.Outcome, why account, others ...troub
 		return trouble{result.LeftOff, endOf(result).head(p), explain(result, r.asked)}
 	})
 	list = append(list, others...)
-	p.troubles(list, "the table", why.next)
+	p.troubles(list, elsewhere, why.next)
 	p.print("%s", only(len(list) == 0 && why.next != "", "\n"))
 	if anyOff && all != "" {
 		p.add(all+"\n", pageMost/2)
@@ -161,7 +163,7 @@ func (r *Report) servers(p *page, o snapshot.Outcome) {
 		}
 		rows = append(rows, row{cells, reason == "" && !result.LeftOff})
 	}
-	p.servers(heads, rows, "snapshots")
+	p.servers(heads, rows, "the output `snapshots`")
 }
 
 func gigabytes(n float64) string { return only(n > 0, fmt.Sprintf("%.2f GB", n)) }

@@ -49,7 +49,7 @@ func (r *Report) VerifyEvent(e verify.Event) {
 		if e.Result.Status == snapshot.Failed {
 			r.timeline.add(e.Name, "", fails, e.At)
 		}
-		w.text = only(e.Result.Status == verify.Verified, "the copy has answered") + only(e.Result.Status != verify.Verified, "no answer") + "; deleting the copy"
+		w.text = came(*e.Result) + "; deleting the copy"
 	case verify.EventFinished:
 		if e.Result.Status == verify.Inconclusive || e.Result.Left != nil {
 			w.style = fails
@@ -58,6 +58,19 @@ func (r *Report) VerifyEvent(e verify.Event) {
 	default: // its words are all that there is to say
 	}
 	r.say(e.Event, w)
+}
+
+// came says in a few words what has come of a copy; the end of its verification says all.
+func came(v verify.Result) string {
+	switch {
+	case v.Status == verify.Verified && v.Proof == "running":
+		return "the copy runs"
+	case v.Status == verify.Verified:
+		return "the copy has answered"
+	case !v.Ran:
+		return "the copy was never seen running"
+	}
+	return "the copy has not answered"
 }
 
 // plannedCopies opens the log: each server, and the snapshot that is verified.
@@ -399,23 +412,23 @@ func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
 		}, v.Left == nil && (v.Status == verify.Verified || v.Status == snapshot.Skipped)})
 	}
 	p.troubles(left, "the output `copies-left`")
-	r.begin(p, o.Outcome, why, bad...)
+	r.begin(p, o.Outcome, why, "the log", bad...)
 	switch {
 	case len(rows) == 0:
 	case o.DryRun:
-		p.servers("server|what would be done", rows, "verifications")
+		p.servers("server|what would be done", rows, "the output `verifications`")
 	default:
-		p.servers("server|result|>image, made (UTC)|proof|>created in|>cost", rows, "verifications")
+		p.servers("server|result|>image, made (UTC)|proof|>created in|>cost", rows, "the output `verifications`")
 	}
-	p.print("%s", only(len(rows) > 0, "\n"+r.whatItProves(o)+"\n"))
+	p.print("%s", only(len(rows) > 0, "\n"+r.whatItProves(p, o)+"\n"))
 	r.drawTimeline(p, names, len(left)+len(bad) > 0)
 }
 
 // whatItProves says what the table means, and what it does not.
-func (r *Report) whatItProves(o verify.Outcome) string {
+func (r *Report) whatItProves(p *page, o verify.Outcome) string {
 	proved := slices.ContainsFunc(o.Verifications, func(v verify.Result) bool { return v.Status == verify.Verified })
 	return joined(" ",
-		only(o.DryRun && o.PlannedCost > 0, "Together they would cost at most "+r.money(o.PlannedCost)+"."),
+		only(o.DryRun && o.PlannedCost > 0, "Together they would cost at most "+p.cell(r.money(o.PlannedCost))+"."),
 		only(proved, "The time of creation and the time until the proof together are the measured time to restore."),
 		only(proved && r.asked.ProveRunning, "**`prove: running` proves only that Hetzner starts the copy**, not that its system boots or that anything answers."),
 		"A begun hour of a copy is paid whole.")

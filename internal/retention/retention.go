@@ -30,6 +30,7 @@ type Image struct {
 	ID      int64
 	Created time.Time // by Hetzner's clock
 	SameRun bool      // made by another attempt of the same workflow run
+	LeftOff bool      // it says that its server was left off; the newest one that does tells later runs
 
 	Verified     bool // a verification has succeeded
 	VerifyFailed bool // one has failed since: the image counts neither for nor against a rule
@@ -66,8 +67,9 @@ func (p Policy) rules() []*rule {
 
 // Decide returns a decision about each image, the newest first, and one for an image that is listed twice. Every rule
 // counts back from ref: for snapshot the time at which Hetzner created the new one, which is among the images once it exists; for
-// prune the time of Hetzner's answer. The rules are those of restic forget: an image is kept if any rule keeps it; a calendar rule (UTC) keeps the newest
-// image of each bucket; buckets without an image do not count; a calendar rule with counts left keeps the oldest image too.
+// prune the time of Hetzner's answer. The rules are those of restic forget: an image is kept if any rule keeps it; a calendar
+// rule (UTC) keeps the newest image of each bucket; buckets without an image do not count; a calendar rule with counts left keeps
+// the oldest image too.
 func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 	images = slices.Clone(images)
 	slices.SortFunc(images, func(a, b Image) int {
@@ -82,7 +84,7 @@ func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 			total--
 		}
 	}
-	verified, rules := false, p.rules()
+	verified, leftOff, rules := false, false, p.rules()
 	for i, image := range images {
 		var reasons []string
 		keep := func(condition bool, format string, args ...any) {
@@ -112,6 +114,8 @@ func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 		}
 		keep(image.Created.After(ref.Add(-Young)), "younger than %s", span(Young))
 		keep(image.SameRun, "made by another attempt of this run")
+		keep(image.LeftOff && !leftOff, "says that its server was left off")
+		leftOff = leftOff || image.LeftOff
 		keep(p.Empty(), "no rule is given")
 		d := Decision{ID: image.ID, Created: image.Created, Keep: len(reasons) > 0, Reason: strings.Join(reasons, ", ")}
 		if !d.Keep {

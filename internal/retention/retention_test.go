@@ -172,7 +172,7 @@ func FuzzDecide(f *testing.F) {
 			list = append(list, retention.Image{
 				ID: int64(i + 2), SameRun: dice.IntN(10) == 0,
 				Created:  ref.Add(-time.Duration(dice.IntN(1<<dice.IntN(20))) * time.Minute),
-				Verified: dice.IntN(6) == 0, VerifyFailed: dice.IntN(6) == 0,
+				Verified: dice.IntN(6) == 0, VerifyFailed: dice.IntN(6) == 0, LeftOff: dice.IntN(10) == 0,
 			})
 		}
 		policy := draw(dice)
@@ -197,6 +197,7 @@ func FuzzDecide(f *testing.F) {
 		for _, image := range []retention.Image{
 			newest(func(i retention.Image) bool { return i.Verified && !i.VerifyFailed }),
 			newest(func(i retention.Image) bool { return !i.VerifyFailed }),
+			newest(func(i retention.Image) bool { return i.LeftOff }),
 		} {
 			if alike := func(i retention.Image) bool { return i.Created.Equal(image.Created) && !gone[i.ID] }; image.ID != 0 && !slices.ContainsFunc(list, alike) {
 				t.Errorf("%+v goes", image)

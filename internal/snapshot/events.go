@@ -3,6 +3,7 @@ package snapshot
 import (
 	"time"
 
+	"github.com/org/hsnap-action/internal/copies"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/thinning"
 )
@@ -36,7 +37,7 @@ const (
 	EventPowerRefused                         // it can't be switched on for now: Err
 	EventRunning                              // it is running again, after Took
 	EventLeftBefore                           // an earlier run has left it off
-	EventLeftover                             // a copy that a verification has made is left, by Name; with Err it could not be deleted
+	EventLeftover                             // a copy that a verification has made is left, by Name; with Left it could not be deleted
 	EventSwept                                // such a copy is gone, by Name
 	EventFull                                 // the project has no room for the snapshot: Err
 	EventGone                                 // snapshots of servers that do not exist any more take up room: Images
@@ -66,6 +67,7 @@ type Event struct {
 	ActionID int64
 	Thinned  []thinning.Snapshot
 	Result   *Result
+	Left     *copies.Left
 	Took     time.Duration
 	Progress Progress
 }

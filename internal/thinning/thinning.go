@@ -50,6 +50,7 @@ func Decide(policy retention.Policy, candidates []hetzner.Image, ref time.Time, 
 		_, verified := labels.VerifiedAt(image)
 		images[i] = retention.Image{
 			ID: image.ID, Created: image.Created, SameRun: image.ID != own && run.Made(image),
+			LeftOff:  image.ID != own && image.Labels[labels.Power] == labels.PowerPending,
 			Verified: verified, VerifyFailed: labels.FailedVerification(image),
 		}
 		sizes[image.ID] = image.SizeGB
