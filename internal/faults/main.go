@@ -113,7 +113,7 @@ func faults() []fault {
 		// Power.
 		{
 			"a server is forgotten after its snapshot has failed", core + "power.go",
-			"	if p.failure == nil {\n		p.stayOff()\n	}\n", "	if p.failure == nil {\n		p.stayOff()\n		p.asked = p.phase != PhaseFinished\n	}\n",
+			"	if p.failure == nil {\n		p.stayOff()\n	}\n", "	if p.failure == nil {\n		p.stayOff()\n		p.asked = p.Phase != PhaseFinished\n	}\n",
 		},
 		{
 			"a power-on counts before the server is seen running", core + "power.go",
@@ -178,7 +178,7 @@ func faults() []fault {
 		},
 		{
 			"a snapshot is reused by this machine's clock", core + "run.go",
-			"if age := date.Sub(image.Created); !date.IsZero() && 0 <= age", "if age := r.fleet.Now().Sub(image.Created); 0 <= age",
+			"if age := date.Sub(image.Created); !date.IsZero() && 0 <= age", "if age := r.Fleet.Now().Sub(image.Created); 0 <= age",
 		},
 		{
 			"a snapshot from the future is reused", core + "run.go",
