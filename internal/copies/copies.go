@@ -135,17 +135,16 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 			err := c.delete(s, api)
 			failure, failed := errors.AsType[*hetzner.Error](err)
 			switch {
-			case failed && failure.Code == hetzner.CodeNotFound:
-			case failed:
+			case err != nil && !failed: // the run is over
+				return left
+			case failed && failure.Code != hetzner.CodeNotFound:
 				left.Err, due, refused = failure, s.Now().Add(refusedPause), true
-			case err != nil: // the run is over
-				return left
-			}
-			if failed && failure.Verdict == hetzner.Refused && failure.Code != hetzner.CodeNotFound {
-				return left
-			}
-			if refused && failure.Verdict != hetzner.Lost && c.Refused != nil {
-				c.Refused(failure)
+				if failure.Verdict == hetzner.Refused {
+					return left
+				}
+				if failure.Verdict != hetzner.Lost && c.Refused != nil {
+					c.Refused(failure)
+				}
 			}
 		}
 		if !s.Now().Before(fleet.Latest(limit, c.Appears)) || s.Sleep(s.Now().Add(pause(s))) != nil {

@@ -236,7 +236,7 @@ func faults() []fault {
 		},
 		{
 			"audit counts a failed verification", "internal/labels/labels.go",
-			"err == nil && !FailedVerification(image)\n", "err == nil\n",
+			"if err != nil || FailedVerification(image) {", "if err != nil {",
 		},
 		{
 			"audit passes over what it was to fail on", "internal/action/audit.go",

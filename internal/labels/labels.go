@@ -73,7 +73,10 @@ func Usable(images []hetzner.Image, server int64, series string) (list []hetzner
 // VerifiedAt returns when a snapshot was verified, and false where it was not or the last verification failed.
 func VerifiedAt(image hetzner.Image) (time.Time, bool) {
 	at, err := time.Parse(stamp, image.Labels[Verified])
-	return at, err == nil && !FailedVerification(image)
+	if err != nil || FailedVerification(image) {
+		return time.Time{}, false
+	}
+	return at, true
 }
 
 // FailedVerification reports whether the last verification of a snapshot has failed.

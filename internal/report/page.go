@@ -60,12 +60,6 @@ func (p *page) list(lines []string, most, limit int, more string) {
 	}
 }
 
-// items lists what went wrong. The rest stands elsewhere.
-func (p *page) items(items []string, elsewhere string) {
-	p.list(items, failuresMost, pageMost/2, "- … and %d more, see "+elsewhere+"\n")
-	p.print("%s", only(len(items) > 0, "\n"))
-}
-
 // trouble is something that went wrong, for a list. What can't wait comes first.
 type trouble struct {
 	urgent bool
@@ -74,14 +68,16 @@ type trouble struct {
 }
 
 // troubles lists what went wrong. Each advice is given once, and not at all where it was said before: a hundred servers that
-// fail alike need it no more than that.
+// fail alike need it no more than that. The rest stands elsewhere.
 func (p *page) troubles(list []trouble, elsewhere string, said ...string) {
 	slices.SortStableFunc(list, func(a, b trouble) int { return number(b.urgent) - number(a.urgent) })
-	p.items(each(list, func(t trouble) string {
+	items := each(list, func(t trouble) string {
 		advise := !slices.Contains(said, t.next)
 		said = append(said, t.next)
 		return p.item(t.head, t.account, advise)
-	}), elsewhere)
+	})
+	p.list(items, failuresMost, pageMost/2, "- … and %d more, see "+elsewhere+"\n")
+	p.print("%s", only(len(items) > 0, "\n"))
 }
 
 // table shows rows under their heads; those that begin with ">" stand over numbers. The cells are fit for it already.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
@@ -259,10 +258,7 @@ func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
 			rows = append(rows, row{[]string{p.cell(result.Name), p.cell(a.what)}, !e.failed()})
 			continue
 		}
-		verified, ok := labels.VerifiedAt(result.Image)
-		if !ok {
-			verified = time.Time{}
-		}
+		verified, _ := labels.VerifiedAt(result.Image)
 		before := result.Before
 		rows = append(rows, row{[]string{
 			p.cell(result.Name), e.cell(""), p.image(result.Image, result.Age), day(verified),
