@@ -28,6 +28,7 @@ func (p Process) isPost() bool { return len(p.Args) > 0 && filepath.Base(p.Args[
 type leftover struct {
 	there   bool
 	said    string // before it is undone
+	done    string // once it is
 	undo    func(*hetzner.Client) (code int)
 	untried func() // says what to do where nothing can be tried
 }
@@ -38,7 +39,7 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 	off, made := decodeOff(p.getenv("STATE_"+stateOff)), decodeCopies(p.getenv("STATE_"+stateCopies))
 	leftovers := []leftover{
 		{
-			there: len(off) > 0, said: "the step has left servers off, or may have; switching them on",
+			there: len(off) > 0, said: "the step has left servers off, or may have; switching them on", done: "no server is left off",
 			undo: func(api *hetzner.Client) int {
 				o := snapshot.Rescue(ctx, api, snapshot.Settings{Late: isLate}, off, p.Signals, r.Event)
 				r.Explain(o)
@@ -51,7 +52,7 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 			},
 		},
 		{
-			there: len(made) > 0, said: "the step has left copies of servers, or may have; deleting them",
+			there: len(made) > 0, said: "the step has left copies of servers, or may have; deleting them", done: "no copy is left behind",
 			undo: func(api *hetzner.Client) int {
 				o := verify.Rescue(ctx, api, verify.Settings{Late: isLate}, made, p.Signals, r.VerifyEvent)
 				r.Explain(o.Outcome)
@@ -79,7 +80,11 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 	r.Ask(report.Asked{Endpoint: string(access.APIEndpoint)})
 	for _, l := range leftovers {
 		r.Line("%s", l.said)
-		code = max(code, l.undo(p.client(access, mask, r)))
+		undone := l.undo(p.client(access, mask, r))
+		if undone == exitSuccess {
+			r.Line("%s", l.done)
+		}
+		code = max(code, undone)
 	}
 	return code
 }

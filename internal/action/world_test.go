@@ -101,18 +101,30 @@ type ran struct {
 	trace    []*exchange // what it sent
 }
 
-// logWriter keeps the log, and notes when the selection was over.
+// logWriter keeps the log, and notes when the selection was over, and how long it was silent at most.
 type logWriter struct {
 	text     strings.Builder
 	selected time.Time
+	last     time.Time // when something was written the last time
+	silence  time.Duration
 }
 
 func (w *logWriter) Write(p []byte) (int, error) {
 	if w.selected.IsZero() && strings.Contains(string(p), " selected") {
 		w.selected = time.Now()
 	}
+	w.pause()
 	return w.text.Write(p)
 }
+
+// pause notes how long nothing was written.
+func (w *logWriter) pause() {
+	w.silence, w.last = max(w.silence, time.Since(w.last)), time.Now()
+}
+
+// silentMost is how long the log of a run may be silent: 30 s. While the project is read that is a pause of 20 s and a request
+// of 10 s that brings no answer, so that what comes first takes its own time on top.
+const silentMost = 35 * time.Second
 
 // endless is how long a run may take before it is stopped, in the bubble's time.
 const endless = 48 * time.Hour
@@ -185,8 +197,8 @@ func (w *world) runAs(t *testing.T, program string) ran {
 		api = wire{api, w.breaks}
 	}
 	var sent trace
-	var log logWriter
 	start := time.Now()
+	log := logWriter{last: start}
 	p := action.Process{
 		Args: append([]string{program}, w.words...), Version: "test", Out: killableWriter{&log, kill}, Signals: signals,
 		Transport: killableNetwork{network{sent.record(api), w.self}, kill}, Dial: w.cloud.Dial,
@@ -199,6 +211,9 @@ func (w *world) runAs(t *testing.T, program string) ran {
 	code := p.Main(t.Context())
 	if took := time.Since(start); took >= endless {
 		t.Errorf("the run would never end:\n%.20000s", log.text.String())
+	}
+	if log.pause(); log.silence > silentMost {
+		t.Errorf("the log was silent for %s:\n%.20000s", log.silence, log.text.String())
 	}
 	r.code, r.took = kill.finish(t, code, time.Since(start))
 	r.started, r.trace = start, sent.list

@@ -74,7 +74,7 @@ type Copy struct {
 	ID        int64   // 0 while it is not known
 	Addresses []int64 // the IDs of its primary IPs
 
-	Refused func(*hetzner.Error) // called when a deletion is refused for now; nil for nobody
+	Refused func(*hetzner.Error) // called when a deletion is refused for now, but not for the same again; nil for nobody
 }
 
 // Of returns the copy that a server is.
@@ -138,11 +138,12 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 			case err != nil && !failed: // the run is over
 				return left
 			case failed && failure.Code != hetzner.CodeNotFound:
+				news := left.Err == nil || left.Err.Code != failure.Code || left.Err.Message != failure.Message
 				left.Err, due, refused = failure, s.Now().Add(refusedPause), true
 				if failure.Verdict == hetzner.Refused {
 					return left
 				}
-				if failure.Verdict != hetzner.Lost && c.Refused != nil {
+				if news && failure.Verdict != hetzner.Lost && c.Refused != nil {
 					c.Refused(failure)
 				}
 			}
@@ -153,20 +154,14 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 	}
 }
 
-// Sweep removes those of the servers that earlier runs have left behind, and returns when all of them have been tried. It calls
-// each for every one, with why it is left or nil.
-func Sweep(s *fleet.Script, api *hetzner.Client, servers []hetzner.Server, now time.Time, each func(name string, left *Left)) {
-	waiting := 0
+// LeftBehind returns the copies among servers that nobody needs any more, by Hetzner's clock.
+func LeftBehind(servers []hetzner.Server, now time.Time) (list []Copy) {
 	for _, host := range servers {
 		if Expired(host, now) {
-			waiting++
-			s.Go(func(s *fleet.Script) {
-				each(host.Name, Of(host).Remove(s, api, s.Now().Add(SweepFor)))
-				waiting--
-			})
+			list = append(list, *Of(host))
 		}
 	}
-	_ = s.Until(func() bool { return waiting == 0 }, time.Time{})
+	return list
 }
 
 // pause is how long to wait before the next poll: a cancelled run has no time.

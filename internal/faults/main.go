@@ -91,6 +91,10 @@ func faults() []fault {
 		},
 		// Time.
 		{
+			"the log falls silent once the token is refused", core + "session.go",
+			"	s.GoPatient(func(script *fleet.Script) { // servers", "	s.Go(func(script *fleet.Script) { // servers",
+		},
+		{
 			"the lock's clock runs on after the unlock", core + "target.go",
 			"	t.Phase = PhaseWaiting\n	t.lock.stop(t.Now())\n", "	t.Phase = PhaseWaiting\n",
 		},

@@ -133,15 +133,19 @@ func verifyFaults() []fault {
 		},
 		{
 			"copies of earlier runs stay", "internal/verify/run.go",
-			"	if !r.DryRun {\n		copies.Sweep(", "	if !r.DryRun && r.AtMost == 0 {\n		copies.Sweep(",
+			"	if !r.DryRun {\n		r.Sweep(", "	if !r.DryRun && r.AtMost == 0 {\n		r.Sweep(",
 		},
 		{
 			"a cancel deletes nothing", copied,
 			"	if v.copy.Appears.IsZero() && v.accepted.IsZero() {", "	if s.Cancelled() {",
 		},
 		{
+			"copies that are left behind are deleted in silence", "internal/snapshot/session.go",
+			"	s.GoReportProgress(func() []Standing { return at })\n", "",
+		},
+		{
 			"the post step deletes nothing", "internal/verify/run.go",
-			"left[i].Remove(s, api, s.Now().Add(rescueFor))", "nil",
+			"r.Sweep(s, left, ", "r.Sweep(s, nil, ",
 		},
 		{
 			"the post step knows nothing of a copy before it is accepted", copied,

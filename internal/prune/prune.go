@@ -91,7 +91,7 @@ func (r *run) begin(s *fleet.Script) {
 		return
 	}
 	if !r.DryRun {
-		copies.Sweep(s, r.API, listed.Servers, listed.Date, r.swept)
+		r.Sweep(s, copies.LeftBehind(listed.Servers, listed.Date), s.Now().Add(copies.SweepFor), false, r.swept)
 	}
 	r.Tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
 	r.outcome.AddMissing(chosen, snapshot.Error, r.Tell)
@@ -131,14 +131,22 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image, now time.Ti
 	if r.outcome.TooMany = r.outcome.Planned > r.MaxDeletions; r.outcome.TooMany || r.DryRun {
 		return
 	}
-	for i := range r.outcome.Results[first:] {
+	list := make([]snapshot.Standing, len(servers))
+	for i := range list {
 		result := &r.outcome.Results[first+i]
-		r.Go(func(s *fleet.Script) { r.thinOut(s, result) })
+		list[i] = snapshot.Standing{Name: result.Name, Phase: snapshot.PhaseThinning}
+		r.Go(func(s *fleet.Script) {
+			list[i].Failed = !r.thinOut(s, result)
+			list[i].Over = true
+		})
 	}
+	r.GoReportProgress(func() []snapshot.Standing { return list })
 }
 
-// thinOut is the script that deletes what the plan does not keep of a server's snapshots, the oldest first.
-func (r *run) thinOut(s *fleet.Script, result *snapshot.Result) {
+// thinOut is the script that deletes what the plan does not keep of a server's snapshots, the oldest first. It reports whether
+// no deletion has failed.
+func (r *run) thinOut(s *fleet.Script, result *snapshot.Result) (fine bool) {
+	fine = true
 	for i := len(result.Thinned) - 1; i >= 0 && !s.Ending(); i-- {
 		t := &result.Thinned[i]
 		if t.Keep {
@@ -150,7 +158,9 @@ func (r *run) thinOut(s *fleet.Script, result *snapshot.Result) {
 			r.Tell(snapshot.Event{Kind: snapshot.EventDeleted, Name: result.Name, Server: result.Server, ImageID: t.ID})
 		}
 		if failure != nil {
+			fine = false
 			r.outcome.Undone = append(r.outcome.Undone, Undone{result.Name, t.ID, failure})
 		}
 	}
+	return fine
 }

@@ -27,7 +27,6 @@ var verifyWording = map[verify.EventKind]words{
 	verify.EventIsolated: {text: "copy isolated by its firewall; switching it on", phase: "booting", style: works},
 	verify.EventProving:  {text: "switched on, waiting until {address} answers"},
 	verify.EventProved:   {phase: "deleting", style: works},
-	verify.EventStays:    {text: "the copy can't be deleted yet: {error}; retrying"},
 	verify.EventRemoved:  {text: "copy deleted"},
 	verify.EventFinished: {style: ends},
 }

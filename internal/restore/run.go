@@ -82,7 +82,7 @@ func (r *run) begin(s *fleet.Script) {
 		r.Go(s.begin)
 	}
 	r.tell(Event{Kind: EventChecked, Results: results})
-	r.GoReportProgress(r.over, r.standings)
+	r.GoReportProgress(r.standings)
 }
 
 // pairs finds for each server that is named what it is put back to, ordered by name, and what speaks against it.
@@ -125,11 +125,6 @@ func (r *run) pairs(read project.Reader, all []hetzner.Server) ([]pair, error) {
 		pairs = append(pairs, p)
 	}
 	return pairs, nil
-}
-
-// over reports whether nothing more is done for any server.
-func (r *run) over() bool {
-	return !slices.ContainsFunc(r.servers, func(s *server) bool { return !s.over() })
 }
 
 // standings are where the servers are at.

@@ -39,6 +39,7 @@ const (
 	EventLeftBefore                           // an earlier run has left it off
 	EventLeftover                             // a copy that a verification has made is left, by Name; with Left it could not be deleted
 	EventSwept                                // such a copy is gone, by Name
+	EventStays                                // a copy can't be deleted for now: Err
 	EventFull                                 // the project has no room for the snapshot: Err
 	EventGone                                 // snapshots of servers that do not exist any more take up room: Images
 	EventThinning                             // what becomes of the server's snapshots is decided: Thinned

@@ -23,7 +23,6 @@ type run struct {
 	outcome Outcome
 	servers []*server
 	all     []hetzner.Server // of the project or, with a label selector, those that match it
-	active  int              // servers whose end was not reported yet
 
 	self int64 // the server that this program runs on, 0 for none
 
@@ -59,10 +58,10 @@ func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []
 		host := hetzner.Server{ID: recorded.Server, Name: fmt.Sprintf("server %d", recorded.Server)}
 		s := r.mayBeOff(host)
 		s.power.safeAt = recorded.Until
-		r.servers, r.active = append(r.servers, s), r.active+1
+		r.servers = append(r.servers, s)
 		r.GoPatient(s.power.rescue)
 	}
-	r.GoReportProgress(r.over, r.standings)
+	r.GoReportProgress(r.standings)
 	return r.end(ctx)
 }
 
@@ -139,7 +138,7 @@ func (r *run) begin(s *fleet.Script) {
 	for _, host := range chosen.Servers {
 		r.add(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)
 	}
-	r.GoReportProgress(r.over, r.standings)
+	r.GoReportProgress(r.standings)
 }
 
 // reusable is a snapshot that is taken over instead of a new one.
@@ -193,11 +192,6 @@ func newest(images []hetzner.Image, fits func(hetzner.Image) bool) map[int64]het
 		}
 	}
 	return newest
-}
-
-// over reports whether nothing more is done for any server.
-func (r *run) over() bool {
-	return r.active == 0 && !slices.ContainsFunc(r.servers, func(s *server) bool { return s.isThinning })
 }
 
 // standings are where the servers are at.

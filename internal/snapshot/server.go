@@ -43,7 +43,7 @@ func (r *run) target(host hetzner.Server) *Target {
 func (r *run) add(host hetzner.Server, earlier reusable, leftOff bool) {
 	s := &server{Target: r.target(host)}
 	s.Result.LeftOff, s.Result.LeftBefore = leftOff, leftOff
-	r.servers, r.active = append(r.servers, s), r.active+1
+	r.servers = append(r.servers, s)
 	r.Go(func(script *fleet.Script) {
 		s.Script = script
 		s.finish(s.begin(earlier))
@@ -148,8 +148,8 @@ func (s *server) complete() bool {
 	if !s.over() {
 		return false
 	}
-	s.active--
-	result := s.Result
-	s.tellOf(Event{Kind: EventFinished, Result: &result})
+	if result := s.Result; result.Status != "" || result.LeftOff { // else it was only switched on, which was told
+		s.tellOf(Event{Kind: EventFinished, Result: &result})
+	}
 	return true
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
+	"github.com/org/hsnap-action/internal/copies"
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/project"
@@ -59,9 +61,11 @@ func (s *Session) Reader(script *fleet.Script, limit time.Time) project.Reader {
 }
 
 // GoReportProgress starts the script that reports where the servers are at when nothing new has happened for a while, until
-// over reports true.
-func (s *Session) GoReportProgress(over func() bool, standings func() []Standing) {
-	s.Go(func(script *fleet.Script) {
+// nothing more is done for any of them.
+func (s *Session) GoReportProgress(standings func() []Standing) {
+	over := func() bool { return allOver(standings()) }
+	s.GoPatient(func(script *fleet.Script) { // servers that are off outlast a refused token
+		script.Keep(0)
 		for errors.Is(script.Until(over, s.lastNews.Add(progressEvery)), fleet.ErrTimeout) {
 			if s.Now().Sub(s.lastNews) < progressEvery {
 				continue
@@ -71,6 +75,37 @@ func (s *Session) GoReportProgress(over func() bool, standings func() []Standing
 			s.Tell(Event{Kind: EventProgress, Progress: p})
 		}
 	})
+}
+
+// Sweep removes copies that have been left behind, and returns when all of them have been tried. It calls swept for each, with
+// why it is left or nil. A patient removal outlasts a cancel, as [fleet.Fleet.GoPatient] says.
+func (s *Session) Sweep(script *fleet.Script, list []copies.Copy, limit time.Time, patient bool, swept func(name string, left *copies.Left)) {
+	at := make([]Standing, len(list))
+	for i := range list {
+		c := &list[i]
+		at[i] = Standing{Name: c.Name, Phase: PhaseRemoving}
+		c.Refused = s.TellRefused(c.Name)
+		remove := func(script *fleet.Script) {
+			swept(c.Name, c.Remove(script, s.API, limit))
+			at[i].Over = true
+		}
+		if patient {
+			s.GoPatient(remove)
+		} else {
+			s.Go(remove)
+		}
+	}
+	s.GoReportProgress(func() []Standing { return at })
+	_ = script.Until(func() bool { return allOver(at) }, time.Time{})
+}
+
+// TellRefused returns what tells, under a name, that a copy can't be deleted for now.
+func (s *Session) TellRefused(name string) func(*hetzner.Error) {
+	return func(refusal *hetzner.Error) { s.Tell(Event{Kind: EventStays, Name: name, Err: refusal}) }
+}
+
+func allOver(list []Standing) bool {
+	return !slices.ContainsFunc(list, func(at Standing) bool { return !at.Over })
 }
 
 // LongSilence returns for how long Hetzner has not answered, and what came instead; 0 for less than the time between two

@@ -20,7 +20,7 @@ const (
 	thinAgain = 5 * time.Second
 	thinLimit = 5 * time.Minute
 	// goneLimit is how long snapshots of servers that do not exist any more are searched for.
-	goneLimit = time.Minute
+	goneLimit = 20 * time.Second
 )
 
 // thin thins the server's snapshots out once its new one is available, or says in a dry run what it would. Those of a server

@@ -48,7 +48,6 @@ type verification struct {
 	ended    bool           // the copy is needed no longer
 	removing bool           // the script has begun that removes it
 	removed  bool           // nothing is left of it
-	kept     *hetzner.Error // what has kept it from being deleted the last time
 	judged   bool           // the result is final but for the copy
 
 	asked     time.Time      // when the copy was asked for
@@ -333,14 +332,6 @@ func (v *verification) remove(s *fleet.Script) {
 	v.places.Give()
 	v.removing = false
 	v.complete()
-}
-
-// stays reports what keeps the copy from being deleted, where that is new.
-func (v *verification) stays(answer *hetzner.Error) {
-	if v.kept == nil || v.kept.Code != answer.Code || v.kept.Message != answer.Message {
-		v.tell(Event{Kind: EventStays, Event: snapshot.Event{Err: answer}})
-	}
-	v.kept = answer
 }
 
 // complete reports the end of a verification that is over.

@@ -101,7 +101,7 @@ func (r *run) price(read project.Reader) error {
 			v.result.Status, v.result.Reason = Inconclusive, NoCapacity
 			continue
 		}
-		v.copy = copies.Copy{Name: copies.Name(v.result.Image.ID), Request: r.request(), Refused: v.stays}
+		v.copy = copies.Copy{Name: copies.Name(v.result.Image.ID), Request: r.request(), Refused: r.TellRefused(v.result.Name)}
 		v.result.Copy, v.result.HourCost = v.copy.Name, hour+address
 		v.result.MostCost = most * v.result.HourCost
 		r.outcome.PlannedCost += v.result.MostCost

@@ -58,11 +58,7 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 // Rescue removes copies that a run, killed since, may have left behind.
 func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []copies.Copy, signals <-chan os.Signal, emit func(Event)) Outcome {
 	r := newRun(api, settings, signals, emit)
-	for i := range left {
-		r.GoPatient(func(s *fleet.Script) {
-			r.swept(left[i].Name, left[i].Remove(s, api, s.Now().Add(rescueFor)))
-		})
-	}
+	r.Go(func(s *fleet.Script) { r.Sweep(s, left, s.Now().Add(rescueFor), true, r.swept) })
 	r.Run(ctx, &r.outcome.Outcome)
 	return r.outcome
 }
@@ -94,7 +90,7 @@ func (r *run) begin(s *fleet.Script) {
 	r.date, r.datedAt = listed.Date, listed.DatedAt
 	r.outcome.AddMissing(chosen, snapshot.Error, r.Tell)
 	if !r.DryRun {
-		copies.Sweep(s, r.API, listed.Servers, r.date, r.swept)
+		r.Sweep(s, copies.LeftBehind(listed.Servers, r.date), s.Now().Add(copies.SweepFor), false, r.swept)
 	}
 	r.plan(chosen.Servers, listed.Images)
 	if err := r.price(read); err != nil {
@@ -150,7 +146,7 @@ func (r *run) start() {
 	if due {
 		r.Go(r.makeFirewall)
 	}
-	r.GoReportProgress(r.over, r.standings)
+	r.GoReportProgress(r.standings)
 }
 
 // swept reports what became of a copy of an earlier run.
@@ -185,11 +181,6 @@ func (r *run) hetznerTime() time.Time {
 		return r.Now()
 	}
 	return r.date.Add(r.Now().Sub(r.datedAt))
-}
-
-// over reports whether nothing more is done for any verification.
-func (r *run) over() bool {
-	return !slices.ContainsFunc(r.all, func(v *verification) bool { return !v.over() })
 }
 
 // standings are where the verifications are at.

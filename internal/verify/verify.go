@@ -136,7 +136,6 @@ const (
 	EventIsolated                      // it is, and is switched on
 	EventProving                       // it runs, and has to answer: Address
 	EventProved                        // it has, or has not: Result
-	EventStays                         // it can't be deleted for now: Err
 	EventRemoved                       // the copy is gone
 	EventFinished                      // Result is final
 )
