@@ -136,7 +136,7 @@ func refuse(r *report.Report, cfg config.Settings) int {
 	case *config.Audit:
 		r.DeliverAudit(audit.Outcome{Outcome: nothing})
 	default:
-		r.Deliver(nothing)
+		r.DeliverSnapshot(nothing)
 	}
 	return exitInputs
 }
@@ -168,7 +168,7 @@ func exitCode(o snapshot.Outcome) int {
 		return exitAPI
 	case o.Selector != nil, o.Nothing, len(o.Mistakes) > 0:
 		return exitInputs
-	case report.TallyOf(o).Failed > 0:
+	case report.SnapshotTallyOf(o).Failed > 0:
 		return exitFailure
 	}
 	return exitSuccess

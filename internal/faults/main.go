@@ -249,7 +249,7 @@ func faults() []fault {
 		// What is told.
 		{
 			"a failure exits with success", "internal/action/action.go",
-			"	case report.TallyOf(o).Failed > 0:\n", "	case report.TallyOf(o).Failed > 3:\n",
+			"	case report.SnapshotTallyOf(o).Failed > 0:\n", "	case report.SnapshotTallyOf(o).Failed > 3:\n",
 		},
 	}
 }

@@ -27,7 +27,7 @@ func deliver(t *testing.T, o snapshot.Outcome, getenv func(string) string, to re
 	t.Helper()
 	var b bytes.Buffer
 	r := report.New(report.Options{Out: &b, Getenv: getenv, Mask: secret.New("u8jzPde0IgxLd6Gnc")})
-	if err = r.OpenOutputs(to); !r.Deliver(o) {
+	if err = r.OpenOutputs(to); !r.DeliverSnapshot(o) {
 		err = errors.New("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)
@@ -147,7 +147,7 @@ func TestHostileTextStartsNoCommand(t *testing.T) {
 		if err := r.OpenOutputs(report.OutputsTo{}); err != nil {
 			t.Fatal(err)
 		}
-		if !r.Deliver(o) {
+		if !r.DeliverSnapshot(o) {
 			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)
@@ -189,7 +189,7 @@ func TestTally(t *testing.T) {
 		{"token refused", refused, "failure"},
 		{"cancelled", stopped, "cancelled"},
 	} {
-		if got := report.TallyOf(tt.outcome).Result; got != tt.want {
+		if got := report.SnapshotTallyOf(tt.outcome).Result; got != tt.want {
 			t.Errorf("%s: result %q, want %q", tt.name, got, tt.want)
 		}
 	}

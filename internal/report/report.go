@@ -1,11 +1,10 @@
 // Package report puts a run into words: the log while it goes on, and at its end the annotations, the outputs, the job
 // summary and the verdict.
 //
-// A command hands over its events and its outcome. What there is to say about them is in the file named after the command;
-// for snapshot, snapshot.go words the log, explain.go says what became of a server and what to try, and summary.go holds the
-// outputs and the job summary. The other commands share what these have
-// for any server. All other files are building blocks: the writer of the log, annotations, a page of Markdown, a timeline, the
-// delivery of outputs, and how a run ends.
+// A command hands over its events and its outcome. What there is to say about them is in the file named after the command, and
+// for snapshot also in explain.go, which says what became of a server and what to try. All other files are building blocks: the
+// words and the writer of the log, annotations, a page of Markdown and its parts, a timeline, the delivery of outputs, and how a
+// run ends.
 //
 // Everything that the program shows leaves through this package. Text goes to one writer, which hides the API token,
 // defuses whatever a CI system could take for a command, and makes nobody wait. Values go to the files that the CI

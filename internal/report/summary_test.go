@@ -344,7 +344,7 @@ func TestWholeRunIsExplained(t *testing.T) {
 		if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 			t.Fatal(err)
 		}
-		if !r.Deliver(o) {
+		if !r.DeliverSnapshot(o) {
 			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)
@@ -363,7 +363,7 @@ func TestSummaryOfMistakes(t *testing.T) {
 	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
-	if !r.Deliver(snapshot.Outcome{Nothing: true}) {
+	if !r.DeliverSnapshot(snapshot.Outcome{Nothing: true}) {
 		t.Fatal("the outputs are not handed on")
 	}
 	summary := fileOf(t, dir, "summary")

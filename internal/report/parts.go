@@ -1,0 +1,140 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/snapshot"
+)
+
+// This file holds the parts of a job summary that several commands have.
+
+// thinningMost is how many decisions about old snapshots are shown; the log holds them all.
+const thinningMost = 300
+
+// begin begins a page with why the run came to nothing and with what went wrong; a server that is off comes first. What there is no
+// room for stands elsewhere.
+func (r *Report) begin(p *page, o snapshot.Outcome, why account, elsewhere string, others ...trouble) {
+	anyOff := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.LeftOff }) ||
+		slices.ContainsFunc(others, func(t trouble) bool { return t.urgent })
+	all := only(why.what != "", p.item("", why, true))
+	if !anyOff {
+		p.add(all, pageMost/2)
+	}
+	list := each(those(o.Results, func(r snapshot.Result) bool { return r.LeftOff || r.Failed() || r.MaySlip }), func(result snapshot.Result) trouble {
+		return trouble{result.LeftOff, endOf(result).head(p), explain(result, r.asked)}
+	})
+	list = append(list, others...)
+	p.troubles(list, elsewhere, why.next)
+	p.print("%s", only(len(list) == 0 && why.next != "", "\n"))
+	if anyOff && all != "" {
+		p.add(all+"\n", pageMost/2)
+	}
+}
+
+// thinning shows what became of old snapshots, the deleted ones before those that are kept, and how much that frees; or,
+// of a plan that was not carried out, what would.
+func (p *page) thinning(o snapshot.Outcome, plan bool) {
+	var gone, left, kept [][]string
+	freed := 0.0
+	for _, r := range o.Results {
+		for _, d := range r.Thinned {
+			row := []string{p.cell(r.Name), id(d.ID), minute(d.Created), gigabytes(d.SizeGB), p.cell(decision(d))}
+			switch {
+			case d.ID == r.ImageID: // the new one stands above
+			case d.Deleted, plan && !d.Keep:
+				gone, freed = append(gone, row), freed+d.SizeGB
+			case !d.Keep:
+				row[4] = p.cell("NOT deleted, though " + d.Reason)
+				left = append(left, row)
+			default:
+				kept = append(kept, row)
+			}
+		}
+	}
+	rows := slices.Concat(left, gone, kept)
+	if len(rows) == 0 {
+		return
+	}
+	verb, frees := "deleted", "frees"
+	if plan {
+		verb, frees = "would be deleted", "would free"
+	}
+	p.fold(false, fmt.Sprintf("Old snapshots: %d of %d %s", len(gone), len(rows), verb)+only(freed > 0, ", which "+frees+" "+p.cost(o.Price, freed)))
+	p.table("server|>image|of|>size|decision", rows, thinningMost, "\n… and %d more, see the log.\n")
+	p.endFold()
+}
+
+// drawTimeline shows the servers' phases, at once where one has failed or waited, unless the chart is long.
+func (r *Report) drawTimeline(p *page, names []string, open bool) {
+	if chart := r.timeline.mermaid(names, r.text); chart != "" {
+		p.fold(open && len(names) <= foldAbove, "Timeline (UTC)")
+		p.print("%s", chart)
+		p.endFold()
+	}
+}
+
+// goneMost is how many servers a selector names.
+const goneMost = 50
+
+// gone words that snapshots are of servers that do not exist any more, and returns the command that lists them.
+func gone(images []hetzner.Image) (text, command string) {
+	servers := each(images, func(image hetzner.Image) string { return image.Labels[labels.ServerID] })
+	slices.Sort(servers)
+	servers = slices.Compact(servers)
+	selector := labels.Series + "=" + images[0].Labels[labels.Series] +
+		only(len(servers) <= goneMost, fmt.Sprintf(",%s in (%s)", labels.ServerID, strings.Join(servers, ",")))
+	return count(len(images), "snapshot") + " of this series, of servers that do not exist any more: no run thins them out",
+		"hcloud image list --type snapshot -l '" + selector + "'"
+}
+
+// gone counts the snapshots whose servers do not exist any more, and says how to list them.
+func (p *page) gone(o snapshot.Outcome) {
+	if len(o.Gone) == 0 {
+		return
+	}
+	gb := 0.0
+	for _, image := range o.Gone {
+		gb += image.SizeGB
+	}
+	text, command := gone(o.Gone)
+	p.print("\n%s (%s). To list them: <code>%s</code>.\n", text, p.cost(o.Price, gb), p.cell(command))
+}
+
+// cost estimates what a month of snapshots costs.
+func (p *page) cost(price hetzner.Price, gb float64) string {
+	net, gross := monthly(price, gb)
+	return fmt.Sprintf("%.2f GB", gb) + only(net != "", fmt.Sprintf(", %s net / %s gross %s a month", net, gross, p.cell(price.Currency)))
+}
+
+// monthly is what a month of snapshots costs by Hetzner's price list: to the cent, or to what a cent would hide. Both are
+// empty where the price is not known.
+func monthly(price hetzner.Price, gb float64) (net, gross string) {
+	if price.Currency == "" {
+		return "", ""
+	}
+	digits := 2
+	if n := gb * price.Net; n > 0 {
+		digits = max(2, min(6, 1-int(math.Floor(math.Log10(n)))))
+	}
+	return fmt.Sprintf("%.*f", digits, gb*price.Net), fmt.Sprintf("%.*f", digits, gb*price.Gross)
+}
+
+func gigabytes(n float64) string { return only(n > 0, fmt.Sprintf("%.2f GB", n)) }
+
+// deleted lists the snapshots that were deleted.
+func deleted(o snapshot.Outcome) []int64 {
+	list := []int64{}
+	for _, result := range o.Results {
+		for _, d := range result.Thinned {
+			if d.Deleted {
+				list = append(list, d.ID)
+			}
+		}
+	}
+	return list
+}
