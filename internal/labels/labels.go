@@ -111,15 +111,20 @@ type Run struct {
 // NewRun names the run with this ID. One without an ID gets a random value, so that two such runs are never taken for one.
 func NewRun(id, attempt string, random io.Reader) Run {
 	if id = value(id, valueMost); id == "" {
-		var b [8]byte
-		_, _ = io.ReadFull(random, b[:])
-		return Run{id: hex.EncodeToString(b[:])}
+		return Run{id: Random(random)}
 	}
 	n, err := strconv.ParseInt(attempt, 10, 32)
 	if err != nil || n < 1 {
 		return Run{id: id}
 	}
 	return Run{id: value(id, valueMost-len("-2147483647")), attempt: n}
+}
+
+// Random returns a value for a label that no other run has. The source must not fail or run dry.
+func Random(source io.Reader) string {
+	var b [8]byte
+	_, _ = io.ReadFull(source, b[:])
+	return hex.EncodeToString(b[:])
 }
 
 // Label returns the value of [RunID] for this attempt.

@@ -1,8 +1,6 @@
 package snapshot
 
 import (
-	"encoding/hex"
-	"io"
 	"time"
 
 	"github.com/org/hsnap-action/internal/fleet"
@@ -32,10 +30,8 @@ type server struct {
 
 // target returns a target for a server. Its script is still to be set.
 func (r *run) target(host hetzner.Server) *Target {
-	var request [8]byte
-	_, _ = io.ReadFull(r.Rand, request[:]) // Settings.Rand promises not to fail
 	return &Target{run: r, Host: host, rank: fleet.First, Result: Result{
-		Name: host.Name, Server: host, Request: hex.EncodeToString(request[:]), Description: r.Describe(host, r.Now()),
+		Name: host.Name, Server: host, Request: labels.Random(r.Rand), Description: r.Describe(host, r.Now()),
 	}}
 }
 

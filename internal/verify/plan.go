@@ -2,8 +2,6 @@ package verify
 
 import (
 	"cmp"
-	"encoding/hex"
-	"io"
 	"math"
 	"slices"
 	"time"
@@ -101,7 +99,7 @@ func (r *run) price(read project.Reader) error {
 			v.result.Status, v.result.Reason = Inconclusive, NoCapacity
 			continue
 		}
-		v.copy = copies.Copy{Name: copies.Name(v.result.Image.ID), Request: r.request(), Refused: r.TellRefused(v.result.Name)}
+		v.copy = copies.Copy{Name: copies.Name(v.result.Image.ID), Request: labels.Random(r.Rand), Refused: r.TellRefused(v.result.Name)}
 		v.result.Copy, v.result.HourCost = v.copy.Name, hour+address
 		v.result.MostCost = most * v.result.HourCost
 		r.outcome.PlannedCost += v.result.MostCost
@@ -139,11 +137,4 @@ func (r *run) chooseType(v *verification, types []hetzner.ServerType) (hour floa
 		}
 	}
 	return hour, ok
-}
-
-// request returns the value that tells a copy of this run from any other.
-func (r *run) request() string {
-	var b [8]byte
-	_, _ = io.ReadFull(r.Rand, b[:]) // Settings.Rand promises not to fail
-	return hex.EncodeToString(b[:])
 }
