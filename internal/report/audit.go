@@ -16,7 +16,7 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// DeliverAudit is [Report.Deliver] for an audit. It also reports what was found, and why the audit came to nothing.
+// DeliverAudit is [Report.DeliverSnapshot] for an audit. It also reports what was found, and why the audit came to nothing.
 func (r *Report) DeliverAudit(o audit.Outcome) (delivered bool) {
 	why := auditWhole(o, r.asked)
 	bad := o.Inventory == nil || o.Nothing || len(o.Results) > 0 || len(o.Failures) > 0

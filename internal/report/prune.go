@@ -77,7 +77,7 @@ func pruneWhole(o prune.Outcome, asked Asked) account {
 	return whole(o.Outcome, asked)
 }
 
-// DeliverPrune is [Report.Deliver] for a run of prune. It also reports why the run as a whole came to nothing.
+// DeliverPrune is [Report.DeliverSnapshot] for a run of prune. It also reports why the run as a whole came to nothing.
 func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	t, why := PruneTallyOf(o), pruneWhole(o, r.asked)
 	r.explainWhole(why)

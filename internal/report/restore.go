@@ -207,7 +207,7 @@ func RestoreTallyOf(o restore.Outcome) (t Tally) {
 
 func restoreEnd(r restore.Result) end { return end{r.Name, r.Status, r.Reason, r.LeftOff} }
 
-// DeliverRestore is [Report.Deliver] for a restore. It also reports wrong pairs, and why the run as a whole came to nothing.
+// DeliverRestore is [Report.DeliverSnapshot] for a restore. It also reports wrong pairs, and why the run as a whole came to nothing.
 func (r *Report) DeliverRestore(o restore.Outcome) (delivered bool) {
 	r.wrongPairs(o.Refused)
 	t, why := RestoreTallyOf(o), whole(o.Outcome, r.asked)

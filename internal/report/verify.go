@@ -324,7 +324,7 @@ func verifyEnd(v verify.Result) end { return end{name: v.Name, status: v.Status,
 // round leaves of an amount what is not an error of the sum.
 func round(amount float64) float64 { return math.Round(amount*1e6) / 1e6 }
 
-// DeliverVerify is [Report.Deliver] for a run of verify. It also reports why the run as a whole came to nothing.
+// DeliverVerify is [Report.DeliverSnapshot] for a run of verify. It also reports why the run as a whole came to nothing.
 func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
 	t, why := VerifyTallyOf(o), r.verifyWhole(o)
 	r.explainWhole(why)
