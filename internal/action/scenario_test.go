@@ -50,7 +50,6 @@ func (w *world) play(t *testing.T) *story {
 	t.Helper()
 	s := &story{}
 	r := w.run(t)
-	hidesToken(t, r)
 	addsUp(t, r.log)
 	if w.posts {
 		after := w.post(t, r)
@@ -61,7 +60,6 @@ func (w *world) play(t *testing.T) *story {
 	for _, after := range w.again {
 		before := len(w.cloud.History())
 		r := w.runAgain(t, after)
-		hidesToken(t, r)
 		addsUp(t, r.log)
 		s.log.WriteString("--- run again\n")
 		s.outputs.WriteString("--- run again\n")
