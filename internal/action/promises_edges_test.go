@@ -138,3 +138,25 @@ func TestCancelAfterALostCreateOfACopy(t *testing.T) {
 		}
 	})
 }
+
+// A large project that Hetzner lists slowly leaves no command silent: every run is held to that, see silentMost.
+func TestSlowListsAreToldOf(t *testing.T) {
+	for _, command := range []string{"snapshot", "restore", "verify", "prune", "audit"} {
+		t.Run(command, func(t *testing.T) {
+			inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+				for i := range 400 {
+					w.cloud.AddServer(hcloudsim.Server{Name: "web-" + strconv.Itoa(i)})
+				}
+				w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.Slow, Path: "/servers", Delay: 8 * time.Second})
+				w.words = []string{command}
+				w.inputs = map[string]map[string]string{
+					"snapshot": {"servers": "*", "dry-run": "true"}, "restore": {"images": "web-1=latest", "series": "nightly", "dry-run": "true"},
+					"verify": {"servers": "*", "dry-run": "true"}, "prune": {"servers": "*", "series": "nightly", "keep-last": "1"}, "audit": {},
+				}[command]
+				if r := w.run(t); !strings.Contains(r.log, "still reading the project\n") {
+					t.Errorf("exit %d after %s\n%.2000s", r.code, r.took, r.log)
+				}
+			})
+		})
+	}
+}

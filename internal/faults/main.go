@@ -92,7 +92,7 @@ func faults() []fault {
 		// Time.
 		{
 			"the log falls silent once the token is refused", core + "session.go",
-			"	s.GoPatient(func(script *fleet.Script) { // servers", "	s.Go(func(script *fleet.Script) { // servers",
+			"	s.GoPatient(s.reportProgress)\n", "	s.Go(s.reportProgress)\n",
 		},
 		{
 			"the lock's clock runs on after the unlock", core + "target.go",

@@ -140,8 +140,9 @@ func verifyFaults() []fault {
 			"	if v.copy.Appears.IsZero() && v.accepted.IsZero() {", "	if s.Cancelled() {",
 		},
 		{
-			"copies that are left behind are deleted in silence", "internal/snapshot/session.go",
-			"	s.GoReportProgress(func() []Standing { return at })\n", "",
+			"copies are made and deleted in silence", "internal/snapshot/session.go",
+			"	for errors.Is(script.Until(script.Alone, s.lastNews.Add(progressEvery)), fleet.ErrTimeout) {\n",
+			"	for len(s.standings()) == 0 && errors.Is(script.Until(script.Alone, s.lastNews.Add(progressEvery)), fleet.ErrTimeout) {\n",
 		},
 		{
 			"the post step deletes nothing", "internal/verify/run.go",

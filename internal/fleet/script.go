@@ -28,6 +28,11 @@ type Script struct {
 // Keep says how many places in the budget are kept for a patient script: those that it will need when the run is cancelled.
 func (s *Script) Keep(places int) { s.keeps = places }
 
+// Alone reports whether no other script is left.
+func (s *Script) Alone() bool {
+	return !slices.ContainsFunc(s.scripts, func(other *Script) bool { return other != s && !other.ended })
+}
+
 // wait is what a parked script waits for. Only ready is required.
 type wait struct {
 	ready func() bool

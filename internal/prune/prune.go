@@ -140,7 +140,7 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image, now time.Ti
 			list[i].Over = true
 		})
 	}
-	r.GoReportProgress(func() []snapshot.Standing { return list })
+	r.ReportOn(func() []snapshot.Standing { return list })
 }
 
 // thinOut is the script that deletes what the plan does not keep of a server's snapshots, the oldest first. It reports whether

@@ -259,6 +259,9 @@ func progress(p snapshot.Progress) string {
 	over := those(p.Servers, func(s snapshot.Standing) bool { return s.Over && !s.Failed })
 	failed := those(p.Servers, func(s snapshot.Standing) bool { return s.Over && s.Failed })
 	off := those(p.Servers, func(s snapshot.Standing) bool { return s.Off })
+	if len(p.Servers) == 0 {
+		return "still reading the project"
+	}
 	counts, names := []string{some(len(over), "finished"), some(len(failed), "failed")}, []string(nil)
 	for _, standing := range standings {
 		here := those(p.Servers, func(s snapshot.Standing) bool { return !s.Over && s.Phase == standing.phase })

@@ -82,7 +82,7 @@ func (r *run) begin(s *fleet.Script) {
 		r.Go(s.begin)
 	}
 	r.tell(Event{Kind: EventChecked, Results: results})
-	r.GoReportProgress(r.standings)
+	r.ReportOn(r.standings)
 }
 
 // pairs finds for each server that is named what it is put back to, ordered by name, and what speaks against it.

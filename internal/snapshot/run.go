@@ -61,7 +61,7 @@ func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []
 		r.servers = append(r.servers, s)
 		r.GoPatient(s.power.rescue)
 	}
-	r.GoReportProgress(r.standings)
+	r.ReportOn(r.standings)
 	return r.end(ctx)
 }
 
@@ -138,7 +138,7 @@ func (r *run) begin(s *fleet.Script) {
 	for _, host := range chosen.Servers {
 		r.add(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)
 	}
-	r.GoReportProgress(r.standings)
+	r.ReportOn(r.standings)
 }
 
 // reusable is a snapshot that is taken over instead of a new one.

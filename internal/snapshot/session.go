@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/org/hsnap-action/internal/copies"
@@ -21,17 +20,19 @@ type Session struct {
 	*fleet.Fleet
 	API *hetzner.Client
 
-	emit     func(Event)
-	lastNews time.Time
+	emit      func(Event)
+	lastNews  time.Time
+	standings func() []Standing
 }
 
 // NewSession returns a session without scripts. It calls emit for every event. Late is as in [fleet.Options].
 func NewSession(api *hetzner.Client, signals <-chan os.Signal, late func(os.Signal) bool, emit func(Event)) *Session {
-	s := &Session{API: api, emit: emit}
+	s := &Session{API: api, emit: emit, standings: func() []Standing { return nil }}
 	s.Fleet = fleet.New(fleet.Options{
 		API: api, Signals: signals, Late: late, Cancelled: func() { s.Tell(Event{Kind: EventCancelled}) },
 	})
 	s.lastNews = s.Now()
+	s.GoPatient(s.reportProgress)
 	return s
 }
 
@@ -60,27 +61,28 @@ func (s *Session) Reader(script *fleet.Script, limit time.Time) project.Reader {
 	}}
 }
 
-// GoReportProgress starts the script that reports where the servers are at when nothing new has happened for a while, until
-// nothing more is done for any of them.
-func (s *Session) GoReportProgress(standings func() []Standing) {
-	over := func() bool { return allOver(standings()) }
-	s.GoPatient(func(script *fleet.Script) { // servers that are off outlast a refused token
-		script.Keep(0)
-		for errors.Is(script.Until(over, s.lastNews.Add(progressEvery)), fleet.ErrTimeout) {
-			if s.Now().Sub(s.lastNews) < progressEvery {
-				continue
-			}
-			p := Progress{Servers: standings()}
-			p.Silence, p.Err = s.LongSilence()
-			s.Tell(Event{Kind: EventProgress, Progress: p})
+// ReportOn says where the progress that is reported is to be read: where servers, or copies, are at. Until then the project is
+// being read.
+func (s *Session) ReportOn(standings func() []Standing) { s.standings = standings }
+
+// reportProgress is the script that reports where the servers are at when nothing new has happened for a while. It ends with the
+// last of the others: servers that are off outlast a refused token.
+func (s *Session) reportProgress(script *fleet.Script) {
+	script.Keep(0)
+	for errors.Is(script.Until(script.Alone, s.lastNews.Add(progressEvery)), fleet.ErrTimeout) {
+		if s.Now().Sub(s.lastNews) < progressEvery {
+			continue
 		}
-	})
+		p := Progress{Servers: s.standings()}
+		p.Silence, p.Err = s.LongSilence()
+		s.Tell(Event{Kind: EventProgress, Progress: p})
+	}
 }
 
 // Sweep removes copies that have been left behind, and returns when all of them have been tried. It calls swept for each, with
 // why it is left or nil. A patient removal outlasts a cancel, as [fleet.Fleet.GoPatient] says.
 func (s *Session) Sweep(script *fleet.Script, list []copies.Copy, limit time.Time, patient bool, swept func(name string, left *copies.Left)) {
-	at := make([]Standing, len(list))
+	at, waiting := make([]Standing, len(list)), len(list)
 	for i := range list {
 		c := &list[i]
 		at[i] = Standing{Name: c.Name, Phase: PhaseRemoving}
@@ -88,6 +90,7 @@ func (s *Session) Sweep(script *fleet.Script, list []copies.Copy, limit time.Tim
 		remove := func(script *fleet.Script) {
 			swept(c.Name, c.Remove(script, s.API, limit))
 			at[i].Over = true
+			waiting--
 		}
 		if patient {
 			s.GoPatient(remove)
@@ -95,17 +98,13 @@ func (s *Session) Sweep(script *fleet.Script, list []copies.Copy, limit time.Tim
 			s.Go(remove)
 		}
 	}
-	s.GoReportProgress(func() []Standing { return at })
-	_ = script.Until(func() bool { return allOver(at) }, time.Time{})
+	s.ReportOn(func() []Standing { return at })
+	_ = script.Until(func() bool { return waiting == 0 }, time.Time{})
 }
 
 // TellRefused returns what tells, under a name, that a copy can't be deleted for now.
 func (s *Session) TellRefused(name string) func(*hetzner.Error) {
 	return func(refusal *hetzner.Error) { s.Tell(Event{Kind: EventStays, Name: name, Err: refusal}) }
-}
-
-func allOver(list []Standing) bool {
-	return !slices.ContainsFunc(list, func(at Standing) bool { return !at.Over })
 }
 
 // LongSilence returns for how long Hetzner has not answered, and what came instead; 0 for less than the time between two

@@ -146,7 +146,7 @@ func (r *run) start() {
 	if due {
 		r.Go(r.makeFirewall)
 	}
-	r.GoReportProgress(r.standings)
+	r.ReportOn(r.standings)
 }
 
 // swept reports what became of a copy of an earlier run.
