@@ -74,7 +74,9 @@ func TestWhatIsNoFailureOfTheSnapshot(t *testing.T) {
 			w.cloud.At(time.Minute, func(c *hcloudsim.Cloud) { c.DeleteServer(c.Creations()[0].ServerID) })
 		}, "inconclusive unknown_outcome"},
 		"the API is gone while it boots": {func(w *world) {
-			w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.HTML502, Method: http.MethodGet, Path: "/servers/*", From: 45 * time.Second, For: 20 * time.Minute})
+			for _, path := range []string{"/servers", "/servers/*"} {
+				w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.HTML502, Method: http.MethodGet, Path: path, From: 45 * time.Second, For: 20 * time.Minute})
+			}
 		}, "inconclusive unknown_outcome"},
 		"it does not answer": {func(*world) {}, "failed not_proven"},
 	} {
@@ -273,29 +275,49 @@ func TestSnapshotWarnsOfLeftovers(t *testing.T) {
 	})
 }
 
-// On a cancel all copies are asked to be deleted, also where the polls before have taken what the budget has for polls.
+// manyCopies is a world of servers with a good snapshot each, which are all verified at once.
+func manyCopies(w *world, n int, copies hcloudsim.CopyBehaviour) {
+	for i := range n {
+		id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("db-%d", i)})
+		w.cloud.AddImage(hcloudsim.Image{
+			ServerID: id, SizeGB: 2, Created: time.Now().Add(-6 * time.Hour), Copy: &copies,
+			Labels: map[string]string{"hsnap/series": "nightly", "hsnap/server-id": strconv.FormatInt(id, 10)},
+		})
+	}
+	w.words = []string{"verify"}
+	w.inputs = map[string]string{"servers": "*", "series": "nightly", "max-parallel": strconv.Itoa(n), "max-cost": "10"}
+}
+
+// On a cancel all copies are asked to be deleted, also where the polls before have taken what the budget has for polls; and those
+// that are gone then are not told to be left.
 func TestCancelDeletesAllCopies(t *testing.T) {
-	const copies = 10
-	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
-		for i := range copies {
-			id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("db-%d", i)})
-			w.cloud.AddImage(hcloudsim.Image{
-				ServerID: id, SizeGB: 2, Created: time.Now().Add(-6 * time.Hour), Copy: &hcloudsim.CopyBehaviour{FirewallAfter: 55 * time.Second},
-				Labels: map[string]string{"hsnap/series": "nightly", "hsnap/server-id": strconv.FormatInt(id, 10)},
+	for _, n := range []int{6, 10, 25, 40} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+				quick := hcloudsim.DeletionBehaviour{After: 100 * time.Millisecond}
+				manyCopies(w, n, hcloudsim.CopyBehaviour{FirewallAfter: 58 * time.Second, Deletion: quick})
+				w.signals = []signalAt{{80 * time.Second, syscall.SIGINT}}
+				r := w.run(t)
+				there := w.there()
+				if r.code != 130 || len(w.cloud.Creations()) != n || len(there) != n || r.outputs["copies-left"] != "[]" {
+					t.Errorf("exit %d, %d copies made, left are %v and told %s\n%s", r.code, len(w.cloud.Creations()), there, r.outputs["copies-left"], r.log)
+				}
 			})
-		}
-		w.words = []string{"verify"}
-		w.inputs = map[string]string{"servers": "*", "series": "nightly", "max-parallel": "10"}
-		w.signals = []signalAt{{80 * time.Second, syscall.SIGINT}}
-		r := w.run(t)
-		asked := 0
-		for _, x := range w.cloud.History() {
-			if x.Method == http.MethodDelete && strings.HasPrefix(x.Path, "/servers/") {
-				asked++
-			}
-		}
-		if r.code != 130 || asked != copies || len(w.cloud.Creations()) != copies {
-			t.Errorf("exit %d, %d copies, %d of them asked to be deleted\n%s", r.code, len(w.cloud.Creations()), asked, r.log)
-		}
-	})
+		})
+	}
+}
+
+// However many copies are made at once, the polls show each of them isolated in time.
+func TestManyCopiesAtOnce(t *testing.T) {
+	for _, n := range []int{20, 100} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+				manyCopies(w, n, hcloudsim.CopyBehaviour{Guest: hcloudsim.Guest{Ports: map[int]string{22: "SSH-2.0-OpenSSH_9.6\r\n"}}})
+				w.sample(t)
+				if r := w.run(t); r.code != 0 || len(w.there()) != n {
+					t.Errorf("exit %d after %s: %s", r.code, r.took, r.log[max(0, len(r.log)-6000):])
+				}
+			})
+		})
+	}
 }

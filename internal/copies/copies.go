@@ -29,6 +29,8 @@ const (
 	// after one that was refused is while the server is still locked.
 	askAgain     = 30 * time.Second
 	refusedPause = 20 * time.Second
+	// lookFor is how long a poll of the copy is waited for.
+	lookFor = 15 * time.Second
 )
 
 // SweepFor is how long a copy of an earlier run is tried to be removed.
@@ -109,11 +111,11 @@ type Left struct {
 // Remove deletes a copy and its addresses, and returns nil once a poll has shown that nothing is left. It goes on until the
 // limit, while Hetzner refuses for now or gives no answer: to delete twice is as to delete once.
 func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Left {
-	left, refused := &Left{}, false
+	left, refused, accepted := &Left{}, false, false
 	for due := s.Now(); ; { // when a deletion may be asked for
-		host, err := c.look(s, api)
+		host, began, err := c.look(s, api, accepted)
 		failure, failed := errors.AsType[*hetzner.Error](err)
-		mayAppear := s.Sent.Before(c.Appears) && (c.ID == 0 || !c.Alone || !s.Cancelled())
+		mayAppear := began.Before(c.Appears) && (c.ID == 0 || !c.Alone || !s.Cancelled())
 		missing := host.ID == 0 || host.ID != c.ID && !c.Agrees(host) // that one may be another's
 		switch {
 		case failed:
@@ -127,17 +129,20 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 		case host.ID == 0 && left.Changed == 0, missing && Is(host): // that one is another run's
 			return c.removeAddresses(s, api, limit)
 		case !c.Agrees(host):
-			left.Changed = cmp.Or(host.ID, left.Changed)
-			return left
+			if left.Changed = cmp.Or(host.ID, left.Changed); !mayAppear {
+				return left
+			}
 		case !s.Now().Before(due), refused && (!host.Locked || s.Cancelled()):
 			c.Note(host)
 			left.Changed, due, refused = 0, s.Now().Add(askAgain), false
 			err := c.delete(s, api)
 			failure, failed := errors.AsType[*hetzner.Error](err)
 			switch {
-			case err != nil && !failed: // the run is over
+			case err == nil:
+				accepted = true
+			case !failed: // the run is over
 				return left
-			case failed && failure.Code != hetzner.CodeNotFound:
+			case failure.Code != hetzner.CodeNotFound:
 				news := left.Err == nil || left.Err.Code != failure.Code || left.Err.Message != failure.Message
 				left.Err, due, refused = failure, s.Now().Add(refusedPause), true
 				if failure.Verdict == hetzner.Refused {
@@ -172,19 +177,37 @@ func pause(s *fleet.Script) time.Duration {
 	return pollEvery
 }
 
+// Want is the copy itself, with the label that tells it from all others. One poll shows several.
+func (c *Copy) Want() fleet.Want {
+	if c.Request == "" { // what the post step got is no copy of ours
+		return fleet.Server(c.ID)
+	}
+	return fleet.LabelledServer(c.ID, labels.Drill, c.Request)
+}
+
 // look polls the server; without an ID there is none. One whose ID is known is looked up by it, since it may have another name
-// by now. Once it is gone, a create that was lost may have made one more of its name.
-func (c *Copy) look(s *fleet.Script, api *hetzner.Client) (hetzner.Server, error) {
+// or label by now, unless Hetzner has accepted that it is deleted. Once it is gone, a create that was lost may have made one more of
+// its name.
+func (c *Copy) look(s *fleet.Script, api *hetzner.Client, deleted bool) (host hetzner.Server, began time.Time, err error) {
 	if c.ID != 0 {
-		host, err := fleet.Read(s.Poll, func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.Server(ctx, c.ID) })
+		seen, err := s.Watch(c.Want()).Next(0, s.Now().Add(lookFor))
+		if err == nil && seen.Missing && !deleted {
+			seen, err = s.Watch(fleet.Server(c.ID)).Next(0, s.Now().Add(lookFor))
+		}
 		switch {
-		case !hetzner.IsNotFound(err):
-			return host, err
+		case errors.Is(err, fleet.ErrTimeout):
+			_, unheard := s.Silence()
+			return host, s.Now(), cmp.Or(s.Token(), unheard, &hetzner.Error{Message: "no poll has shown the copy"})
+		case err != nil:
+			return host, s.Now(), err
+		case !seen.Missing:
+			return *seen.Server, seen.Began, nil
 		case c.Appears.IsZero():
-			return hetzner.Server{}, nil
+			return host, seen.Began, nil
 		}
 	}
-	return fleet.Read(s.Poll, func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.ServerNamed(ctx, c.Name) })
+	host, err = fleet.Read(s.Poll, func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.ServerNamed(ctx, c.Name) })
+	return host, s.Sent, err
 }
 
 func (c *Copy) delete(s *fleet.Script, api *hetzner.Client) error {
@@ -198,7 +221,10 @@ func (c *Copy) removeAddresses(s *fleet.Script, api *hetzner.Client, limit time.
 	for _, id := range c.Addresses {
 		left := &Left{Address: id}
 		for {
-			assigned, err := fleet.Read(s.Poll, func(ctx context.Context) (bool, hetzner.Quota, error) { return api.PrimaryIPAssigned(ctx, id) })
+			assigned, err := false, error(nil)
+			if !s.Cancelled() { // then there is no poll to spare, and Hetzner itself deletes none that is assigned
+				assigned, err = fleet.Read(s.Poll, func(ctx context.Context) (bool, hetzner.Quota, error) { return api.PrimaryIPAssigned(ctx, id) })
+			}
 			if err == nil && !assigned {
 				err = s.Send(func(ctx context.Context) (hetzner.Quota, error) { return api.DeletePrimaryIP(ctx, id) })
 				if err == nil {

@@ -32,7 +32,7 @@ type fault struct {
 const (
 	tests        = "TestSimulation$|TestReuseWithin$|TestLostPowerOffTakesEffectLate$|TestPrunedWorlds$|TestAuditedWorlds$|" + restoreTests + "|" + verifyTests
 	restoreTests = "TestRestoredWorlds$"
-	verifyTests  = "TestVerifiedWorlds$"
+	verifyTests  = "TestVerifiedWorlds$|TestManyCopiesAtOnce$|TestCancelDeletesAllCopies$"
 )
 
 const (

@@ -145,6 +145,14 @@ func verifyFaults() []fault {
 			"	for len(s.standings()) == 0 && errors.Is(script.Until(script.Alone, s.lastNews.Add(progressEvery)), fleet.ErrTimeout) {\n",
 		},
 		{
+			"copies are polled one by one", "internal/copies/copies.go",
+			"	if c.Request == \"\" {", "	if true {",
+		},
+		{
+			"on a cancel each address takes a poll", "internal/copies/copies.go",
+			"			if !s.Cancelled() { // then there is no poll", "			if true { // then there is no poll",
+		},
+		{
 			"the post step deletes nothing", "internal/verify/run.go",
 			"r.Sweep(s, left, ", "r.Sweep(s, nil, ",
 		},

@@ -13,8 +13,8 @@ import (
 const (
 	// failedPause is how long after a poll that failed the next one of the same is due.
 	failedPause = 3 * time.Second
-	// overdue is how long the poll of actions waits for others at most: one shows 25 of them, and their end is noticed in
-	// time however many pages of servers are polled.
+	// overdue is how long the polls of actions and of labelled servers wait for others at most: one shows 25 of them, and their end
+	// is noticed in time however many pages of servers, or single resources, are polled.
 	overdue = 8 * time.Second
 	// valuesPerPoll is how many values of a label one listing asks for: few enough for any limit of a URL's length, and
 	// for one page of answers.
@@ -78,14 +78,14 @@ func (f *Fleet) inLane(lane lane, fits func(Want) bool) []*Watch {
 }
 
 // nextPoll returns what to poll next, and when the budget lets it go; nil while there is nothing. What is due longest comes
-// first, but for actions that are overdue. After a cancel the places that are kept for patient scripts are for their own polls
+// first, but for what shows many and is overdue. After a cancel the places that are kept for patient scripts are for their own polls
 // too: what they have to change, a poll may have to show first.
 func (f *Fleet) nextPoll() (next *Watch, at time.Time) {
 	var first time.Time
 	for _, w := range f.polls.asked {
 		due := f.dueAt(w)
 		turn := due
-		if w.want.lane.kind == byAction && f.now.Sub(due) > overdue {
+		if kind := w.want.lane.kind; (kind == byAction || kind == labelled) && f.now.Sub(due) > overdue {
 			turn = time.Time{}
 		}
 		if w.seen == nil && !f.polls.under[w.want.lane] && (next == nil || turn.Before(first)) {
@@ -96,7 +96,7 @@ func (f *Fleet) nextPoll() (next *Watch, at time.Time) {
 		return nil, time.Time{}
 	}
 	kept := f.kept()
-	if kept > 0 && f.Cancelled() && next.want.lane.kind == ownTurn && next.script.patient {
+	if kind := next.want.lane.kind; kept > 0 && f.Cancelled() && (kind == ownTurn || kind == labelled) && next.script.patient {
 		kept = lastPoll + nextChange // one of each for whoever comes last
 	}
 	free := f.pacer.pollAt(f.now, kept, f.Cancelled())
@@ -112,6 +112,8 @@ func (f *Fleet) sendPolls() {
 		switch w.want.lane.kind {
 		case byServer:
 			f.pollServers(w.want)
+		case labelled:
+			f.pollLabelled(w.want.lane)
 		case byAction:
 			f.pollActions(w.want)
 		case underServer:
@@ -191,6 +193,27 @@ func (f *Fleet) pollServers(want Want) {
 				pages[w.id] = page - 1 // deletions let it slide to the page before; in the end it is polled by itself
 			}
 			return Seen{}, false
+		}, quota, err
+	})
+}
+
+// pollLabelled polls as many servers as one request shows.
+func (f *Fleet) pollLabelled(lane lane) {
+	group := f.inLane(lane, func(Want) bool { return true })
+	group = group[:min(len(group), valuesPerPoll)]
+	values := make([]string, len(group))
+	for i, w := range group {
+		values[i] = w.want.value
+	}
+	selector := fmt.Sprintf("%s in (%s)", lane.group, strings.Join(values, ","))
+	f.poll(group, f.now, func(ctx context.Context) (pick, hetzner.Quota, error) {
+		p, quota, err := f.o.API.ServerPage(ctx, selector, 1)
+		return func(w Want) (Seen, bool) {
+			i := slices.IndexFunc(p.Items, func(s hetzner.Server) bool { return s.ID == w.id })
+			if i < 0 {
+				return Seen{Missing: true}, slices.Contains(values, w.value)
+			}
+			return Seen{Server: &p.Items[i]}, true
 		}, quota, err
 	})
 }

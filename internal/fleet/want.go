@@ -10,7 +10,7 @@ import (
 type Want struct {
 	lane  lane
 	id    int64  // of a server or an action
-	value string // of the label that lane.group ends with; "" for no label
+	value string // of the label that lane.group is, or ends with; "" for no label
 }
 
 // lane is one kind of poll. Of each lane at most one is under way, so that one that hangs delays only its own.
@@ -23,6 +23,7 @@ type kind int
 
 const (
 	byServer    kind = iota + 1 // GET /servers/{id}, or the page of GET /servers that shows several
+	labelled                    // GET /servers, by up to 25 values of one label
 	byAction                    // GET /actions with up to 25 IDs
 	byLabel                     // GET /images, by a label selector and up to 25 values of one label
 	underServer                 // GET /servers/{id}/actions
@@ -31,6 +32,12 @@ const (
 
 // Server is a server by its ID.
 func Server(id int64) Want { return Want{lane: lane{kind: byServer}, id: id} }
+
+// LabelledServer is a server by its ID, as long as a label of it has a value that few others have. Missing says no more than that
+// no server with this label has this ID.
+func LabelledServer(id int64, label, value string) Want {
+	return Want{lane: lane{labelled, label}, id: id, value: value}
+}
 
 // Action is an action by its ID.
 func Action(id int64) Want { return Want{lane: lane{kind: byAction}, id: id} }

@@ -63,7 +63,7 @@ func (v *verification) prove() (err error) {
 // seeRunning waits until a poll shows the copy running. The first one that begins after the limit decides.
 func (v *verification) seeRunning(limit time.Time) error {
 	gone, running := false, false
-	err := v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, fleet.Latest(limit, v.Now()).Add(seenWithin), func(seen fleet.Seen) bool {
+	err := v.Watch(v.copy.Want()).Until(pollEvery, fleet.Latest(limit, v.Now()).Add(seenWithin), func(seen fleet.Seen) bool {
 		gone = seen.Missing
 		running = !gone && seen.Server.Status == hetzner.StatusRunning
 		return gone || running || !seen.Began.Before(limit)

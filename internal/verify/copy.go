@@ -258,7 +258,7 @@ func (v *verification) awaitIsolated() error {
 		limit = fleet.Latest(limit, v.asked.Add(v.CreateTimeout+isolatedWithin))
 	}
 	var last *hetzner.Server
-	err := v.Watch(fleet.Server(v.copy.ID)).Until(pollEvery, limit, func(seen fleet.Seen) bool {
+	err := v.Watch(v.copy.Want()).Until(pollEvery, limit, func(seen fleet.Seen) bool {
 		last = seen.Server
 		return seen.Missing || v.isIsolated(*seen.Server)
 	})
