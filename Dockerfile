@@ -1,6 +1,6 @@
 # The image that the action runs as: one static binary and the CA certificates, no shell.
 # The runner needs root and its own working directory, so neither USER nor WORKDIR is set.
-# A release builds from, and its tag names, the base image by the digest that the tag had then.
+# At the tag of a release the base image is named by the digest that the release was built from.
 
 # The compiler runs on the machine's own platform and cross-compiles, so that nothing is emulated. Builders without
 # BuildKit do not set the variable, and build for the machine itself.

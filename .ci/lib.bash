@@ -12,6 +12,7 @@ scratch() {
 clean_up() {
   local job
   for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
+  wait # what still runs may have files in the folder
   rm -rf "$work"
 }
 
@@ -67,24 +68,3 @@ serve_tls() {
 # tool runs a Go tool in the version that its module in .ci/tools names. Each tool has a module of its own, because they
 # need different versions of the same modules.
 tool() { go tool -modfile=".ci/tools/$1/go.mod" "$@"; }
-
-# crane copies images from and to registries.
-crane() { "$work/bin/crane" "$@"; }
-install_crane() {
-  go build -modfile=.ci/tools/crane/go.mod -o "$work/bin/crane" github.com/google/go-containerregistry/cmd/crane >"$work/log" 2>&1 ||
-    die "crane can't be built: $(cat "$work/log")"
-}
-
-# registry serves an empty registry on loopback, and sets registry to its address.
-registry() {
-  local log
-  log=$(mktemp -p "$work")
-  "$work/bin/crane" registry serve --address 127.0.0.1:0 >"$log" 2>&1 &
-  registry=
-  for _ in $(seq 100); do
-    registry=$(sed -n 's/.*serving on port \([0-9]*\).*/127.0.0.1:\1/p' "$log")
-    [ -z "$registry" ] || break
-    sleep 0.1
-  done
-  [ -n "$registry" ] || die "the registry does not start: $(cat "$log")"
-}
