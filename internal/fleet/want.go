@@ -138,8 +138,8 @@ func (w *Watch) Until(every time.Duration, limit time.Time, seen func(Seen) bool
 	}
 }
 
-// vanishedAfter is how many polls in a row must lack an action before it counts as gone.
-const vanishedAfter = 3
+// VanishedAfter is how many polls in a row must lack an action, or an image, before it counts as gone.
+const VanishedAfter = 3
 
 // actionPause returns when a running action is polled next: after part of the time that its percentage says is left, or of
 // its age, within bounds that keep the promise to notice its end.
@@ -162,7 +162,7 @@ func (s *Script) Follow(action int64, accepted, limit time.Time, progress func(p
 		case err != nil:
 			return nil, err
 		case seen.Missing:
-			if unseen++; unseen == vanishedAfter {
+			if unseen++; unseen == VanishedAfter {
 				return nil, nil //nolint:nilnil // there is no such action, and that is no failure
 			}
 		case seen.Action.Running():

@@ -153,7 +153,7 @@ func (r *Report) Event(e snapshot.Event) {
 		what, command := gone(e.Images)
 		r.Line("%s; to list them: %s", what, command)
 	case snapshot.EventProgress:
-		r.Line("%s", progress(e.Progress))
+		r.Line("%s", progress(e))
 	case snapshot.EventLeftover:
 		if e.Left != nil { // this run was to delete it
 			r.failure(e.Name, "left", explainLeft(e.Name, *e.Left, "", false), true)
@@ -255,21 +255,21 @@ var standings = []struct {
 }
 
 // progress words the state of the run: each server counts once, and the first ones that the run waits for are named.
-func progress(p snapshot.Progress) string {
-	over := those(p.Servers, func(s snapshot.Standing) bool { return s.Over && !s.Failed })
-	failed := those(p.Servers, func(s snapshot.Standing) bool { return s.Over && s.Failed })
-	off := those(p.Servers, func(s snapshot.Standing) bool { return s.Off })
-	if len(p.Servers) == 0 {
+func progress(e snapshot.Event) string {
+	over := those(e.Standings, func(s snapshot.Standing) bool { return s.Over && !s.Failed })
+	failed := those(e.Standings, func(s snapshot.Standing) bool { return s.Over && s.Failed })
+	off := those(e.Standings, func(s snapshot.Standing) bool { return s.Off })
+	if len(e.Standings) == 0 {
 		return "still reading the project"
 	}
 	counts, names := []string{some(len(over), "finished"), some(len(failed), "failed")}, []string(nil)
 	for _, standing := range standings {
-		here := those(p.Servers, func(s snapshot.Standing) bool { return !s.Over && s.Phase == standing.phase })
+		here := those(e.Standings, func(s snapshot.Standing) bool { return !s.Over && s.Phase == standing.phase })
 		counts = append(counts, some(len(here), standing.what))
 		names = append(names, each(here, func(s snapshot.Standing) string { return s.Name + detail(s) })...)
 	}
 	return joined(", ", counts...) + only(len(names) > 0, "; waiting for "+several(names)) + only(len(off) > 0, fmt.Sprintf("; %d down", len(off))) +
-		only(p.Silence > 0, fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %v", short(p.Silence), p.Err))
+		only(e.Took > 0, fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %v", short(e.Took), e.Err))
 }
 
 // detail says how far a server is.

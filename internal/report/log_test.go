@@ -98,7 +98,7 @@ func TestEveryEventHasWords(t *testing.T) {
 		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
 		r.Event(snapshot.Event{
 			Kind: kind, Name: "db-1", Server: hetzner.Server{Volumes: []int64{5}}, Images: []hetzner.Image{{ID: 4711}}, Err: failure, Holder: &hetzner.Action{Command: "rebuild_server"}, ImageID: 4711, ActionID: 4712, Took: time.Second,
-			Result: &snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.Refused}, Progress: snapshot.Progress{Servers: []snapshot.Standing{{Name: "db-1"}}},
+			Result: &snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.Refused}, Standings: []snapshot.Standing{{Name: "db-1"}},
 		})
 		r.Flush(time.Minute)
 		if text, _, _ := strings.Cut(log.String(), "\n"); text == "" || strings.HasSuffix(text, ":") || strings.ContainsAny(text, "{}") {
@@ -151,16 +151,17 @@ func TestProgress(t *testing.T) {
 	servers = append(servers, snapshot.Standing{Name: "done", Phase: snapshot.PhaseFinished, Over: true},
 		snapshot.Standing{Name: "lost", Phase: snapshot.PhaseFinished, Over: true, Failed: true})
 	servers[0].Off = true
-	line := func(p snapshot.Progress) string {
+	line := func(e snapshot.Event) string {
 		var log strings.Builder
 		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
-		r.Event(snapshot.Event{Kind: snapshot.EventProgress, Progress: p})
+		e.Kind = snapshot.EventProgress
+		r.Event(e)
 		r.Flush(time.Minute)
 		return strings.TrimSuffix(log.String(), "\n")
 	}
 	for n := range len(servers) + 1 {
 		for _, shown := range [][]snapshot.Standing{servers[:n], servers[n:]} {
-			text := line(snapshot.Progress{Servers: shown})
+			text := line(snapshot.Event{Standings: shown})
 			counts, rest, _ := strings.Cut(text, "; ")
 			sum, names := 0, strings.Count(rest, "db-")
 			for _, number := range regexp.MustCompile(`\d+ [a-z]`).FindAllString(counts, -1) {
@@ -172,14 +173,14 @@ func TestProgress(t *testing.T) {
 			}
 		}
 	}
-	for want, p := range map[string]snapshot.Progress{
+	for want, e := range map[string]snapshot.Event{
 		"1 finished, 1 failed, 2 to be seen running, 2 with a lost answer, 2 locked or refused for now, 2 without room, 2 being created, 2 to come; " +
-			"waiting for db-10, db-11, db-6, db-7, db-4 (rebuild_server 9%), …; 1 down": {Servers: servers},
+			"waiting for db-10, db-11, db-6, db-7, db-4 (rebuild_server 9%), …; 1 down": {Standings: servers},
 		"1 being created; waiting for db-8 (7%); Hetzner's API has given no usable answer for 1m00s: connection reset by peer": {
-			Servers: servers[8:9], Silence: time.Minute, Err: &hetzner.Error{Message: "connection reset by peer"},
+			Standings: servers[8:9], Took: time.Minute, Err: &hetzner.Error{Message: "connection reset by peer"},
 		},
 	} {
-		if got := line(p); got != want {
+		if got := line(e); got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}

@@ -320,7 +320,7 @@ func FuzzLog(f *testing.F) {
 		for _, e := range []snapshot.Event{
 			{Kind: snapshot.EventSelected, Servers: []hetzner.Server{server}}, {Kind: snapshot.EventHolder, Name: text, Holder: &holder},
 			{Kind: snapshot.EventLocked, Name: text, Err: failure}, {Kind: snapshot.EventUnused, Name: text},
-			{Kind: snapshot.EventProgress, Progress: snapshot.Progress{Servers: []snapshot.Standing{{Name: text, Phase: snapshot.PhaseLocked, Holder: &holder}}}}, {Kind: snapshot.EventFinished, Name: text, Result: &result},
+			{Kind: snapshot.EventProgress, Standings: []snapshot.Standing{{Name: text, Phase: snapshot.PhaseLocked, Holder: &holder}}}, {Kind: snapshot.EventFinished, Name: text, Result: &result},
 			{Kind: snapshot.EventEnded, Name: text, Result: &result}, {Kind: snapshot.EventLeftBefore, Name: text},
 			{Kind: snapshot.EventPowerRefused, Name: text, Err: failure}, {Kind: snapshot.EventFull, Name: text, Err: failure},
 			{Kind: snapshot.EventThinning, Name: text, Thinned: []thinning.Snapshot{{}}},

@@ -48,36 +48,29 @@ const (
 	EventNotThinned                           // no complete listing came, so nothing is deleted: Err
 	EventEnded                                // Result is final but for the server's power
 	EventFinished                             // Result is final
-	EventProgress                             // nothing new for a while: Progress
+	EventProgress                             // nothing new for a while: Standings; with Err Hetzner has not answered for Took
 	EventUnreached                            // the servers could not be listed and will be asked for again, for Took at most: Err
 	EventCancelled                            // the run is being cancelled
 )
 
 // Event is something that happened, for a report to put into words.
 type Event struct {
-	Kind     EventKind
-	At       time.Time
-	Name     string
-	Nearest  string // for EventUnused: the server that may have been meant, "" for none
-	Server   hetzner.Server
-	Servers  []hetzner.Server
-	Images   []hetzner.Image
-	Holder   *hetzner.Action
-	Err      *hetzner.Error
-	ImageID  int64
-	ActionID int64
-	Thinned  []thinning.Snapshot
-	Result   *Result
-	Left     *copies.Left
-	Took     time.Duration
-	Progress Progress
-}
-
-// Progress is where a run is at.
-type Progress struct {
-	Servers []Standing     // those selected
-	Silence time.Duration  // for how long Hetzner has not answered; 0 while it does
-	Err     *hetzner.Error // what came instead
+	Kind      EventKind
+	At        time.Time
+	Name      string
+	Nearest   string // for EventUnused: the server that may have been meant, "" for none
+	Server    hetzner.Server
+	Servers   []hetzner.Server
+	Images    []hetzner.Image
+	Holder    *hetzner.Action
+	Err       *hetzner.Error
+	ImageID   int64
+	ActionID  int64
+	Thinned   []thinning.Snapshot
+	Result    *Result
+	Left      *copies.Left
+	Took      time.Duration
+	Standings []Standing // of the servers selected, of copies that are deleted, or none while the project is read
 }
 
 // Standing is where one server is at.

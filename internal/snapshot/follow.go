@@ -9,9 +9,6 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 )
 
-// vanishedAfter is how many polls in a row must lack an image before it counts as gone.
-const vanishedAfter = 3
-
 // protectLimit is how long delete protection may take.
 const protectLimit = 5 * time.Minute
 
@@ -106,7 +103,7 @@ func (s *server) awaitAvailable(limit time.Time) (*hetzner.Image, error) {
 		}
 		image := s.own(seen.Images)
 		if image == nil {
-			if unseen++; unseen == vanishedAfter {
+			if unseen++; unseen == fleet.VanishedAfter {
 				s.Result.Vanished = true
 				return nil, failed(ActionFailed)
 			}

@@ -73,9 +73,8 @@ func (s *Session) reportProgress(script *fleet.Script) {
 		if s.Now().Sub(s.lastNews) < progressEvery {
 			continue
 		}
-		p := Progress{Servers: s.standings()}
-		p.Silence, p.Err = s.LongSilence()
-		s.Tell(Event{Kind: EventProgress, Progress: p})
+		silence, failure := s.LongSilence()
+		s.Tell(Event{Kind: EventProgress, Standings: s.standings(), Took: silence, Err: failure})
 	}
 }
 
