@@ -160,3 +160,75 @@ func TestSlowListsAreToldOf(t *testing.T) {
 		})
 	}
 }
+
+// What nobody knows is told as that.
+func TestWhatIsNotKnownOfACopy(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault hcloudsim.Fault
+		after time.Duration
+		says  string
+		never string
+	}{
+		"whether it will be there": {
+			hcloudsim.Fault{Kind: hcloudsim.HTML502, Method: http.MethodPost, Path: "/servers"}, 20 * time.Second,
+			"hsnap-drill-7001 MAY BE LEFT BEHIND::hsnap-drill-7001: THE COPY MAY BE THERE, OR APPEAR YET", "IT HAS THE PASSWORDS",
+		},
+		"whether its result is written": {
+			hcloudsim.Fault{Kind: hcloudsim.LoseAnswerDone, Method: http.MethodPut, Path: "/images/*"}, 42 * time.Second,
+			"may be written on the snapshot or not", "no result was written",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+				drilled(w, hcloudsim.CopyBehaviour{})
+				w.cloud.Inject(test.fault)
+				w.signals = []signalAt{{test.after, syscall.SIGINT}}
+				r := w.run(t)
+				if r.code != 130 || !strings.Contains(r.log, test.says) || strings.Contains(r.log, test.never) {
+					t.Errorf("exit %d\n%s", r.code, r.log)
+				}
+			})
+		})
+	}
+}
+
+// A copy that was never made is not told to be deleted.
+func TestNoCopyIsNotDeleted(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		drilled(w, hcloudsim.CopyBehaviour{})
+		w.inputs["create-timeout"] = "2m"
+		w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.HTML502, Method: http.MethodPost, Path: "/servers"})
+		if r := w.run(t); r.code != 1 || strings.Contains(r.log, "copy deleted") || r.outputs["copies-left"] != "[]" {
+			t.Errorf("exit %d, left %s\n%s", r.code, r.outputs["copies-left"], r.log)
+		}
+	})
+}
+
+// What an audit says about costs does not hang on one request, and what it can't say it does not say.
+func TestAuditOfWhatIsOdd(t *testing.T) {
+	audited := func(t *testing.T, created time.Duration, faults ...hcloudsim.Fault) (r ran) {
+		t.Helper()
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+			id := w.cloud.AddServer(hcloudsim.Server{Name: "db-1"})
+			w.cloud.AddImage(hcloudsim.Image{ServerID: id, Created: time.Now().Add(created), Labels: ours(id, "nightly", nil)})
+			for _, fault := range faults {
+				w.cloud.Inject(fault)
+			}
+			w.words, w.inputs = []string{"audit"}, map[string]string{"stale-after": "26h"}
+			r = w.run(t)
+		})
+		return r
+	}
+	once := hcloudsim.Fault{Kind: hcloudsim.HTML502, Path: "/pricing", Times: 1}
+	if r := audited(t, -time.Hour, once); r.code != 0 || r.outputs["currency"] == "" {
+		t.Errorf("one failed list of prices: exit %d, currency %q\n%s", r.code, r.outputs["currency"], r.log)
+	}
+	once.Times = 0
+	if r := audited(t, -time.Hour, once); r.code != 0 || !strings.Contains(r.log, "::warning::Hetzner's price list could not be read") || r.took > time.Minute {
+		t.Errorf("no list of prices: exit %d after %s\n%s", r.code, r.took, r.log)
+	}
+	r := audited(t, time.Hour)
+	if r.code != 1 || !strings.Contains(r.outputs["inventory"], `"age_seconds":null`) || !strings.Contains(r.log, "of unknown age") {
+		t.Errorf("a snapshot from the future: exit %d, %s\n%s", r.code, r.outputs["inventory"], r.log)
+	}
+}

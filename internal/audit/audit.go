@@ -19,6 +19,9 @@ import (
 // readLimit is how long the project is tried to be read: whoever guards snapshots has to learn soon that nobody knows.
 const readLimit = 5 * time.Minute
 
+// priceLimit is how long the price list is tried to be read.
+const priceLimit = 30 * time.Second
+
 // Finding is what a run can be told to fail on. Its values are part of the user's contract.
 type Finding string
 
@@ -60,7 +63,7 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 			emit(e)
 		}
 	})
-	session.Go(func(s *fleet.Script) { o.Price = project.Reader{Script: s, API: api}.Price() })
+	session.Go(func(s *fleet.Script) { o.Price = session.Reader(s, s.Now().Add(priceLimit)).Price() })
 	session.Go(func(s *fleet.Script) {
 		o.take(session.Reader(s, s.Now().Add(readLimit)), settings, session.Tell)
 	})

@@ -28,6 +28,7 @@ type Server struct {
 	hetzner.Server
 	Newest     hetzner.Image // that is available; zero without one
 	Age        time.Duration // of the newest; 0 where that is unknown
+	NoAge      bool          // it is: Hetzner did not tell the time, or the newest is from the future
 	Count      int
 	SizeGB     float64
 	Stale      bool
@@ -123,9 +124,8 @@ func (s *Server) judge(staleAfter time.Duration, date time.Time) {
 	if s.Stale = s.Newest.ID == 0; s.Stale {
 		return
 	}
-	if !date.IsZero() {
+	if s.NoAge = date.IsZero() || s.Newest.Created.Sub(date) > time.Minute; !s.NoAge {
 		s.Age = max(0, date.Sub(s.Newest.Created))
 	}
-	fromFuture := s.Newest.Created.Sub(date) > time.Minute // then its age says nothing
-	s.Stale = staleAfter > 0 && (date.IsZero() || s.Age >= staleAfter || fromFuture)
+	s.Stale = staleAfter > 0 && (s.NoAge || s.Age >= staleAfter)
 }

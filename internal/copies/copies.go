@@ -105,18 +105,20 @@ func (c *Copy) Agrees(host hetzner.Server) bool {
 type Left struct {
 	Changed int64          // the server's ID, where its name or its labels have changed: it may be somebody's by now
 	Address int64          // a primary IP that is left although its server is gone; 0 where the server is
+	Unseen  bool           // no poll has shown it, and what became of its create is not known
 	Err     *hetzner.Error // the last answer, nil for none
 }
 
 // Remove deletes a copy and its addresses, and returns nil once a poll has shown that nothing is left. It goes on until the
 // limit, while Hetzner refuses for now or gives no answer: to delete twice is as to delete once.
 func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Left {
-	left, refused, accepted := &Left{}, false, false
+	left, refused, accepted := &Left{Unseen: c.ID == 0}, false, false
 	for due := s.Now(); ; { // when a deletion may be asked for
 		host, began, err := c.look(s, api, accepted)
 		failure, failed := errors.AsType[*hetzner.Error](err)
 		mayAppear := began.Before(c.Appears) && (c.ID == 0 || !c.Alone || !s.Cancelled())
 		missing := host.ID == 0 || host.ID != c.ID && !c.Agrees(host) // that one may be another's
+		left.Unseen = left.Unseen && host.ID == 0
 		switch {
 		case failed:
 			left.Err = failure

@@ -103,7 +103,8 @@ func (c *Client) request(ctx context.Context, method, path string, content any) 
 func (c *Client) failure(x Exchange, theirs apiError, err error, sent *sendTrace) *Error {
 	e := &Error{
 		Status: x.Status, Code: c.text(theirs.Code), Correlation: x.Correlation,
-		Verdict: verdict(x.Status, hcloud.ErrorCode(theirs.Code), sent.wasSent(err)),
+		Verdict:  verdict(x.Status, hcloud.ErrorCode(theirs.Code), sent.wasSent(err)),
+		OfChange: x.Method != http.MethodGet,
 	}
 	switch {
 	case theirs.Code != "" || theirs.Message != "":

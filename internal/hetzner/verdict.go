@@ -41,6 +41,7 @@ type Error struct {
 	Message     string // Hetzner's message, or what happened instead
 	Correlation string // the answer's X-Correlation-Id, which Hetzner's support asks for; often "", always without meaning
 	Verdict     Verdict
+	OfChange    bool // the request was to change something
 }
 
 // Error returns message, code and correlation ID in the form that Hetzner's own tools print.

@@ -124,13 +124,19 @@ func (r Reader) Self() (id int64, err error) {
 	return id, err
 }
 
-// Price reads what snapshots cost, once. It is zero where that can't be learnt.
+// Price reads what snapshots cost. It is zero where that can't be learnt, which nothing else hangs on: once or, with a limit,
+// until then.
 func (r Reader) Price() (price hetzner.Price) {
-	price, _ = fleet.Read(r.Script.Send, func(ctx context.Context) (hetzner.Price, hetzner.Quota, error) {
-		price, quota, _ := r.API.SnapshotPrice(ctx)
-		return price, quota, nil
-	})
-	return price
+	for n := 1; ; n++ {
+		price, _ = fleet.Read(r.Script.Send, func(ctx context.Context) (hetzner.Price, hetzner.Quota, error) {
+			price, quota, _ := r.API.SnapshotPrice(ctx)
+			return price, quota, nil
+		})
+		again := r.Script.Now().Add(fleet.RetryAfter(n))
+		if price.Currency != "" || again.After(r.Limit) || r.Script.Sleep(again) != nil {
+			return price
+		}
+	}
 }
 
 // read reads a listing page by page. A page that fails is asked for again; where resources have slid between the pages, all.

@@ -50,7 +50,7 @@ func auditWhole(o audit.Outcome, asked Asked) account {
 func (r *Report) found(o audit.Outcome) {
 	list := each(o.Servers, func(s audit.Server) string {
 		all := joined(", ", count(s.Count, "snapshot"), gigabytes(s.SizeGB)) + "; " + verified(s)
-		return s.Name + ": " + joined("; ", newest(o, s), only(s.Count > 0, all))
+		return s.Name + ": " + joined("; ", newest(s), only(s.Count > 0, all))
 	})
 	if len(list) > 0 {
 		r.group("inventory", len(list) > foldAbove, list)
@@ -59,6 +59,9 @@ func (r *Report) found(o audit.Outcome) {
 		if len(part.images) > 0 {
 			r.Line("%s %s: %s", count(len(part.images), "snapshot"), part.what, severalImages(part.images))
 		}
+	}
+	if o.Count > 0 && o.Price.Currency == "" {
+		r.Warn("Hetzner's price list could not be read, so nothing is said about what the snapshots cost")
 	}
 	if o.AgesUnknown {
 		r.Warn("Hetzner's answer did not tell the time, so nobody knows how old the snapshots are; with stale-after all of them count as stale")
@@ -106,28 +109,28 @@ func (r *Report) complain(o audit.Outcome, s audit.Server) {
 		case verificationFailed(s):
 			a.next = fmt.Sprintf("make a server from image %d by hand and watch its screen in the Hetzner Console; or make a new snapshot and verify that", s.Newest.ID)
 		}
-	case s.Newest.ID != 0 && o.AgesUnknown:
+	case s.NoAge:
 		a.next = "run it again; " + adviceNoDate
 	}
-	a.what = joined("; ", only(stale, newest(o, s)), only(unverified, "none of its snapshots is verified"+only(verificationFailed(s), ", and the newest one failed its verification")))
+	a.what = joined("; ", only(stale, newest(s)), only(unverified, "none of its snapshots is verified"+only(verificationFailed(s), ", and the newest one failed its verification")))
 	r.failure(s.Name, "failed ("+joined(", ", only(stale, "stale"), only(unverified, "unverified"))+")", a, false)
 }
 
 // newest says which snapshot of a server is the newest that can be used, and how old it is.
-func newest(o audit.Outcome, s audit.Server) string {
+func newest(s audit.Server) string {
 	if s.Newest.ID == 0 {
 		return "it has no snapshot that can be used"
 	}
 	return fmt.Sprintf("its newest snapshot is image %d of %s, ", s.Newest.ID, minute(s.Newest.Created)) +
-		only(o.AgesUnknown, "of unknown age") + only(!o.AgesUnknown, age(o, s)+" old")
+		only(s.NoAge, "of unknown age") + only(!s.NoAge, age(s)+" old")
 }
 
 // age is how old a server's newest snapshot is.
-func age(o audit.Outcome, s audit.Server) string {
+func age(s audit.Server) string {
 	switch {
 	case s.Newest.ID == 0:
 		return "none"
-	case o.AgesUnknown:
+	case s.NoAge:
 		return "unknown"
 	}
 	return old(s.Age)
@@ -189,7 +192,7 @@ func findings(o audit.Outcome, finding audit.Finding) string {
 	for _, s := range byConcern(o) {
 		switch {
 		case finding == audit.Stale && s.Stale:
-			names = append(names, s.Name+" "+age(o, s))
+			names = append(names, s.Name+" "+age(s))
 		case finding == audit.Unverified && s.VerifiedAt.IsZero():
 			names = append(names, s.Name)
 		}
@@ -215,7 +218,7 @@ func (r *Report) auditOutputs(o audit.Outcome, result string) []output {
 	net, gross := monthly(o.Price, all.SizeGB)
 	return []output{
 		{name: "result", value: result},
-		{name: "inventory", value: each(all.Servers, func(s audit.Server) json.RawMessage { return r.inventoryEntry(s, all.AgesUnknown) }), spare: 1},
+		{name: "inventory", value: each(all.Servers, r.inventoryEntry), spare: 1},
 		{name: "stale-servers", value: names(func(s audit.Server) bool { return s.Stale }), spare: 5},
 		{name: "unverified-servers", value: names(func(s audit.Server) bool { return s.VerifiedAt.IsZero() }), spare: 4},
 		{name: "orphan-image-ids", value: each(all.Orphans, imageID), spare: 3},
@@ -229,11 +232,11 @@ func (r *Report) auditOutputs(o audit.Outcome, result string) []output {
 }
 
 // inventoryEntry is one server in the output "inventory".
-func (r *Report) inventoryEntry(s audit.Server, agesUnknown bool) json.RawMessage {
+func (r *Report) inventoryEntry(s audit.Server) json.RawMessage {
 	return r.object(
 		"server_id", s.ID, "server_name", s.Name,
 		"newest_image_id", known(s.Newest.ID), "newest_created", stamp(s.Newest.Created),
-		"age_seconds", where(s.Newest.ID != 0 && !agesUnknown, int64(s.Age/time.Second)),
+		"age_seconds", where(s.Newest.ID != 0 && !s.NoAge, int64(s.Age/time.Second)),
 		"count", s.Count, "size_gb", rounded(s.SizeGB), "stale", s.Stale,
 		"verified", !s.VerifiedAt.IsZero(), "verified_at", stamp(s.VerifiedAt),
 	)
@@ -292,7 +295,7 @@ func (p *page) audited(o audit.Outcome) {
 	for _, s := range byConcern(o) {
 		net, gross := monthly(o.Price, s.SizeGB)
 		rows = append(rows, row{quiet: concern(o, s) == noConcern, cells: []string{
-			p.cell(s.Name), id(s.Newest.ID) + only(verificationFailed(s), "<br>"+red(true)+"verification&nbsp;failed"), red(s.Stale) + age(o, s),
+			p.cell(s.Name), id(s.Newest.ID) + only(verificationFailed(s), "<br>"+red(true)+"verification&nbsp;failed"), red(s.Stale) + age(s),
 			strconv.Itoa(s.Count), only(s.SizeGB > 0, fmt.Sprintf("%.2f", s.SizeGB)), only(s.SizeGB > 0 && net != "", net+" / "+gross),
 			only(s.VerifiedAt.IsZero(), red(o.Fails(audit.Unverified))+"never") + day(s.VerifiedAt),
 		}})

@@ -142,7 +142,7 @@ func notFound(r snapshot.Result, asked Asked) account {
 			next: "check the pattern or selector, and that the token belongs to the servers' project" +
 				only(asked.IfNone, adviceNone)}
 	}
-	return account{title: "matches no server", what: "no server in this token's project has this name or ID" + meant(r.Nearest),
+	return account{title: "matches no server", what: "no server in this token's project has this name" + only(!asked.ByName, " or ID") + meant(r.Nearest),
 		next: "check the name, and that the token belongs to the server's project"}
 }
 
@@ -253,7 +253,7 @@ func whole(o snapshot.Outcome, asked Asked) (a account) {
 		a.what = "no server is left to snapshot"
 		a.next = "check servers, label-selector and exclude" + only(asked.IfNone, adviceNone)
 	}
-	readOnly := o.Token != nil && o.Token.Code != "unauthorized" && (o.HasRead || len(o.Results) > 0)
+	readOnly := o.Token != nil && o.Token.OfChange && (o.HasRead || len(o.Results) > 0)
 	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it can read, so it is probably read-only")}
 	return a
 }

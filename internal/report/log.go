@@ -18,6 +18,7 @@ type Asked struct {
 	LockTimeout             time.Duration
 	Endpoint, LabelSelector string
 	Servers                 []string // as the user wrote them
+	ByName                  bool     // servers are named as the keys of images
 	Live                    bool     // servers are snapshotted while they run
 	Post                    bool     // a post step follows, which switches on what was left off
 	Keeps                   bool     // rules say which old snapshots are kept

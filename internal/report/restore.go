@@ -177,7 +177,7 @@ func wrongPair(m restore.Mistake, asked Asked) string {
 		restore.NotMade:      image + " was not made by this action, or its labels do not agree with what Hetzner says of it",
 		restore.NotVerified:  image + " has failed its verification",
 		restore.TooOld:       fmt.Sprintf("%s is %s old, and max-age allows %s; give a newer one, or set a longer max-age", image, short(m.Age), short(asked.MaxAge)),
-		restore.NoAge:        "Hetzner's answer did not tell the time, so nobody knows how old " + image + " is; " + adviceNoDate,
+		restore.NoAge:        "nobody knows how old " + image + " is: Hetzner's answer did not tell the time, or the image is from the future; " + adviceNoDate,
 
 		restore.OtherServer:       fmt.Sprintf("%s was made of another server (ID %d); this one has the ID %d", image, m.Image.CreatedFrom, m.Server.ID),
 		restore.OtherArchitecture: fmt.Sprintf("%s is for %s, and the server is %s", image, m.Image.Architecture, m.Server.Architecture),

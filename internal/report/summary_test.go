@@ -132,12 +132,14 @@ func TestErrorsWithoutAMessage(t *testing.T) {
 
 // A token that may read, and is refused for a change, is probably read-only.
 func TestReadOnlyToken(t *testing.T) {
-	for code, readOnly := range map[string]bool{"forbidden": true, "unauthorized": false} {
-		o := results(1)
-		o.Token = &hetzner.Error{Code: code, Message: "no"}
-		summary, _ := summaryOf(t, secret.Mask{}, nil, o)
-		if strings.Contains(summary, "probably read-only") != readOnly {
-			t.Errorf("%s:\n%s", code, summary)
+	for _, code := range []string{"forbidden", "unauthorized"} {
+		for _, change := range []bool{true, false} {
+			o := results(1)
+			o.Token = &hetzner.Error{Code: code, Message: "no", OfChange: change}
+			summary, _ := summaryOf(t, secret.Mask{}, nil, o)
+			if strings.Contains(summary, "probably read-only") != change {
+				t.Errorf("%s, of a change: %t\n%s", code, change, summary)
+			}
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (r *Report) plannedCopies(results []verify.Result) {
 		if v.MostCost > 0 {
 			planned, most = planned+1, most+v.MostCost
 		}
-		text := fmt.Sprintf("%s  ID %d, ", v.Name, v.Server.ID) + joined(", ", v.Server.Type, v.Server.Location)
+		text := serverLine(v.Server)
 		if v.Image.ID != 0 {
 			text += " -> " + copyOf(v)
 		}
@@ -144,12 +144,20 @@ func explainLeft(name string, left copies.Left, hour string, post bool) account 
 		next:  "run `hcloud server delete " + name + "`, or delete it in the Hetzner Console",
 	}
 	switch {
+	case left.Unseen:
+		a.title = "MAY BE LEFT BEHIND"
+		a.what = "THE COPY MAY BE THERE, OR APPEAR YET: its create was not answered, and no poll has shown it; it would have the passwords and keys of its original" +
+			only(hour != "", ", and cost "+hour+" an hour")
+		a.next = "look for it a minute later: `hcloud server describe " + name + "`; if it is there, " + a.next
 	case left.Address != 0:
 		a.what = fmt.Sprintf("the copy is deleted, but its address is not (primary IP %d), and costs money", left.Address)
 		a.next = fmt.Sprintf("run `hcloud primary-ip delete %d`", left.Address)
 	case left.Changed != 0:
 		a.what += "; its name or its labels have changed, so it may be somebody's by now"
 		a.next = fmt.Sprintf("find out whose it is: `hcloud server describe %d`; if nobody's, `hcloud server delete %[1]d`", left.Changed)
+	}
+	if left.Err != nil && left.Err.Code == "protected" {
+		a.next = "lift its protection first: `hcloud server disable-protection " + name + " delete`; then " + a.next
 	}
 	if post && left.Changed == 0 {
 		a.next = "wait 4 minutes for the step \"Post …\", which tries to delete it; if it is still there then, " + a.next
@@ -176,7 +184,8 @@ func explainVerification(v verify.Result, asked Asked) (a account) {
 	case snapshot.Planned:
 		a.what = "would be verified: " + copyOf(v) + ", by a copy of the type " + v.Type
 	case snapshot.Cancelled:
-		a.what = "the run was cancelled; no result was written on the snapshot"
+		a.what = "the run was cancelled; " + only(!v.MayShow, "no result was written on the snapshot") +
+			only(v.MayShow, "what came of it may be written on the snapshot or not: Hetzner did not answer in time")
 	default:
 		a = verifyCause(v, asked)
 		a.title = cmp.Or(a.title, "is not verified")

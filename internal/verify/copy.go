@@ -324,7 +324,7 @@ func (v *verification) remove(s *fleet.Script) {
 		if !v.accepted.IsZero() || v.copy.ID != 0 {
 			v.result.Cost = hours(s.Now().Sub(v.asked)) * v.result.HourCost
 		}
-		if v.removed {
+		if v.removed && v.copy.ID != 0 { // else there was none
 			v.tell(Event{Kind: EventRemoved})
 		}
 	}

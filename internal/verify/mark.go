@@ -30,6 +30,7 @@ func (v *verification) mark(verified bool) error {
 			return v.API.SetLabels(ctx, v.result.Image.ID, changed)
 		})
 		if err != nil {
+			v.result.MayShow = v.result.MayShow || hetzner.IsLost(err)
 			return err
 		}
 		taken = true

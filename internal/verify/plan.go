@@ -95,7 +95,7 @@ func (r *run) price(read project.Reader) error {
 		}
 		hour, ok := r.chooseType(v, types)
 		address, priced := addresses.Hourly[r.addressType()][v.result.Server.Location]
-		if !ok || !priced {
+		if !ok || !priced && r.Proof.Port != 0 { // an IPv6 costs nothing
 			v.result.Status, v.result.Reason = Inconclusive, NoCapacity
 			continue
 		}

@@ -110,6 +110,7 @@ type Result struct {
 	proof.Seen      // of the copy
 	Ran        bool // the copy was seen running
 	Written    bool // on the image
+	MayShow    bool // or it is not known whether it was written
 
 	CreateTook, BootTook time.Duration // 0 where it did not come to that
 	MostCost, Cost       float64       // gross: planned, and what it has come to
