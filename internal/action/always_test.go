@@ -29,7 +29,7 @@ var (
 
 // settings are those of each command, for the names of its outputs.
 var settings = map[string]config.Settings{
-	"": &config.Snapshot{}, "restore": &config.Restore{}, "verify": &config.Verify{}, "prune": &config.Prune{}, "audit": &config.Audit{},
+	"": &config.Snapshot{}, "snapshot": &config.Snapshot{}, "restore": &config.Restore{}, "verify": &config.Verify{}, "prune": &config.Prune{}, "audit": &config.Audit{},
 }
 
 // always holds what is promised of every run, whatever its command and whatever happens: it is asked of all the runs in these
@@ -120,13 +120,15 @@ func alwaysHandsOn(f *findings, r ran, s config.Settings) {
 			f.Errorf("the output %s is no JSON: %s", name, value)
 		}
 	}
+	cancelled := []string{"cancelled", "partial", "failure"}
 	results := map[int][]string{
 		0: {"success", "skipped"}, 1: {"partial", "failure", "skipped", "inconclusive", "success"}, 2: {"failure"},
+		3: {"partial", "failure"}, 130: cancelled, 143: cancelled,
 	}
 	if _, ok := s.(*config.Verify); ok { // what can't be found out may be a warning
 		results[0] = append(results[0], "partial", "inconclusive")
 	}
-	if want, result := results[r.code], r.outputs["result"]; want != nil && !slices.Contains(want, result) {
+	if want, result := results[r.code], r.outputs["result"]; !slices.Contains(want, result) {
 		f.Errorf("exit %d, and result=%s", r.code, result)
 	}
 	lines := strings.Split(strings.TrimSuffix(r.log, "\n"), "\n")

@@ -76,7 +76,7 @@ type Copy struct {
 	ID        int64   // 0 while it is not known
 	Addresses []int64 // the IDs of its primary IPs
 
-	Refused func(*hetzner.Error) // called when a deletion is refused for now, but not for the same again; nil for nobody
+	Refused func(*hetzner.Error) // called when a deletion is refused for now, where the refusal before was another; nil for nobody
 }
 
 // Of returns the copy that a server is.
@@ -109,16 +109,21 @@ type Left struct {
 	Err     *hetzner.Error // the last answer, nil for none
 }
 
-// Remove deletes a copy and its addresses, and returns nil once a poll has shown that nothing is left. It goes on until the
+// Remove deletes a copy and its addresses, and returns nil once Hetzner has shown that nothing is left. It goes on until the
 // limit, while Hetzner refuses for now or gives no answer: to delete twice is as to delete once.
 func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Left {
 	left, refused, accepted := &Left{Unseen: c.ID == 0}, false, false
+	var told hetzner.Error
 	for due := s.Now(); ; { // when a deletion may be asked for
 		host, began, err := c.look(s, api, accepted)
 		failure, failed := errors.AsType[*hetzner.Error](err)
-		mayAppear := began.Before(c.Appears) && (c.ID == 0 || !c.Alone || !s.Cancelled())
+		another := Is(host) && !c.Agrees(host) // run's copy, beside which there is none of ours: names are unique
+		mayAppear := began.Before(c.Appears) && (!s.Cancelled() || !another && (c.ID == 0 || !c.Alone))
 		missing := host.ID == 0 || host.ID != c.ID && !c.Agrees(host) // that one may be another's
-		left.Unseen = left.Unseen && host.ID == 0
+		left.Unseen = left.Unseen && (host.ID == 0 || another)
+		if err == nil && host.ID == 0 && left.Changed == c.ID {
+			left.Changed = 0 // whoever it was, it is gone
+		}
 		switch {
 		case failed:
 			left.Err = failure
@@ -129,7 +134,11 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 				left.Changed = host.ID
 			}
 		case host.ID == 0 && left.Changed == 0, missing && Is(host): // that one is another run's
-			return c.removeAddresses(s, api, limit)
+			left, assigned := c.removeAddresses(s, api, limit, !accepted)
+			if !assigned {
+				return left
+			}
+			accepted = false // perhaps it is there after all, with another label
 		case !c.Agrees(host):
 			if left.Changed = cmp.Or(host.ID, left.Changed); !mayAppear {
 				return left
@@ -145,12 +154,12 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 			case !failed: // the run is over
 				return left
 			case failure.Code != hetzner.CodeNotFound:
-				news := left.Err == nil || left.Err.Code != failure.Code || left.Err.Message != failure.Message
 				left.Err, due, refused = failure, s.Now().Add(refusedPause), true
 				if failure.Verdict == hetzner.Refused {
 					return left
 				}
-				if news && failure.Verdict != hetzner.Lost && c.Refused != nil {
+				if news := told.Code != failure.Code || told.Message != failure.Message; news && failure.Verdict != hetzner.Lost && c.Refused != nil {
+					told = *failure
 					c.Refused(failure)
 				}
 			}
@@ -187,14 +196,22 @@ func (c *Copy) Want() fleet.Want {
 	return fleet.LabelledServer(c.ID, labels.Drill, c.Request)
 }
 
-// look polls the server; without an ID there is none. One whose ID is known is looked up by it, since it may have another name
-// or label by now, unless Hetzner has accepted that it is deleted. Once it is gone, a create that was lost may have made one more of
-// its name.
+// Confirmed returns what was seen of the copy or, where its label did not show it, what a poll by its ID shows: somebody may have
+// changed the label.
+func (c *Copy) Confirmed(s *fleet.Script, seen fleet.Seen) (fleet.Seen, error) {
+	if !seen.Missing {
+		return seen, nil
+	}
+	return s.Watch(fleet.Server(c.ID)).Next(0, s.Now().Add(lookFor))
+}
+
+// look polls the server, by its ID where that is known. Once it is gone, a create that was lost may have made one more of its name.
+// Where Hetzner has accepted a deletion it is enough that the label shows none: there is no poll for each copy.
 func (c *Copy) look(s *fleet.Script, api *hetzner.Client, deleted bool) (host hetzner.Server, began time.Time, err error) {
 	if c.ID != 0 {
 		seen, err := s.Watch(c.Want()).Next(0, s.Now().Add(lookFor))
-		if err == nil && seen.Missing && !deleted {
-			seen, err = s.Watch(fleet.Server(c.ID)).Next(0, s.Now().Add(lookFor))
+		if err == nil && !deleted {
+			seen, err = c.Confirmed(s, seen)
 		}
 		switch {
 		case errors.Is(err, fleet.ErrTimeout):
@@ -218,13 +235,14 @@ func (c *Copy) delete(s *fleet.Script, api *hetzner.Client) error {
 	}})
 }
 
-// removeAddresses waits until the copy's addresses are gone with it. One that is assigned to nothing is deleted.
-func (c *Copy) removeAddresses(s *fleet.Script, api *hetzner.Client, limit time.Time) *Left {
+// removeAddresses waits until the copy's addresses are gone with it. One that is assigned to nothing is deleted; one that is
+// assigned is waited for where it is sure that the copy is gone, and otherwise reported.
+func (c *Copy) removeAddresses(s *fleet.Script, api *hetzner.Client, limit time.Time, sure bool) (left *Left, assigned bool) {
 	for _, id := range c.Addresses {
-		left := &Left{Address: id}
+		left = &Left{Address: id}
 		for {
-			assigned, err := false, error(nil)
-			if !s.Cancelled() { // then there is no poll to spare, and Hetzner itself deletes none that is assigned
+			var err error
+			if assigned = false; !s.Cancelled() { // then there is no poll to spare, and Hetzner refuses to delete one that is assigned
 				assigned, err = fleet.Read(s.Poll, func(ctx context.Context) (bool, hetzner.Quota, error) { return api.PrimaryIPAssigned(ctx, id) })
 			}
 			if err == nil && !assigned {
@@ -240,10 +258,13 @@ func (c *Copy) removeAddresses(s *fleet.Script, api *hetzner.Client, limit time.
 			if failed {
 				left.Err = failure
 			}
+			if assigned && !sure {
+				return left, true
+			}
 			if err != nil && !failed || !s.Now().Before(limit) || s.Sleep(s.Now().Add(pause(s))) != nil {
-				return left
+				return left, false
 			}
 		}
 	}
-	return nil
+	return nil, false
 }

@@ -30,9 +30,9 @@ type fault struct {
 
 // tests are those that judge many worlds, and what worlds meet too rarely.
 const (
-	tests        = "TestSimulation$|TestReuseWithin$|TestLostPowerOffTakesEffectLate$|TestPrunedWorlds$|TestAuditedWorlds$|" + restoreTests + "|" + verifyTests
+	tests        = "TestSimulation$|TestReuseWithin$|TestLostPowerOffTakesEffectLate$|TestPrunedWorlds$|TestAuditedWorlds$|TestNothingGoesWithoutTheNewSnapshot$|" + restoreTests + "|" + verifyTests
 	restoreTests = "TestRestoredWorlds$"
-	verifyTests  = "TestVerifiedWorlds$|TestManyCopiesAtOnce$|TestCancelDeletesAllCopies$"
+	verifyTests  = "TestVerifiedWorlds$|TestManyCopiesAtOnce$|TestCancelDeletesAllCopies$|TestCancelOutlastsBadPolls$|TestMeddledCopies$"
 )
 
 const (
@@ -166,7 +166,8 @@ func faults() []fault {
 		// Thinning out.
 		{
 			"old snapshots are deleted after a failure", core + "thinning.go",
-			"(status == Available || status == Planned)", "status != Cancelled",
+			"	if fine && !s.Retention.Empty() && !s.Ending() && !s.otherRun && (status == Available || status == Planned) {\n		s.thinOut(false)\n",
+			"	if _ = fine; !s.Retention.Empty() && !s.Ending() && !s.otherRun {\n		s.thinOut(status == Failed)\n",
 		},
 		{
 			"old snapshots are deleted by a listing without the new one", core + "thinning.go",

@@ -150,7 +150,11 @@ func verifyFaults() []fault {
 		},
 		{
 			"on a cancel each address takes a poll", "internal/copies/copies.go",
-			"			if !s.Cancelled() { // then there is no poll", "			if true { // then there is no poll",
+			"			if assigned = false; !s.Cancelled() {", "			if assigned = false; true {",
+		},
+		{
+			"a poll of copies that hangs outlasts a cancel", "internal/fleet/fleet.go",
+			"return l.kind == labelled }", "return l.kind == labelled && f.signal == nil }",
 		},
 		{
 			"the post step deletes nothing", "internal/verify/run.go",
@@ -166,7 +170,7 @@ func verifyFaults() []fault {
 		},
 		{
 			"the addresses of copies are forgotten", removed,
-			"			return c.removeAddresses(s, api, limit)\n", "			return nil\n",
+			"			left, assigned := c.removeAddresses(s, api, limit, !accepted)\n", "			left, assigned := (*Left)(nil), false\n",
 		},
 		{
 			"a copy that is left is not told", "internal/report/verify.go",

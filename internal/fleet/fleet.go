@@ -16,6 +16,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -167,6 +168,8 @@ func (f *Fleet) interrupt(signal os.Signal) {
 		return
 	}
 	f.signal, f.cancelled = signal, f.now
+	// Copies have to go, and a poll of all of them that hangs must not keep any from it.
+	maps.DeleteFunc(f.polls.under, func(l lane, _ bool) bool { return l.kind == labelled })
 	if f.o.Cancelled != nil {
 		f.o.Cancelled()
 	}

@@ -145,8 +145,12 @@ func (f *Fleet) poll(group []*Watch, began time.Time, ask func(context.Context) 
 				l.due = f.now
 			}
 			if f.hear(quota, err) != nil {
+				pause := failedPause
+				if f.Cancelled() { // and little time is left
+					pause /= 4
+				}
 				for _, w := range group {
-					w.again = f.now.Add(failedPause)
+					w.again = f.now.Add(pause)
 				}
 				return
 			}
@@ -210,8 +214,8 @@ func (f *Fleet) pollLabelled(lane lane) {
 		p, quota, err := f.o.API.ServerPage(ctx, selector, 1)
 		return func(w Want) (Seen, bool) {
 			i := slices.IndexFunc(p.Items, func(s hetzner.Server) bool { return s.ID == w.id })
-			if i < 0 {
-				return Seen{Missing: true}, slices.Contains(values, w.value)
+			if i < 0 { // or on a page that was not read
+				return Seen{Missing: true}, p.Next == 0 && slices.Contains(values, w.value)
 			}
 			return Seen{Server: &p.Items[i]}, true
 		}, quota, err

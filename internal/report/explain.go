@@ -254,7 +254,7 @@ func whole(o snapshot.Outcome, asked Asked) (a account) {
 		a.next = "check servers, label-selector and exclude" + only(asked.IfNone, adviceNone)
 	}
 	readOnly := o.Token != nil && o.Token.OfChange && (o.HasRead || len(o.Results) > 0)
-	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it can read, so it is probably read-only")}
+	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it could read, so it is probably read-only")}
 	return a
 }
 

@@ -222,7 +222,7 @@ func (r *Report) finish(e end, a account) {
 		r.failure(e.name, e.label(), a, e.off)
 	case e.status == snapshot.Skipped:
 		r.Warn(e.name + ": " + a.line())
-	case e.status != "": // without one it was only switched on, which was logged
+	default:
 		r.Line("%s: %s", e.name, a.line())
 	}
 }

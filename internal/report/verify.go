@@ -157,7 +157,11 @@ func explainLeft(name string, left copies.Left, hour string, post bool) account 
 		a.next = fmt.Sprintf("find out whose it is: `hcloud server describe %d`; if nobody's, `hcloud server delete %[1]d`", left.Changed)
 	}
 	if left.Err != nil && left.Err.Code == "protected" {
-		a.next = "lift its protection first: `hcloud server disable-protection " + name + " delete`; then " + a.next
+		lift := "server disable-protection " + name
+		if left.Address != 0 {
+			lift = fmt.Sprintf("primary-ip disable-protection %d", left.Address)
+		}
+		a.next = "lift its protection first: `hcloud " + lift + " delete`; then " + a.next
 	}
 	if post && left.Changed == 0 {
 		a.next = "wait 4 minutes for the step \"Post …\", which tries to delete it; if it is still there then, " + a.next

@@ -87,9 +87,10 @@ func (s *Session) Sweep(script *fleet.Script, list []copies.Copy, limit time.Tim
 		at[i] = Standing{Name: c.Name, Phase: PhaseRemoving}
 		c.Refused = s.TellRefused(c.Name)
 		remove := func(script *fleet.Script) {
-			swept(c.Name, c.Remove(script, s.API, limit))
-			at[i].Over = true
+			left := c.Remove(script, s.API, limit)
+			at[i].Over, at[i].Failed = true, left != nil
 			waiting--
+			swept(c.Name, left)
 		}
 		if patient {
 			s.GoPatient(remove)

@@ -64,6 +64,10 @@ func (v *verification) prove() (err error) {
 func (v *verification) seeRunning(limit time.Time) error {
 	gone, running := false, false
 	err := v.Watch(v.copy.Want()).Until(pollEvery, fleet.Latest(limit, v.Now()).Add(seenWithin), func(seen fleet.Seen) bool {
+		seen, err := v.copy.Confirmed(v.Script, seen)
+		if err != nil {
+			return false
+		}
 		gone = seen.Missing
 		running = !gone && seen.Server.Status == hetzner.StatusRunning
 		return gone || running || !seen.Began.Before(limit)

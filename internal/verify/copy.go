@@ -259,8 +259,9 @@ func (v *verification) awaitIsolated() error {
 	}
 	var last *hetzner.Server
 	err := v.Watch(v.copy.Want()).Until(pollEvery, limit, func(seen fleet.Seen) bool {
+		seen, err := v.copy.Confirmed(v.Script, seen)
 		last = seen.Server
-		return seen.Missing || v.isIsolated(*seen.Server)
+		return err == nil && (seen.Missing || v.isIsolated(*seen.Server))
 	})
 	switch {
 	case errors.Is(err, fleet.ErrTimeout) && last == nil:
