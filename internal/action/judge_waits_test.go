@@ -160,6 +160,9 @@ func judgeLastTry(t reporter, p plan, r ran, s server) {
 		since = time.Time{}
 		if locked {
 			since = x.done
+			if since.Before(r.selected) { // nobody waits for a server while more is read before the selection
+				since = r.selected
+			}
 		}
 	}
 }
