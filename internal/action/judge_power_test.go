@@ -212,7 +212,7 @@ func (r ran) listsNothing(image hcloudsim.Image, changes []*exchange) bool {
 		if x.method != http.MethodGet || other || len(since) > 0 && x.sent.Before(since[0].sent) || late {
 			continue
 		}
-		if asked++; x.status == http.StatusOK {
+		if asked++; x.listsAll(image.Labels["hsnap/request"]) { // a broken list is none
 			return false
 		}
 	}
