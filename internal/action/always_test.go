@@ -98,6 +98,10 @@ func (w *world) alwaysEnds(f *findings, r ran, github bool) {
 	if r.took > first.after+limit {
 		f.Errorf("ended %s after the first signal, more than %s", r.took-first.after, limit)
 	}
+	second := slices.MaxFunc(w.signals, func(a, b signalAt) int { return cmp.Compare(a.after, b.after) })
+	if len(w.signals) == 2 && r.took > second.after+time.Second {
+		f.Errorf("ended %s after the second signal", r.took-second.after)
+	}
 	if r.took > first.after && r.code != 128+int(first.signal) {
 		f.Errorf("exit %d after a %s", r.code, first.signal)
 	}
