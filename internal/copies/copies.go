@@ -117,7 +117,7 @@ func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Le
 	for due := s.Now(); ; { // when a deletion may be asked for
 		host, began, err := c.look(s, api, accepted)
 		failure, failed := errors.AsType[*hetzner.Error](err)
-		another := Is(host) && !c.Agrees(host) // run's copy, beside which there is none of ours: names are unique
+		another := Is(host) && !c.Agrees(host) // a copy of another run, beside which there is none of ours: names are unique
 		mayAppear := began.Before(c.Appears) && (!s.Cancelled() || !another && (c.ID == 0 || !c.Alone))
 		missing := host.ID == 0 || host.ID != c.ID && !c.Agrees(host) // that one may be another's
 		left.Unseen = left.Unseen && (host.ID == 0 || another)

@@ -104,7 +104,7 @@ func (c *Client) failure(x Exchange, theirs apiError, err error, sent *sendTrace
 	e := &Error{
 		Status: x.Status, Code: c.text(theirs.Code), Correlation: x.Correlation,
 		Verdict:  verdict(x.Status, hcloud.ErrorCode(theirs.Code), sent.wasSent(err)),
-		OfChange: x.Method != http.MethodGet,
+		OfChange: sent.change,
 	}
 	switch {
 	case theirs.Code != "" || theirs.Message != "":

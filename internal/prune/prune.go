@@ -136,17 +136,15 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image, now time.Ti
 		result := &r.outcome.Results[first+i]
 		list[i] = snapshot.Standing{Name: result.Name, Phase: snapshot.PhaseThinning}
 		r.Go(func(s *fleet.Script) {
-			list[i].Failed = !r.thinOut(s, result)
+			r.thinOut(s, result, &list[i])
 			list[i].Over = true
 		})
 	}
 	r.ReportOn(func() []snapshot.Standing { return list })
 }
 
-// thinOut is the script that deletes what the plan does not keep of a server's snapshots, the oldest first. It reports whether
-// no deletion has failed.
-func (r *run) thinOut(s *fleet.Script, result *snapshot.Result) (fine bool) {
-	fine = true
+// thinOut is the script that deletes what the plan does not keep of a server's snapshots, the oldest first.
+func (r *run) thinOut(s *fleet.Script, result *snapshot.Result, at *snapshot.Standing) {
 	for i := len(result.Thinned) - 1; i >= 0 && !s.Ending(); i-- {
 		t := &result.Thinned[i]
 		if t.Keep {
@@ -158,9 +156,8 @@ func (r *run) thinOut(s *fleet.Script, result *snapshot.Result) (fine bool) {
 			r.Tell(snapshot.Event{Kind: snapshot.EventDeleted, Name: result.Name, Server: result.Server, ImageID: t.ID})
 		}
 		if failure != nil {
-			fine = false
+			at.Failed = true
 			r.outcome.Undone = append(r.outcome.Undone, Undone{result.Name, t.ID, failure})
 		}
 	}
-	return fine
 }

@@ -257,12 +257,12 @@ var standings = []struct {
 
 // progress words the state of the run: each server counts once, and the first ones that the run waits for are named.
 func progress(e snapshot.Event) string {
-	over := those(e.Standings, func(s snapshot.Standing) bool { return s.Over && !s.Failed })
-	failed := those(e.Standings, func(s snapshot.Standing) bool { return s.Over && s.Failed })
-	off := those(e.Standings, func(s snapshot.Standing) bool { return s.Off })
 	if len(e.Standings) == 0 {
 		return "still reading the project"
 	}
+	over := those(e.Standings, func(s snapshot.Standing) bool { return s.Over && !s.Failed })
+	failed := those(e.Standings, func(s snapshot.Standing) bool { return s.Over && s.Failed })
+	off := those(e.Standings, func(s snapshot.Standing) bool { return s.Off })
 	counts, names := []string{some(len(over), "finished"), some(len(failed), "failed")}, []string(nil)
 	for _, standing := range standings {
 		here := those(e.Standings, func(s snapshot.Standing) bool { return !s.Over && s.Phase == standing.phase })

@@ -25,7 +25,8 @@ type Session struct {
 	standings func() []Standing
 }
 
-// NewSession returns a session with no script but the one that reports the progress. It calls emit for every event. Late is as in [fleet.Options].
+// NewSession returns a session with no script but the one that reports the progress. It calls emit for every event. Late is as
+// in [fleet.Options].
 func NewSession(api *hetzner.Client, signals <-chan os.Signal, late func(os.Signal) bool, emit func(Event)) *Session {
 	s := &Session{API: api, emit: emit, standings: func() []Standing { return nil }}
 	s.Fleet = fleet.New(fleet.Options{
