@@ -203,13 +203,17 @@ func judgeMarks(t reporter, w *world, p plan, r ran) {
 }
 
 // listsNothing reports whether an image was asked for by its request label, more than once, and no listing was answered,
-// since the last of some changes or else since its server was asked to switch on: then there are no labels to correct.
+// since the last of some changes or else since its server was last asked to switch on: then there are no labels to correct.
 func (r ran) listsNothing(image hcloudsim.Image, changes []*exchange) bool {
-	since, asked := append(r.sentTo(image.ServerID, "poweron"), changes...), 0
+	var since time.Time
+	for _, x := range slices.Concat(r.sentTo(image.ServerID, "poweron"), changes) {
+		if x.sent.After(since) {
+			since = x.sent
+		}
+	}
+	asked := 0
 	for _, x := range r.trace {
-		late := len(changes) > 0 && x.sent.Before(changes[len(changes)-1].sent)
-		other := x.path != "/images" || !strings.Contains(x.query, image.Labels["hsnap/request"])
-		if x.method != http.MethodGet || other || len(since) > 0 && x.sent.Before(since[0].sent) || late {
+		if x.method != http.MethodGet || x.path != "/images" || !strings.Contains(x.query, image.Labels["hsnap/request"]) || x.sent.Before(since) {
 			continue
 		}
 		if asked++; x.listsAll(image.Labels["hsnap/request"]) { // a broken list is none
