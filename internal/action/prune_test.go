@@ -197,29 +197,6 @@ func TestPruneDeletesNothing(t *testing.T) {
 	}
 }
 
-// A full project is told which of its snapshots no run will ever thin out, with the command that lists them.
-func TestFullProjectNamesWhatIsLeftOver(t *testing.T) {
-	for _, inputs := range []map[string]string{{"servers": "db-1"}, {"label-selector": "env=prod"}} {
-		inBubble(t, hcloudsim.Options{SnapshotLimit: 3}, func(t *testing.T, w *world) {
-			w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Labels: map[string]string{"env": "prod"}})
-			other := w.cloud.AddServer(hcloudsim.Server{Name: "web-1"})
-			for _, server := range []int64{4711, 4712, other} { // the last one exists, selected or not
-				w.cloud.AddImage(hcloudsim.Image{ServerID: server, SizeGB: 2, Created: time.Now().Add(-99 * time.Hour), Labels: map[string]string{
-					"hsnap/series": "nightly", "hsnap/server-id": strconv.FormatInt(server, 10),
-				}})
-			}
-			w.inputs = inputs
-			w.inputs["series"], w.inputs["keep-last"] = "nightly", "1"
-			r := w.run(t)
-			want := "2 snapshots of this series, of servers that do not exist any more: no run thins them out"
-			list := "hcloud image list --type snapshot -l 'hsnap/series=nightly,hsnap/server-id in (4711,4712)'"
-			if r.code != 1 || !strings.Contains(r.log, want) || !strings.Contains(r.log, list) || !strings.Contains(r.summary, want) {
-				t.Errorf("exit %d\n%s\n%s", r.code, r.log, r.summary)
-			}
-		})
-	}
-}
-
 // What is known of a snapshot that nobody can tell was deleted: no output claims that it was kept.
 func TestPruneLostDeletion(t *testing.T) {
 	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {

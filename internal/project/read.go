@@ -17,7 +17,6 @@ type Reader struct {
 	API       *hetzner.Client
 	Limit     time.Time
 	Unreached func(*hetzner.Error) // called before a request is repeated; nil for nobody
-	Paced     bool                 // the requests are polls, and keep to the budget
 }
 
 // Servers reads all servers that match a label selector ("" for all), ordered by ID.
@@ -155,7 +154,7 @@ func read[T hetzner.Resource](r Reader, ask func(context.Context, int) (hetzner.
 			}
 			return quota, nil
 		}
-		if err := r.persist(func() error { return r.send(page) }); err != nil {
+		if err := r.persist(func() error { return r.Script.Send(page) }); err != nil {
 			return nil, time.Time{}, err
 		}
 	}
@@ -165,7 +164,7 @@ func read[T hetzner.Resource](r Reader, ask func(context.Context, int) (hetzner.
 // readOne reads one resource.
 func readOne[T any](r Reader, ask func(context.Context) (T, hetzner.Quota, error)) (found T, err error) {
 	err = r.persist(func() (err error) {
-		found, err = fleet.Read(r.send, ask)
+		found, err = fleet.Read(r.Script.Send, ask)
 		return err
 	})
 	return found, err
@@ -183,11 +182,4 @@ func (r Reader) persist(try func() error) error {
 		return true
 	}
 	return r.Script.Persist(r.Limit, again, try)
-}
-
-func (r Reader) send(request fleet.Request) error {
-	if r.Paced {
-		return r.Script.Poll(request)
-	}
-	return r.Script.Send(request)
 }

@@ -42,11 +42,12 @@ type Settings struct {
 // does not exist, the failure.
 type Outcome struct {
 	snapshot.Outcome
-	Planned  int      // deletions that the policy asks for
-	TooMany  bool     // these are more than the user allows, and nothing was deleted
-	NoDate   bool     // Hetzner did not tell the time, and nothing was deleted
-	Undone   []Undone // deletions that failed
-	Selected int      // servers
+	Planned  int             // deletions that the policy asks for
+	TooMany  bool            // these are more than the user allows, and nothing was deleted
+	NoDate   bool            // Hetzner did not tell the time, and nothing was deleted
+	Undone   []Undone        // deletions that failed
+	Selected int             // servers
+	Gone     []hetzner.Image // snapshots of this series whose servers do not exist any more
 	Left     []Leftover
 }
 

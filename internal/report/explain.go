@@ -280,7 +280,7 @@ const (
 )
 
 func adviceLimit(asked Asked) string {
-	return "delete old snapshots of this project, or ask for a higher limit in the Hetzner Console" +
+	return "delete old snapshots of this project (audit lists those of servers that are gone), or ask for a higher limit in the Hetzner Console" +
 		only(!asked.Keeps, "; with keep-last a series thins itself out")
 }
 

@@ -150,9 +150,6 @@ func (r *Report) Event(e snapshot.Event) {
 			r.Line("%s", strings.Repeat("!", 72))
 		}
 		r.finish(endOf(*e.Result), explain(*e.Result, r.asked))
-	case snapshot.EventGone:
-		what, command := gone(e.Images)
-		r.Line("%s; to list them: %s", what, command)
 	case snapshot.EventProgress:
 		r.Line("%s", progress(e))
 	case snapshot.EventLeftover:

@@ -97,7 +97,7 @@ func TestEveryEventHasWords(t *testing.T) {
 		var log strings.Builder
 		r := report.New(report.Options{Out: &log, Getenv: github(t.TempDir())})
 		r.Event(snapshot.Event{
-			Kind: kind, Name: "db-1", Server: hetzner.Server{Volumes: []int64{5}}, Images: []hetzner.Image{{ID: 4711}}, Err: failure, Holder: &hetzner.Action{Command: "rebuild_server"}, ImageID: 4711, ActionID: 4712, Took: time.Second,
+			Kind: kind, Name: "db-1", Server: hetzner.Server{Volumes: []int64{5}}, Err: failure, Holder: &hetzner.Action{Command: "rebuild_server"}, ImageID: 4711, ActionID: 4712, Took: time.Second,
 			Result: &snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.Refused}, Standings: []snapshot.Standing{{Name: "db-1"}},
 		})
 		r.Flush(time.Minute)

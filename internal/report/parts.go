@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/org/hsnap-action/internal/hetzner"
-	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
@@ -76,33 +74,6 @@ func (r *Report) drawTimeline(p *page, names []string, open bool) {
 		p.print("%s", chart)
 		p.endFold()
 	}
-}
-
-// goneMost is how many servers a selector names.
-const goneMost = 50
-
-// gone words that snapshots are of servers that do not exist any more, and returns the command that lists them.
-func gone(images []hetzner.Image) (text, command string) {
-	servers := each(images, func(image hetzner.Image) string { return image.Labels[labels.ServerID] })
-	slices.Sort(servers)
-	servers = slices.Compact(servers)
-	selector := labels.Series + "=" + images[0].Labels[labels.Series] +
-		only(len(servers) <= goneMost, fmt.Sprintf(",%s in (%s)", labels.ServerID, strings.Join(servers, ",")))
-	return count(len(images), "snapshot") + " of this series, of servers that do not exist any more: no run thins them out",
-		"hcloud image list --type snapshot -l '" + selector + "'"
-}
-
-// gone counts the snapshots whose servers do not exist any more, and says how to list them.
-func (p *page) gone(o snapshot.Outcome) {
-	if len(o.Gone) == 0 {
-		return
-	}
-	gb := 0.0
-	for _, image := range o.Gone {
-		gb += image.SizeGB
-	}
-	text, command := gone(o.Gone)
-	p.print("\n%s (%s). To list them: <code>%s</code>.\n", text, p.cost(o.Price, gb), p.cell(command))
 }
 
 // cost estimates what a month of snapshots costs.

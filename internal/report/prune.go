@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/org/hsnap-action/internal/hetzner"
+	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/prune"
 	"github.com/org/hsnap-action/internal/thinning"
 )
@@ -129,5 +131,27 @@ func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
 		p.servers(heads, rows, "the log")
 	}
 	p.thinning(o.Outcome, plan)
-	p.gone(o.Outcome)
+	p.gone(o)
+}
+
+// goneMost is how many servers a selector names.
+const goneMost = 50
+
+// gone counts the snapshots whose servers do not exist any more, and says how to list them.
+func (p *page) gone(o prune.Outcome) {
+	if len(o.Gone) == 0 {
+		return
+	}
+	gb := 0.0
+	var servers []string
+	for _, image := range o.Gone {
+		gb += image.SizeGB
+		servers = append(servers, image.Labels[labels.ServerID])
+	}
+	slices.Sort(servers)
+	servers = slices.Compact(servers)
+	selector := labels.Series + "=" + o.Gone[0].Labels[labels.Series] +
+		only(len(servers) <= goneMost, fmt.Sprintf(",%s in (%s)", labels.ServerID, strings.Join(servers, ",")))
+	p.print("\n%s of this series, of servers that do not exist any more: no run thins them out (%s). To list them: <code>%s</code>.\n",
+		count(len(o.Gone), "snapshot"), p.cost(o.Price, gb), p.cell("hcloud image list --type snapshot -l '"+selector+"'"))
 }

@@ -96,7 +96,6 @@ func (r *Report) snapshotSummary(p *page, o snapshot.Outcome) {
 	p.restore(o)
 	p.volumes(o)
 	p.thinning(o, o.DryRun)
-	p.gone(o)
 	names := each(o.Results, func(result snapshot.Result) string { return result.Name })
 	r.drawTimeline(p, names, slices.ContainsFunc(o.Results, func(result snapshot.Result) bool {
 		return result.Failed() || result.LeftOff || seconds(result.LockWait) > 0

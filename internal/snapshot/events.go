@@ -41,7 +41,6 @@ const (
 	EventSwept                                // such a copy is gone, by Name
 	EventStays                                // a copy can't be deleted for now: Err
 	EventFull                                 // the project has no room for the snapshot: Err
-	EventGone                                 // snapshots of servers that do not exist any more take up room: Images
 	EventThinning                             // what becomes of the server's snapshots is decided: Thinned
 	EventDeleted                              // a snapshot was deleted: ImageID
 	EventNotDeleted                           // a snapshot could not be deleted: ImageID, Err
@@ -61,7 +60,6 @@ type Event struct {
 	Nearest   string // for EventUnused: the server that may have been meant, "" for none
 	Server    hetzner.Server
 	Servers   []hetzner.Server
-	Images    []hetzner.Image
 	Holder    *hetzner.Action
 	Err       *hetzner.Error
 	ImageID   int64

@@ -18,9 +18,8 @@ type Outcome struct {
 	Down     *hetzner.Error    // the last answer when the project could not be read at all
 	Signal   os.Signal         // the one that cancelled the run, nil without
 	DryRun   bool
-	HasRead  bool            // the project could be read
-	Gone     []hetzner.Image // snapshots of this series whose servers do not exist any more, where that matters
-	Price    hetzner.Price   // zero where it could not be learnt in passing
+	HasRead  bool          // the project could be read
+	Price    hetzner.Price // zero where it could not be learnt in passing
 }
 
 // Read reads a project with the snapshots that match a label selector ("" for all), and chooses servers in it: among those that

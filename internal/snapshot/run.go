@@ -22,7 +22,6 @@ type run struct {
 	*Session
 	outcome Outcome
 	servers []*server
-	all     []hetzner.Server // of the project or, with a label selector, those that match it
 
 	self int64 // the server that this program runs on, 0 for none
 
@@ -36,7 +35,6 @@ type run struct {
 	room        *fleet.Slots  // that deletions have made for servers that wait for it
 	full        int           // how many servers wait for it
 	deletions   int           // of old snapshots, so far
-	countsGone  bool          // those of servers that do not exist any more are counted, or were
 }
 
 // Run takes the snapshots that the settings ask for and returns what became of each server. It calls emit for every
@@ -126,7 +124,6 @@ func (r *run) begin(s *fleet.Script) {
 		return
 	}
 	r.outcome.Nothing = len(chosen.Servers) == 0 && len(chosen.Missing) == 0 && r.IfNone == Error
-	r.all = all
 	r.Pages(r.LabelSelector, all)
 	r.Tell(Event{Kind: EventSelected, Servers: chosen.Servers})
 	for _, host := range all {

@@ -11,7 +11,6 @@ type Taker struct{ run *run }
 // NewTaker returns a taker for a session in a project with these servers.
 func NewTaker(session *Session, settings Settings, all []hetzner.Server) *Taker {
 	r := newRun(session, settings)
-	r.all = all
 	r.Pages("", all)
 	return &Taker{r}
 }

@@ -7,8 +7,6 @@ import (
 
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
-	"github.com/org/hsnap-action/internal/labels"
-	"github.com/org/hsnap-action/internal/project"
 	"github.com/org/hsnap-action/internal/thinning"
 )
 
@@ -19,8 +17,6 @@ const (
 	// thinAgain is the pause before another listing, thinLimit how long a listing is waited for.
 	thinAgain = 5 * time.Second
 	thinLimit = 5 * time.Minute
-	// goneLimit is how long snapshots of servers that do not exist any more are searched for.
-	goneLimit = 20 * time.Second
 )
 
 // thin thins the server's snapshots out once its new one is available, or says in a dry run what it would. Those of a server
@@ -119,10 +115,6 @@ func (s *server) awaitRoom(full *hetzner.Error) error {
 		return nil // one has made room while the answer was under way
 	}
 	s.Result.Err, s.Phase = full, PhaseStuck
-	if !s.countsGone {
-		s.countsGone = true
-		s.Go(s.countGone)
-	}
 	s.room.Drain() // whatever room there was is taken
 	for _, other := range s.servers {
 		other.hasRoom = false
@@ -150,23 +142,6 @@ func (s *server) awaitRoom(full *hetzner.Error) error {
 	}
 	s.halt(LimitExceeded, full)
 	return failed(LimitExceeded)
-}
-
-// countGone is the script that finds out how many snapshots of this series are of servers that do not exist any more. No run
-// thins those out.
-func (r *run) countGone(s *fleet.Script) {
-	read := project.Reader{Script: s, API: r.API, Limit: s.Now().Add(goneLimit), Paced: true}
-	images, _, err := read.Images(labels.Series + "=" + r.Series)
-	servers := r.all
-	if err == nil && r.LabelSelector != "" {
-		servers, err = read.Servers("")
-	}
-	if err != nil {
-		return
-	}
-	if r.outcome.Gone = project.Gone(images, servers); len(r.outcome.Gone) > 0 {
-		r.Tell(Event{Kind: EventGone, Images: r.outcome.Gone})
-	}
 }
 
 // mayFreeRoom reports whether there is room, or any server may still free some: it is thinning out, or may come to it.
