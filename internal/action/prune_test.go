@@ -2,6 +2,7 @@ package action_test
 
 import (
 	"fmt"
+	"html"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -193,6 +194,29 @@ func TestPruneDeletesNothing(t *testing.T) {
 					t.Errorf("images are gone\n%s", r.log)
 				}
 			})
+		})
+	}
+}
+
+// The summary counts the snapshots that no run will ever thin out, with the command that lists them.
+func TestPruneCountsWhatIsLeftOver(t *testing.T) {
+	for _, inputs := range []map[string]string{{"servers": "db-1"}, {"label-selector": "env=prod"}} {
+		inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+			w.cloud.AddServer(hcloudsim.Server{Name: "db-1", Labels: map[string]string{"env": "prod"}})
+			other := w.cloud.AddServer(hcloudsim.Server{Name: "web-1"})
+			for _, server := range []int64{4711, 4712, other} { // the last one exists, selected or not
+				w.cloud.AddImage(hcloudsim.Image{ServerID: server, SizeGB: 2, Created: time.Now().Add(-99 * time.Hour), Labels: map[string]string{
+					"hsnap/series": "nightly", "hsnap/server-id": strconv.FormatInt(server, 10),
+				}})
+			}
+			w.words, w.inputs = []string{"prune"}, inputs
+			w.inputs["series"], w.inputs["keep-last"] = "nightly", "1"
+			r := w.run(t)
+			want := "2 snapshots of this series, of servers that do not exist any more: no run thins them out"
+			list := "hcloud image list --type snapshot -l 'hsnap/series=nightly,hsnap/server-id in (4711,4712)'"
+			if r.code != 0 || !strings.Contains(r.summary, want) || !strings.Contains(html.UnescapeString(r.summary), list) || len(w.cloud.Images()) != 3 {
+				t.Errorf("exit %d\n%s\n%s", r.code, r.log, r.summary)
+			}
 		})
 	}
 }
