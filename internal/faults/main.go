@@ -203,7 +203,7 @@ func faults() []fault {
 		},
 		{
 			"a dry run deletes", core + "thinning.go",
-			"i >= 0 && !s.DryRun; i--", "i >= 0; i--",
+			"\tif s.DryRun {\n\t\treturn\n\t}\n\tthinning.Out(", "\tthinning.Out(",
 		},
 		// Prune.
 		{

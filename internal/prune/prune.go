@@ -62,7 +62,6 @@ type Undone struct {
 type run struct {
 	Settings
 	*snapshot.Session
-	deleter *thinning.Deleter
 	outcome Outcome
 }
 
@@ -75,9 +74,7 @@ type Leftover struct {
 // Run thins out as the settings ask for. It calls emit for every event, from its own goroutine, and has no goroutine left
 // when it returns. A signal ends it within 5 s: no further deletion is begun.
 func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-chan os.Signal, emit func(snapshot.Event)) Outcome {
-	r := &run{
-		Settings: settings, Session: snapshot.NewSession(api, signals, settings.Late, emit), deleter: thinning.NewDeleter(api),
-	}
+	r := &run{Settings: settings, Session: snapshot.NewSession(api, signals, settings.Late, emit)}
 	r.outcome.DryRun = settings.DryRun
 	r.Go(func(s *fleet.Script) { r.outcome.Price = project.Reader{Script: s, API: api}.Price() })
 	r.Go(r.begin)
@@ -137,28 +134,16 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image, now time.Ti
 		result := &r.outcome.Results[first+i]
 		list[i] = snapshot.Standing{Name: result.Name, Phase: snapshot.PhaseThinning}
 		r.Go(func(s *fleet.Script) {
-			r.thinOut(s, result, &list[i])
+			thinning.Out(s, r.API, result.Thinned, func(image int64, failure *hetzner.Error) {
+				if failure != nil {
+					list[i].Failed = true
+					r.outcome.Undone = append(r.outcome.Undone, Undone{result.Name, image, failure})
+					return
+				}
+				r.Tell(snapshot.Event{Kind: snapshot.EventDeleted, Name: result.Name, Server: result.Server, ImageID: image})
+			})
 			list[i].Over = true
 		})
 	}
 	r.ReportOn(func() []snapshot.Standing { return list })
-}
-
-// thinOut is the script that deletes what the plan does not keep of a server's snapshots, the oldest first.
-func (r *run) thinOut(s *fleet.Script, result *snapshot.Result, at *snapshot.Standing) {
-	for i := len(result.Thinned) - 1; i >= 0 && !s.Ending(); i-- {
-		t := &result.Thinned[i]
-		if t.Keep {
-			continue
-		}
-		var failure *hetzner.Error
-		t.Deleted, failure = r.deleter.Delete(s, t.ID)
-		if t.Deleted {
-			r.Tell(snapshot.Event{Kind: snapshot.EventDeleted, Name: result.Name, Server: result.Server, ImageID: t.ID})
-		}
-		if failure != nil {
-			at.Failed = true
-			r.outcome.Undone = append(r.outcome.Undone, Undone{result.Name, t.ID, failure})
-		}
-	}
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/project"
-	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // run is what the scripts of a run share.
@@ -27,7 +26,6 @@ type run struct {
 
 	inFlight    *fleet.Slots // for changes in flight: snapshots, or rebuilds
 	unavailable *fleet.Slots // for servers that are off
-	deleter     *thinning.Deleter
 	holders     *fleet.Slots // for the question who holds a lock
 	halted      *halt        // why no further server is switched off; nil while they are
 	recorded    []Recorded
@@ -75,7 +73,7 @@ func newRun(session *Session, settings Settings) *run {
 	return &run{
 		Settings: settings, Session: session, powerOnFor: powerOnLimit, outcome: Outcome{DryRun: settings.DryRun},
 		inFlight: fleet.NewSlots(settings.MaxParallel), unavailable: fleet.NewSlots(settings.MaxUnavailable),
-		deleter: thinning.NewDeleter(session.API), holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
+		holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
 	}
 }
 

@@ -49,25 +49,17 @@ func (s *server) thinOut(before bool) {
 	}
 	deleted := slices.DeleteFunc(s.Result.Thinned, func(t thinning.Snapshot) bool { return !t.Deleted })
 	s.Result.Thinned = slices.Concat(plan, deleted) // those were deleted to make room
-	for i := len(plan) - 1; i >= 0 && !s.DryRun; i-- {
-		if !plan[i].Keep && !s.delete(&s.Result.Thinned[i]) {
+	if s.DryRun {
+		return
+	}
+	thinning.Out(s.Script, s.API, s.Result.Thinned[:len(plan)], func(image int64, failure *hetzner.Error) {
+		if failure != nil {
+			s.tellOf(Event{Kind: EventNotDeleted, ImageID: image, Err: failure})
 			return
 		}
-	}
-}
-
-// delete deletes a snapshot, and reports false when the run is ending.
-func (s *server) delete(t *thinning.Snapshot) (goOn bool) {
-	var failure *hetzner.Error
-	t.Deleted, failure = s.deleter.Delete(s.Script, t.ID)
-	if t.Deleted {
-		s.tellOf(Event{Kind: EventDeleted, ImageID: t.ID})
+		s.tellOf(Event{Kind: EventDeleted, ImageID: image})
 		s.makeRoom()
-	}
-	if failure != nil {
-		s.tellOf(Event{Kind: EventNotDeleted, ImageID: t.ID, Err: failure})
-	}
-	return !s.Ending()
+	})
 }
 
 // decide has the policy decide about the snapshots that a listing shows, the newest first. It reports false where the

@@ -18,13 +18,9 @@ import (
 	"github.com/org/hsnap-action/internal/retention"
 )
 
-const (
-	// deletesMost is how many deletions may be under way at once.
-	deletesMost = 5
-	// deleteLimit is how long a deletion is tried while Hetzner refuses it for now or its answer is lost: to delete twice
-	// is as to delete once.
-	deleteLimit = 30 * time.Second
-)
+// deleteLimit is how long a deletion is tried while Hetzner refuses it for now or its answer is lost: to delete twice is as to
+// delete once.
+const deleteLimit = 30 * time.Second
 
 // Snapshot is what becomes of one snapshot of a server.
 type Snapshot struct {
@@ -63,23 +59,25 @@ func Decide(policy retention.Policy, candidates []hetzner.Image, ref time.Time, 
 	return plan
 }
 
-// Deleter deletes snapshots for all scripts of a run.
-type Deleter struct {
-	api   *hetzner.Client
-	slots *fleet.Slots
+// Out deletes what a plan does not keep, the oldest first, until the run is ending. It records in the plan what is deleted, and
+// calls done after each deletion that was tried to its end, with why it failed or nil. A failure whose verdict is [hetzner.Lost]
+// says that the snapshot may be deleted or not.
+func Out(s *fleet.Script, api *hetzner.Client, plan []Snapshot, done func(image int64, failure *hetzner.Error)) {
+	for i := range slices.Backward(plan) {
+		if plan[i].Keep || s.Ending() {
+			continue
+		}
+		deleted, failure := remove(s, api, plan[i].ID)
+		plan[i].Deleted = deleted
+		if deleted || failure != nil {
+			done(plan[i].ID, failure)
+		}
+	}
 }
 
-// NewDeleter returns a Deleter.
-func NewDeleter(api *hetzner.Client) *Deleter { return &Deleter{api, fleet.NewSlots(deletesMost)} }
-
-// Delete deletes a snapshot. One that does not exist any more is deleted. Without an error and not deleted it was not
-// tried to the end, since the run is ending. An error whose verdict is [hetzner.Lost] says that the snapshot may be deleted
-// or not.
-func (d *Deleter) Delete(s *fleet.Script, image int64) (deleted bool, failure *hetzner.Error) {
-	if s.Take(d.slots, nil) != nil {
-		return false, nil
-	}
-	defer d.slots.Give()
+// remove deletes a snapshot. One that does not exist any more is deleted. Without an error and not deleted it was not
+// tried to the end, since the run is ending.
+func remove(s *fleet.Script, api *hetzner.Client, image int64) (deleted bool, failure *hetzner.Error) {
 	send := s.Send
 	var lost *hetzner.Error // an answer: the snapshot may be deleted, whatever is answered after that
 	again := func(failure *hetzner.Error) bool {
@@ -90,7 +88,7 @@ func (d *Deleter) Delete(s *fleet.Script, image int64) (deleted bool, failure *h
 		return failure.Unsettled()
 	}
 	err := s.Persist(s.Now().Add(deleteLimit), again, func() error {
-		return send(func(ctx context.Context) (hetzner.Quota, error) { return d.api.DeleteImage(ctx, image) })
+		return send(func(ctx context.Context) (hetzner.Quota, error) { return api.DeleteImage(ctx, image) })
 	})
 	failure, _ = errors.AsType[*hetzner.Error](err)
 	switch {
