@@ -202,14 +202,23 @@ func (c *Copy) Confirmed(s *fleet.Script, seen fleet.Seen) (fleet.Seen, error) {
 	if !seen.Missing {
 		return seen, nil
 	}
-	return s.Watch(fleet.Server(c.ID)).Next(0, s.Now().Add(lookFor))
+	return polled(s, fleet.Server(c.ID))
+}
+
+// polled returns what a poll shows of a copy, if only that it is missing.
+func polled(s *fleet.Script, want fleet.Want) (fleet.Seen, error) {
+	seen, err := s.Watch(want).Next(0, s.Now().Add(lookFor))
+	if hetzner.IsNotFound(err) {
+		seen.Missing, err = true, nil
+	}
+	return seen, err
 }
 
 // look polls the server, by its ID where that is known. Once it is gone, a create that was lost may have made one more of its name.
 // Where Hetzner has accepted a deletion it is enough that the label shows none: there is no poll for each copy.
 func (c *Copy) look(s *fleet.Script, api *hetzner.Client, deleted bool) (host hetzner.Server, began time.Time, err error) {
 	if c.ID != 0 {
-		seen, err := s.Watch(c.Want()).Next(0, s.Now().Add(lookFor))
+		seen, err := polled(s, c.Want())
 		if err == nil && !deleted {
 			seen, err = c.Confirmed(s, seen)
 		}

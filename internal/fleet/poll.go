@@ -166,6 +166,14 @@ func (f *Fleet) poll(group []*Watch, began time.Time, ask func(context.Context) 
 	})
 }
 
+// orGone returns what a poll of a server shows: also that Hetzner knows no such server is an answer.
+func orGone(seen Seen, err error) (Seen, error) {
+	if hetzner.IsNotFound(err) {
+		return Seen{gone: err}, nil
+	}
+	return seen, err
+}
+
 // pollServers polls a server, or the page of the listing that shows it and others that scripts want to see.
 func (f *Fleet) pollServers(want Want) {
 	pages, page := f.polls.pages, f.polls.pages[want.id]
@@ -173,14 +181,7 @@ func (f *Fleet) pollServers(want Want) {
 	if len(group) == 1 || page == 0 {
 		f.poll(group, f.now, func(ctx context.Context) (pick, hetzner.Quota, error) {
 			server, quota, err := f.o.API.Server(ctx, want.id)
-			missing := hetzner.IsNotFound(err)
-			if missing {
-				err = nil
-			}
-			seen := Seen{Server: &server}
-			if missing {
-				seen = Seen{Missing: true}
-			}
+			seen, err := orGone(Seen{Server: &server}, err)
 			return func(w Want) (Seen, bool) { return seen, w.id == want.id }, quota, err
 		})
 		return
@@ -247,11 +248,8 @@ func (f *Fleet) pollServerActions(want Want) {
 	same := func(w Want) bool { return w.id == want.id && w.value == want.value }
 	f.poll(f.inLane(want.lane, same), f.now, func(ctx context.Context) (pick, hetzner.Quota, error) {
 		actions, quota, err := f.o.API.ServerActions(ctx, want.id, want.value)
-		missing := hetzner.IsNotFound(err)
-		if missing {
-			err = nil
-		}
-		return func(w Want) (Seen, bool) { return Seen{Actions: actions, Missing: missing}, same(w) }, quota, err
+		seen, err := orGone(Seen{Actions: actions}, err)
+		return func(w Want) (Seen, bool) { return seen, same(w) }, quota, err
 	})
 }
 

@@ -63,7 +63,8 @@ type Seen struct {
 	Action  *hetzner.Action
 	Actions []hetzner.Action
 	Images  []hetzner.Image // a complete listing
-	Missing bool            // Hetzner knows no such server, or has left the action out of its answer
+	Missing bool            // Hetzner has left out of its answer what was asked for
+	gone    error           // Hetzner's answer that it knows no such server
 }
 
 // lastPollGrace is how long a poll may take to come that begins after a limit and decides.
@@ -100,6 +101,8 @@ func (w *Watch) Lasting() *Watch {
 
 // Next returns what a poll shows that is due after a pause and began after this call. A poll that fails is repeated.
 //
+// That Hetzner knows no such server is an [*hetzner.Error] with the code not_found.
+//
 // No limit ends a row unseen: when it is over, a last poll that begins after it decides, if one comes within 5 s. Only
 // the call after that, or no such poll, is an [ErrTimeout]. A zero limit is none.
 func (w *Watch) Next(pause time.Duration, limit time.Time) (Seen, error) {
@@ -126,7 +129,7 @@ func (w *Watch) Next(pause time.Duration, limit time.Time) (Seen, error) {
 		return Seen{}, err
 	}
 	w.began = w.seen.Began
-	return *w.seen, nil
+	return *w.seen, w.seen.gone
 }
 
 // Until polls, at once and then after every pause, until seen reports true.

@@ -114,12 +114,11 @@ func (s *server) rebuild() error {
 		action, password, quota, err = s.API.Rebuild(ctx, s.host.ID, s.result.Image.ID)
 		return quota, err
 	})
-	ended, _ := errors.AsType[*snapshot.EndError](err)
 	switch {
 	case hetzner.IsLost(err):
 		return s.find(hetzner.AsError(err), newest)
-	case ended != nil && ended.Reason == snapshot.NotFound:
-		return s.notFound()
+	case hetzner.IsNotFound(err):
+		return s.notFound(err)
 	case err != nil:
 		return err
 	}
@@ -129,10 +128,11 @@ func (s *server) rebuild() error {
 }
 
 // notFound says what it is that does not exist any more: the server, or else the image.
-func (s *server) notFound() error {
-	if seen, err := s.Watch(fleet.Server(s.host.ID)).Next(0, s.Now().Add(noteLimit)); err == nil && seen.Missing {
-		return snapshot.Failed.Because(snapshot.NotFound)
+func (s *server) notFound(refusal error) error {
+	if _, err := s.Watch(fleet.Server(s.host.ID)).Next(0, s.Now().Add(noteLimit)); hetzner.IsNotFound(err) {
+		return err
 	}
+	s.target.Result.Err = hetzner.AsError(refusal)
 	return snapshot.Failed.Because(snapshot.Refused)
 }
 
@@ -146,8 +146,6 @@ func (s *server) newestAction() (newest int64, err error) {
 	case errors.Is(err, fleet.ErrTimeout):
 		s.target.Result.Silence = s.Now().Sub(began)
 		return 0, snapshot.Failed.Because(snapshot.Refused)
-	case seen.Missing:
-		return 0, snapshot.Failed.Because(snapshot.NotFound)
 	}
 	for _, action := range seen.Actions {
 		newest = max(newest, action.ID)
@@ -164,24 +162,19 @@ func (s *server) find(loss *hetzner.Error, newest int64) error {
 	s.tell(Event{Kind: EventLost, Event: snapshot.Event{Err: loss}})
 	s.sent, s.asked = s.Sent, false
 	var action int64
-	gone := false
 	err := s.target.Find(loss, s.actions(), func(seen fleet.Seen) bool {
-		gone = seen.Missing
 		for _, a := range seen.Actions { // the newest come first
 			if a.Command == hetzner.CommandRebuild && a.ID > newest {
 				action = a.ID
 			}
 		}
-		return gone || action != 0
+		return action != 0
 	})
 	if errors.Is(err, snapshot.ErrAgain) {
 		s.sent = time.Time{}
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case gone:
-		return snapshot.Failed.Because(snapshot.NotFound)
 	}
 	s.result.AnswerLost = true
 	s.record(action, EventFound)
@@ -233,9 +226,6 @@ func (s *server) awaitRunning(limit time.Time) error {
 		seen, err := watch.Next(pause, limit)
 		if err != nil {
 			return err
-		}
-		if seen.Missing {
-			return snapshot.Failed.Because(snapshot.NotFound)
 		}
 		s.host.Status, pause = seen.Server.Status, pollEvery
 		rewritten := seen.Server.ImageID == s.result.Image.ID

@@ -21,7 +21,7 @@ const (
 )
 
 // create asks for the server's snapshot. It returns nil when the snapshot exists; an [*hetzner.Error] when Hetzner has
-// refused it for now or has no room; [ErrAgain] when the server's way begins again; otherwise how the way ends. Only a refusal
+// refused it; [ErrAgain] when the server's way begins again; otherwise how the way ends. Only a refusal
 // in Hetzner's own words, or a request that was never sent, leads to another create without a proof.
 func (s *server) create() error {
 	if err := s.TakePlace(); err != nil {
@@ -96,7 +96,7 @@ func (s *server) adopt(image *hetzner.Image) error {
 	s.recordAccepted(image.ID, 0)
 	s.tellOf(Event{Kind: EventAdopted, ImageID: image.ID})
 	seen, err := s.Watch(fleet.ServerActions(s.Host.ID, "")).Next(0, s.Now().Add(actionLimit))
-	if err != nil && !errors.Is(err, fleet.ErrTimeout) {
+	if err != nil && !errors.Is(err, fleet.ErrTimeout) && !hetzner.IsNotFound(err) { // a snapshot outlives its server
 		return err
 	}
 	apart := func(a hetzner.Action) time.Duration { return a.Started.Sub(image.Created).Abs() }

@@ -138,11 +138,8 @@ func (p *power) shutDown() (late bool, err error) {
 	lost := hetzner.IsLost(err)
 	if err != nil && !lost { // the guest was not asked
 		p.asked, p.outage = false, stopwatch{}
-		switch failure, _ := errors.AsType[*hetzner.Error](err); {
-		case errors.Is(err, fleet.ErrMoot):
+		if errors.Is(err, fleet.ErrMoot) {
 			err = ErrAgain
-		case failure != nil && failure.Code == hetzner.CodeNotFound:
-			err = p.gone()
 		}
 		return false, err
 	}
@@ -179,11 +176,11 @@ func (p *power) seenOff(limit time.Time) error {
 	for watch := p.Watch(fleet.Server(p.Host.ID)).Unless(p.Ending); ; {
 		seen, err := watch.Next(pollEvery, limit)
 		switch {
+		case hetzner.IsNotFound(err): // nothing is left to be switched on
+			p.asked = false
+			return err
 		case err != nil:
 			return err
-		case seen.Missing:
-			p.asked = false
-			return p.gone()
 		case seen.Server.Status == hetzner.StatusOff:
 			p.Host.Locked, p.rank, p.refusals = seen.Server.Locked, fleet.Unlocked, 0
 			p.seenDown()
@@ -281,10 +278,10 @@ func (p *power) switchOn(mayRun bool) {
 			p.hurried, n, ask = true, 0, !accepted
 		case errors.Is(err, fleet.ErrTimeout) && !timeUp:
 			ask = true // no poll came, and asking does no harm
+		case hetzner.IsNotFound(err):
+			return
 		case err != nil:
 			p.leaveOff()
-			return
-		case seen.Missing:
 			return
 		case seen.Server.Status == hetzner.StatusRunning:
 			p.seenRunning()
@@ -325,7 +322,7 @@ func (p *power) askOn(n int) (accepted bool, again time.Time, gone bool) {
 		p.action, p.mayRun, p.err = action, true, nil
 		return true, p.Now().Add(startsWithin), false
 	case failure == nil: // nothing was sent
-	case failure.Code == hetzner.CodeNotFound:
+	case hetzner.IsNotFound(err):
 		return false, again, true
 	default:
 		p.err, p.mayRun = failure, p.mayRun || hetzner.IsLost(err)

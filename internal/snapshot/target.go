@@ -65,8 +65,7 @@ func failed(reason Reason) error { return Failed.Because(reason) }
 var ErrAgain = errors.New("again")
 
 // Ask sends a change when it is the server's turn. It returns nil when Hetzner has accepted it; an [*hetzner.Error] when
-// Hetzner has refused it for now or has no room, or when its answer is lost; [ErrAgain] when the way begins again; otherwise
-// how the way ends.
+// Hetzner has refused it, or when its answer is lost; [ErrAgain] when the way begins again; otherwise how the way ends.
 func (t *Target) Ask(send fleet.Request) error {
 	if err := t.TakePlace(); err != nil {
 		return err
@@ -76,8 +75,7 @@ func (t *Target) Ask(send fleet.Request) error {
 		limit = limit.Add(lastTry)
 	}
 	err := t.Change(fleet.Change{Rank: t.rank, Limit: limit, Moot: func() bool { return off != t.off }, Send: send})
-	failure, answered := errors.AsType[*hetzner.Error](err)
-	if err == nil || answered {
+	if _, answered := errors.AsType[*hetzner.Error](err); err == nil || answered {
 		t.lock.stop(t.Sent) // no answer has kept it waiting since
 	}
 	switch {
@@ -86,14 +84,8 @@ func (t *Target) Ask(send fleet.Request) error {
 		return ErrAgain
 	case errors.Is(err, fleet.ErrTimeout):
 		return t.LockTimedOut()
-	case !answered || failure.Verdict != hetzner.Refused:
-		return err
-	case failure.Code == hetzner.CodeNotFound:
-		t.Result.Err = failure
-		return failed(NotFound)
 	}
-	t.Result.Err = failure
-	return failed(Refused)
+	return err
 }
 
 // TryLimit returns when the lock timeout is over for a change that Hetzner has refused before, and lets the time until then
@@ -175,8 +167,6 @@ func (t *Target) refused(refusal *hetzner.Error) error {
 		return nil
 	case err != nil:
 		return err
-	case seen.Missing:
-		return t.gone()
 	case seen.Server.Locked:
 		return t.awaitUnlock()
 	}
@@ -220,13 +210,10 @@ func (t *Target) pollUntilUnlocked(limit time.Time) error {
 	var seen fleet.Seen
 	err := t.Watch(fleet.Server(t.Host.ID)).Until(pollEvery, limit, func(shown fleet.Seen) bool {
 		seen = shown
-		return seen.Missing || !seen.Server.Locked
+		return !seen.Server.Locked
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case seen.Missing:
-		return t.gone()
 	}
 	t.missing.stop(t.Now())
 	t.Host.Status, t.Host.Locked = seen.Server.Status, false
@@ -242,12 +229,6 @@ func (t *Target) lockLimit() time.Time { return t.lock.reaches(t.LockTimeout) }
 func (t *Target) LockTimedOut() error {
 	t.Result.Err, t.Result.Holder = t.refusal, t.holder
 	return failed(LockTimeout)
-}
-
-// gone ends the way of a server that does not exist any more.
-func (t *Target) gone() error {
-	t.Result.Err = &hetzner.Error{Status: 404, Code: hetzner.CodeNotFound, Message: "server not found", Verdict: hetzner.Refused}
-	return failed(NotFound)
 }
 
 // leaveLocked ends the way of a locked server that is not waited for.
@@ -315,6 +296,9 @@ func (t *Target) Find(loss *hetzner.Error, want fleet.Want, found func(fleet.See
 	for watch := t.Watch(want).Lasting(); ; pause = absenceGap {
 		seen, err := watch.Next(pause, limit)
 		switch {
+		case hetzner.IsNotFound(err): // the server is gone, whatever became of its change
+			t.Result.MaySlip = false
+			return err
 		case err != nil:
 			return t.unknown(err)
 		case found(seen):
@@ -358,12 +342,15 @@ func (t *Target) Follow(action int64, accepted, limit time.Time) (*hetzner.Actio
 	return t.Script.Follow(action, accepted, limit, func(percent int) { t.progress = percent })
 }
 
-// EndOf says how a script's error ends it: as that says itself, by Hetzner's refusal of the token, or by a cancel.
+// EndOf says how a script's error ends it: as that says itself, by Hetzner's refusal, or by a cancel.
 func EndOf(err error) (status Status, reason Reason, refusal *hetzner.Error) {
 	if ended, ok := errors.AsType[*EndError](err); ok {
 		return ended.Status, ended.Reason, nil
 	}
 	if refusal, ok := errors.AsType[*hetzner.Error](err); ok {
+		if hetzner.IsNotFound(err) {
+			return Failed, NotFound, refusal
+		}
 		return Failed, Refused, refusal
 	}
 	return Cancelled, RunCancelled, nil

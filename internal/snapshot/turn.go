@@ -106,8 +106,6 @@ func (s *server) startPower() error {
 		return s.LockTimedOut()
 	case err != nil:
 		return err
-	case seen.Missing:
-		return s.gone()
 	case seen.Server.Locked:
 		return errLocked
 	}
