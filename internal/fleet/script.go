@@ -35,17 +35,26 @@ func (s *Script) Alone() bool {
 
 // wait is what a parked script waits for. Only ready is required.
 type wait struct {
-	ready func() bool
+	ready func() time.Time // when it is over: not after now for at once, zero while time alone won't tell
 	moot  func() bool      // it is not waited for any more
-	at    func() time.Time // when time alone may make it ready; where that is not set, time never does
 	limit time.Time        // zero for none
 	grace time.Duration    // how long it outlasts a cancel
 	firm  bool             // it outlasts a refused token
 }
 
+// once returns the ready of a wait for what others do.
+func (s *Script) once(ready func() bool) func() time.Time {
+	return func() time.Time {
+		if ready() {
+			return s.now
+		}
+		return time.Time{}
+	}
+}
+
 // Go starts a script. It runs when the loop comes to it.
 func (f *Fleet) Go(run func(*Script)) *Script {
-	s := &Script{Fleet: f, wait: wait{ready: func() bool { return true }}}
+	s := &Script{Fleet: f, wait: wait{ready: f.Now}}
 	s.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
 		s.yield = yield
 		run(s)
@@ -93,7 +102,7 @@ func (s *Script) due() bool {
 	switch {
 	case w.moot != nil && w.moot():
 		s.outcome = ErrMoot
-	case w.ready():
+	case reached(w.ready(), s.now):
 	case s.aborted, s.Cancelled() && (w.grace == 0 || !s.now.Before(s.graceEnd(w.grace))):
 		s.outcome = ErrCancelled
 	case s.token != nil && !w.firm:
@@ -108,12 +117,7 @@ func (s *Script) due() bool {
 
 // wakes returns when time alone may end the script's wait; zero for never.
 func (s *Script) wakes() time.Time {
-	next := s.wait.limit
-	if s.wait.at != nil {
-		if at := s.wait.at(); at.After(s.now) {
-			next = Earliest(next, at)
-		}
-	}
+	next := Earliest(s.wait.limit, s.wait.ready())
 	if s.Cancelled() && s.wait.grace > 0 {
 		next = Earliest(next, s.graceEnd(s.wait.grace))
 	}
@@ -123,12 +127,12 @@ func (s *Script) wakes() time.Time {
 // Until waits until ready reports true. Ready may depend on what scripts and answers do, never on the time: the loop does not
 // wake for it. A zero limit is none.
 func (s *Script) Until(ready func() bool, limit time.Time) error {
-	return s.until(wait{ready: ready, limit: limit})
+	return s.until(wait{ready: s.once(ready), limit: limit})
 }
 
 // Sleep waits for a time to come.
 func (s *Script) Sleep(until time.Time) error {
-	return s.until(wait{ready: func() bool { return !s.now.Before(until) }, at: func() time.Time { return until }})
+	return s.until(wait{ready: func() time.Time { return until }})
 }
 
 // Request sends one request and returns what Hetzner said about the project's limit.
@@ -152,7 +156,7 @@ func (s *Script) Send(send Request) error {
 	if s.Cancelled() { // the request is part of the end of the run
 		grace = cancelLimit
 	}
-	if err := s.answer(wait{ready: func() bool { return answered }}, grace); err != nil {
+	if err := s.answer(wait{ready: s.once(func() bool { return answered })}, grace); err != nil {
 		return &hetzner.Error{Message: "no answer came before the end of the run", Verdict: hetzner.Lost}
 	}
 	if failure != nil {
@@ -185,7 +189,7 @@ func (s *Script) Do(work func(context.Context) (record func())) error {
 			record()
 		}
 	})
-	return s.until(wait{ready: func() bool { return done }})
+	return s.Until(func() bool { return done }, time.Time{})
 }
 
 // Poll is as [Script.Send], for a read that the budget counts: it takes its turn among the polls of others first (see
@@ -193,13 +197,12 @@ func (s *Script) Do(work func(context.Context) (record func())) error {
 func (s *Script) Poll(send Request) error {
 	w := &Watch{script: s, want: Want{lane: lane{kind: ownTurn}}, due: s.now}
 	s.polls.asked = append(s.polls.asked, w)
-	at := func() time.Time {
+	err := s.until(wait{ready: func() time.Time {
 		if next, at := s.nextPoll(); next == w {
 			return at
 		}
 		return time.Time{}
-	}
-	err := s.until(wait{ready: func() bool { return reached(at(), s.now) }, at: at})
+	}})
 	s.polls.drop(w)
 	if err != nil {
 		return err
@@ -241,13 +244,13 @@ type Change struct {
 func (s *Script) Change(c Change) error {
 	s.queued = append(s.queued, &c)
 	slices.SortStableFunc(s.queued, func(a, b *Change) int { return cmp.Compare(b.Rank, a.Rank) })
-	at := func() time.Time {
+	ready := func() time.Time {
 		if s.queued[0] != &c {
 			return time.Time{}
 		}
 		return s.pacer.changeAt(c.Rank, s.now, s.kept())
 	}
-	err := s.until(wait{ready: func() bool { return reached(at(), s.now) }, moot: c.Moot, at: at, limit: c.Limit})
+	err := s.until(wait{ready: ready, moot: c.Moot, limit: c.Limit})
 	s.queued = slices.DeleteFunc(s.queued, func(other *Change) bool { return other == &c })
 	if err == nil {
 		err = s.Barred()
@@ -288,8 +291,13 @@ func NewSlots(n int) *Slots { return &Slots{free: n} }
 // Take waits for a place; once moot reports true (it may be nil) it returns [ErrMoot] without one.
 func (s *Script) Take(slots *Slots, moot func() bool) error {
 	slots.queue = append(slots.queue, s)
-	ready := func() bool { return slots.free > 0 && slots.queue[0] == s && slots.Open(s.now) }
-	err := s.until(wait{ready: ready, moot: moot, at: func() time.Time { return slots.opens }})
+	ready := func() time.Time {
+		if slots.free == 0 || slots.queue[0] != s {
+			return time.Time{}
+		}
+		return Latest(slots.opens, s.now)
+	}
+	err := s.until(wait{ready: ready, moot: moot})
 	slots.queue = slices.DeleteFunc(slots.queue, func(other *Script) bool { return other == s })
 	if err == nil {
 		slots.free--

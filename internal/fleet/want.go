@@ -114,7 +114,7 @@ func (w *Watch) Next(pause time.Duration, limit time.Time) (Seen, error) {
 		return Seen{}, ErrCancelled
 	}
 	w.since, w.due, w.again, w.seen = f.now, f.now.Add(pause), time.Time{}, nil
-	wait := wait{ready: func() bool { return w.seen != nil }, moot: w.moot}
+	wait := wait{ready: w.script.once(func() bool { return w.seen != nil }), moot: w.moot}
 	if w.lasts {
 		wait.grace = cancelLimit
 	}
