@@ -61,8 +61,12 @@ func (s Status) Because(reason Reason) error { return &EndError{s, reason} }
 
 func failed(reason Reason) error { return Failed.Because(reason) }
 
-// ErrAgain says that the change may be asked for again from the beginning of the way.
-var ErrAgain = errors.New("again")
+var (
+	// ErrAgain says that the change may be asked for again from the beginning of the way.
+	ErrAgain = errors.New("again")
+	// errLocked says so, too, once the lock is gone that a poll has shown.
+	errLocked = errors.New("locked")
+)
 
 // Ask sends a change when it is the server's turn. It returns nil when Hetzner has accepted it; an [*hetzner.Error] when
 // Hetzner has refused it, or when its answer is lost; [ErrAgain] when the way begins again; otherwise how the way ends.
@@ -122,7 +126,7 @@ func (t *Target) LeavePlace() {
 }
 
 // Repeat goes a way until it ends, or Hetzner has accepted its change: after a refusal for now once the server may be asked
-// again, after one for want of room once that has been awaited, and from its beginning where it says so.
+// again, after one for want of room once that has been awaited, and where the way itself says so.
 func (t *Target) Repeat(way func() error, awaitRoom func(*hetzner.Error) error) error {
 	for {
 		err := way()
@@ -131,6 +135,8 @@ func (t *Target) Repeat(way func() error, awaitRoom func(*hetzner.Error) error) 
 		case errors.Is(err, ErrAgain):
 			t.LeavePlace()
 			continue
+		case errors.Is(err, errLocked):
+			err = t.SeenLocked()
 		case refusal != nil && refusal.Later():
 			err = t.refused(refusal)
 		case refusal != nil && refusal.Verdict == hetzner.Full:

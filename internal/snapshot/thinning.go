@@ -34,17 +34,12 @@ func (s *server) thinOut(before bool) {
 	s.isThinning = true
 	defer func() { s.isThinning = false }()
 	var plan []thinning.Snapshot
-	shown := false // a listing, if one without the new snapshot: then it is not the whole truth
 	err := s.Watch(s.seriesImages()).Until(thinAgain, s.Now().Add(thinLimit), func(seen fleet.Seen) (whole bool) {
-		shown = true
 		plan, whole = s.decide(seen, before)
 		return whole
 	})
 	if errors.Is(err, fleet.ErrTimeout) {
 		_, unheard := s.Silence()
-		if shown {
-			unheard = nil
-		}
 		s.tellOf(Event{Kind: EventNotThinned, Err: unheard})
 	}
 	deleted := slices.DeleteFunc(s.Result.Thinned, func(t thinning.Snapshot) bool { return !t.Deleted })

@@ -64,13 +64,6 @@ func (s *server) switchOff() error {
 	}
 	if err := s.startPower(); err != nil {
 		s.unavailable.Give()
-		s.LeavePlace()
-		if errors.Is(err, errLocked) {
-			err = s.SeenLocked()
-		}
-		if err == nil { // the lock is gone: its turn comes again
-			err = ErrAgain
-		}
 		return err
 	}
 	p := s.power
@@ -87,9 +80,6 @@ func (s *server) shutdownHalted() error {
 	s.Result.Err, s.Result.HaltedBy, s.Result.HaltedOn = s.halted.err, s.halted.reason, s.halted.server
 	return failed(ShutdownHalted)
 }
-
-// errLocked says that a poll has shown the server locked.
-var errLocked = errors.New("locked")
 
 // startPower starts the script that switches the server off, if a poll shows it running and unlocked, and once it is
 // recorded.
