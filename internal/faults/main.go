@@ -183,7 +183,7 @@ func faults() []fault {
 		},
 		{
 			"a snapshot is reused by this machine's clock", core + "run.go",
-			"if age := date.Sub(image.Created); !date.IsZero() && 0 <= age", "if age := r.Fleet.Now().Sub(image.Created); 0 <= age",
+			"if age := date.Sub(newest.Created); newest.ID != 0 && !date.IsZero() && 0 <= age", "if age := r.Fleet.Now().Sub(newest.Created); newest.ID != 0 && 0 <= age",
 		},
 		{
 			"a snapshot from the future is reused", core + "run.go",

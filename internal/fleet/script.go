@@ -211,6 +211,20 @@ func (s *Script) Poll(send Request) error {
 	return s.Send(send)
 }
 
+// Read sends a read by [Script.Send] or [Script.Poll], and returns what came. After an error that is the zero value, and
+// stays so: the request may still be under way then.
+func Read[T any](send func(Request) error, read func(context.Context) (T, hetzner.Quota, error)) (T, error) {
+	var came, nothing T
+	err := send(func(ctx context.Context) (quota hetzner.Quota, err error) {
+		came, quota, err = read(ctx)
+		return quota, err
+	})
+	if err != nil {
+		return nothing, err
+	}
+	return came, nil
+}
+
 // Persist tries a request again as long as again says so of its failure, after pauses that grow, until limit.
 func (s *Script) Persist(limit time.Time, again func(*hetzner.Error) bool, try func() error) error {
 	for n := 1; ; n++ {

@@ -109,13 +109,11 @@ func (r *run) begin(s *fleet.Script) {
 	if r.Shutdown != Never {
 		r.self, _ = read.Self()
 	}
-	earlier, err := r.reusable(read)
+	earlier, made, err := r.readReusable(read)
 	isOff := func(host hetzner.Server) bool { return host.Status == hetzner.StatusOff }
-	var marked map[int64]hetzner.Image // the newest snapshots of runs with a shutdown
+	var marked []hetzner.Image // snapshots of runs with a shutdown
 	if err == nil && r.Shutdown != Never && slices.ContainsFunc(chosen.Servers, isOff) {
-		var images []hetzner.Image
-		images, _, err = read.Images(labels.Power)
-		marked = newest(images, func(hetzner.Image) bool { return true })
+		marked, _, err = read.Images(labels.Power)
 	}
 	if err != nil {
 		r.outcome.Blame(r.Fleet, err, false)
@@ -131,7 +129,7 @@ func (r *run) begin(s *fleet.Script) {
 	}
 	r.outcome.AddMissing(chosen, r.IfNone, r.Tell)
 	for _, host := range chosen.Servers {
-		r.add(host, earlier[host.ID], isOff(host) && marked[host.ID].Labels[labels.Power] == labels.PowerPending)
+		r.add(host, r.reusable(host.ID, earlier, made), isOff(host) && isMarked(host, marked))
 	}
 	r.ReportOn(r.standings)
 }
@@ -143,50 +141,51 @@ type reusable struct {
 	otherRun bool          // no attempt of this workflow run has made it
 }
 
-// reusable returns for each server the snapshot that is taken over: one of an earlier attempt or else, where that is wanted,
-// one of any run that is young enough. Hetzner's clock tells the age; without it, or with a snapshot from the future,
-// nothing of another run is taken over.
-func (r *run) reusable(read project.Reader) (map[int64]reusable, error) {
-	var attempts []string
-	if r.Reuse {
-		attempts = r.WorkflowRun.Earlier()
+// attempts are the run labels of the earlier attempts whose snapshots may be taken over.
+func (r *run) attempts() []string {
+	if !r.Reuse {
+		return nil
 	}
-	selector := labels.Series + "=" + r.Series
-	switch {
-	case len(attempts) == 0 && r.ReuseWithin == 0:
-		return nil, nil
-	case r.ReuseWithin == 0:
-		selector += fmt.Sprintf(",%s in (%s)", labels.RunID, strings.Join(attempts, ","))
-	}
-	images, date, err := read.Images(selector)
-	usable := func(image hetzner.Image) bool {
-		return image.Available() && image.Labels[labels.Series] == r.Series && !labels.FailedVerification(image)
-	}
-	found := map[int64]reusable{}
-	for server, image := range newest(images, usable) {
-		if age := date.Sub(image.Created); !date.IsZero() && 0 <= age && age < r.ReuseWithin {
-			found[server] = reusable{image, age, true}
-		}
-	}
-	attempt := func(image hetzner.Image) bool {
-		return usable(image) && image.Labels[labels.Repository] == r.Repository && slices.Contains(attempts, image.Labels[labels.RunID])
-	}
-	for server, image := range newest(images, attempt) {
-		found[server] = reusable{image, max(0, date.Sub(image.Created)), false}
-	}
-	return found, err
+	return r.WorkflowRun.Earlier()
 }
 
-// newest returns the newest snapshot that this action made of each server, among those that fit.
-func newest(images []hetzner.Image, fits func(hetzner.Image) bool) map[int64]hetzner.Image {
-	newest := map[int64]hetzner.Image{}
-	for _, image := range images {
-		own := labels.Made(image, image.CreatedFrom, image.Labels[labels.Series])
-		if own && fits(image) && !image.Created.Before(newest[image.CreatedFrom].Created) {
-			newest[image.CreatedFrom] = image
-		}
+// readReusable reads the snapshots that may be taken over. The date is that of the answer, by Hetzner's clock.
+func (r *run) readReusable(read project.Reader) (images []hetzner.Image, date time.Time, err error) {
+	selector, attempts := labels.Series+"="+r.Series, r.attempts()
+	switch {
+	case r.ReuseWithin > 0:
+	case len(attempts) > 0:
+		selector += fmt.Sprintf(",%s in (%s)", labels.RunID, strings.Join(attempts, ","))
+	default:
+		return nil, date, nil
 	}
-	return newest
+	return read.Images(selector)
+}
+
+// reusable returns the snapshot of a server that is taken over: one of an earlier attempt or else, where that is wanted, one of
+// any run that is young enough. Hetzner's clock tells the age; without it, or with a snapshot from the future, nothing of
+// another run is taken over.
+func (r *run) reusable(server int64, images []hetzner.Image, date time.Time) reusable {
+	usable := slices.DeleteFunc(labels.Usable(images, server, r.Series), labels.FailedVerification)
+	attempt := project.Newest(slices.DeleteFunc(slices.Clone(usable), func(image hetzner.Image) bool {
+		return image.Labels[labels.Repository] != r.Repository || !slices.Contains(r.attempts(), image.Labels[labels.RunID])
+	}))
+	if attempt.ID != 0 {
+		return reusable{attempt, max(0, date.Sub(attempt.Created)), false}
+	}
+	newest := project.Newest(usable)
+	if age := date.Sub(newest.Created); newest.ID != 0 && !date.IsZero() && 0 <= age && age < r.ReuseWithin {
+		return reusable{newest, age, true}
+	}
+	return reusable{}
+}
+
+// isMarked reports whether the newest of the snapshots that say so says that their server was left off.
+func isMarked(host hetzner.Server, images []hetzner.Image) bool {
+	newest := project.Newest(slices.DeleteFunc(slices.Clone(images), func(image hetzner.Image) bool {
+		return !labels.Made(image, host.ID, image.Labels[labels.Series])
+	}))
+	return newest.Labels[labels.Power] == labels.PowerPending
 }
 
 // standings are where the servers are at.
