@@ -162,8 +162,8 @@ func (j *proved) judgeCreations() {
 	}
 	for _, rec := range j.records {
 		lines := strings.Split(strings.TrimSpace(rec.state), "\n")
-		// The last value of a name is the one that counts; a value may be of several lines.
-		if !strings.Contains(strings.Join(lines[max(0, len(lines)-3):], "\n"), rec.name+"/"+rec.request) {
+		// The last value of a name is the one that counts. It is one line, between two that mark where it begins and ends.
+		if last := lines[max(0, len(lines)-2)]; !strings.Contains(last, fmt.Sprintf(`"Name":%q,"Request":%q`, rec.name, rec.request)) {
 			j.Errorf("%s was asked for, and the state for the post step is %q", rec.name, rec.state)
 		}
 	}

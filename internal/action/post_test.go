@@ -25,6 +25,14 @@ func leftOff(t *testing.T) (w *world, db int64) {
 	return w, db
 }
 
+// stateOf is what a step hands to its post step that may have left a server off, whose guest may shut down until then.
+func stateOf(server int64, until time.Time) string {
+	if until.IsZero() {
+		return fmt.Sprintf(`[{"Server":%d}]`, server)
+	}
+	return fmt.Sprintf(`[{"Server":%d,"Until":%q}]`, server, until.Format(time.RFC3339))
+}
+
 // A wrong input is a reason to snapshot nothing. It is none to leave a server off.
 func TestPostStepReadsNoOtherInput(t *testing.T) {
 	for name, inputs := range map[string]map[string]string{
@@ -42,7 +50,7 @@ func TestPostStepReadsNoOtherInput(t *testing.T) {
 				for input, value := range inputs {
 					w.inputs[input] = value
 				}
-				r := w.post(t, ran{state: map[string]string{"off": strconv.FormatInt(db, 10)}})
+				r := w.post(t, ran{state: map[string]string{"off": stateOf(db, time.Time{})}})
 				status, label := w.cloud.Servers()[0].Status, w.cloud.Images()[0].Labels["hsnap/power"]
 				if r.code != 0 || status != "running" || label != "done" {
 					t.Errorf("exit %d, db-1 is %s and its snapshot says %s, want 0, running and done\n%s", r.code, status, label, r.log)
@@ -52,17 +60,20 @@ func TestPostStepReadsNoOtherInput(t *testing.T) {
 	}
 }
 
-// What is no server's ID is skipped, and a server that is named twice is one server.
+// Whatever else the state holds, nothing is done for it.
 func TestPostStepState(t *testing.T) {
 	for _, test := range []struct {
 		state string
 		on    int // how often the server is asked to switch on
 	}{
 		{"", 0},
-		{"db-1,-5,0,@17,5e3", 0},
-		{"DB", 1},
-		{"DB,DB", 1},
-		{"DB@5,db-1,DB,DB@17", 1},
+		{"null", 0},
+		{"[]", 0},
+		{"DB", 0},
+		{`[{"Server":DB}`, 0},
+		{`["db-1",{"Server":-5},{"Server":0},{"Server":5e3},{}]`, 0},
+		{`[{"Server":DB}]`, 1},
+		{`[{"Server":-DB},{"Server":DB},"db-1"]`, 1},
 	} {
 		t.Run(test.state, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -83,22 +94,18 @@ func TestPostStepState(t *testing.T) {
 	}
 }
 
-// Of two times until which a guest may still shut down, the later one counts, whatever their order.
-func TestPostStepWaitsForTheLatestShutdown(t *testing.T) {
-	for _, state := range []string{"DB@SOON,DB@LATE", "DB@LATE,DB@SOON", "DB@LATE,DB", "DB,DB@LATE"} {
-		synctest.Test(t, func(t *testing.T) {
-			w, db := leftOff(t)
-			w.cloud.SwitchOn(db)
-			time.Sleep(time.Minute)
-			second := func(after time.Duration) string { return strconv.FormatInt(time.Now().Add(after).Unix(), 10) }
-			w.cloud.At(30*time.Second, func(c *hcloudsim.Cloud) { c.SwitchOff(db) })
-			off := strings.NewReplacer("DB", strconv.FormatInt(db, 10), "SOON", second(5*time.Second), "LATE", second(time.Minute)).Replace(state)
-			r := w.post(t, ran{state: map[string]string{"off": off}})
-			if status := w.cloud.Servers()[0].Status; r.code != 0 || status != "running" || r.took < 30*time.Second {
-				t.Errorf("%s: exit %d after %s, and db-1 is %s\n%s", state, r.code, r.took, status, r.log)
-			}
-		})
-	}
+// A guest that was asked to shut down may still do so: it is waited for, and switched on again.
+func TestPostStepWaitsForTheShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, db := leftOff(t)
+		w.cloud.SwitchOn(db)
+		time.Sleep(time.Minute)
+		w.cloud.At(30*time.Second, func(c *hcloudsim.Cloud) { c.SwitchOff(db) })
+		r := w.post(t, ran{state: map[string]string{"off": stateOf(db, time.Now().Add(time.Minute))}})
+		if status := w.cloud.Servers()[0].Status; r.code != 0 || status != "running" || r.took < 30*time.Second {
+			t.Errorf("exit %d after %s, and db-1 is %s\n%s", r.code, r.took, status, r.log)
+		}
+	})
 }
 
 // A post step that can't use the API says so for each server, with the command that helps.
@@ -114,7 +121,7 @@ func TestPostStepWithoutAccess(t *testing.T) {
 				w, _ := leftOff(t)
 				w.inputs["lock-timeout"] = "soon" // it is not read
 				w.env[test.variable] = test.value
-				r := w.post(t, ran{state: map[string]string{"off": "1000001,1000002@946684800"}})
+				r := w.post(t, ran{state: map[string]string{"off": `[{"Server":1000001},{"Server":1000002,"Until":"2000-01-01T00:00:00Z"}]`}})
 				if r.code != 1 || len(w.cloud.History()) > 0 || strings.Contains(r.log, "lock-timeout") {
 					t.Errorf("exit %d after %d requests, want 1 and none\n%s", r.code, len(w.cloud.History()), r.log)
 				}
@@ -150,7 +157,7 @@ func TestNoPostStepIsPromisedWhereNoneRuns(t *testing.T) {
 				w.env[test.variable] = test.value
 				w.signals = []signalAt{{14 * time.Second, syscall.SIGINT}}
 				r := w.run(t)
-				if !strings.Contains(r.log, "db-1 IS LEFT OFF") || r.state["off"] != strconv.FormatInt(db, 10) {
+				if !strings.Contains(r.log, "db-1 IS LEFT OFF") || r.state["off"] != stateOf(db, time.Time{}) {
 					t.Errorf("the state is %v", r.state)
 				}
 				promised := func(text string) bool {

@@ -18,7 +18,7 @@ func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.
 	set := settings(cfg, p.Rand)
 	r.Ask(asked(cfg))
 	if cfg.Run.Platform == config.GitHub {
-		set.Record = func(off []snapshot.Recorded) error { return r.SaveState(stateOff, encodeOff(off)) }
+		set.Record = func(off []snapshot.Recorded) error { return r.SaveState(stateOff, encode(off)) }
 	}
 	if set.Protect && !set.Retention.Empty() {
 		r.Warn("protect with keep-*: protected snapshots neither count nor go, and pile up until Hetzner's limit is reached")

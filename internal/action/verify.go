@@ -23,7 +23,7 @@ func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Ma
 	if cfg.Run.Platform == config.GitHub && !set.DryRun {
 		recorded := ""
 		set.Record = func(left []copies.Copy) error {
-			text := encodeCopies(left)
+			text := encode(left)
 			if text == recorded {
 				return nil
 			}

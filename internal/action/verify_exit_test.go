@@ -3,10 +3,8 @@ package action
 import (
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -90,81 +88,4 @@ func TestVerifyExitCode(t *testing.T) {
 			t.Errorf("%s: copies that are left (-want +got):\n%s", tt.name, diff)
 		}
 	}
-}
-
-// The second in the state is not before the time that it stands for.
-func TestCopiesInTheState(t *testing.T) {
-	at := time.Unix(946684800, 0)
-	for text, want := range map[string][]copies.Copy{
-		"hsnap-drill-7/f00d": {{Name: "hsnap-drill-7", Request: "f00d"}},
-		"hsnap-drill-7/f00d#1000001.10.20@946684801": {
-			{Name: "hsnap-drill-7", Request: "f00d", ID: 1000001, Addresses: []int64{10, 20}, Appears: at},
-		},
-		"hsnap-drill-7/f00d#0.10,hsnap-drill-8/cafe@946684801": {
-			{Name: "hsnap-drill-7", Request: "f00d", Addresses: []int64{10}}, {Name: "hsnap-drill-8", Request: "cafe", Appears: at},
-		},
-		"": nil,
-	} {
-		if got := encodeCopies(want); got != text {
-			t.Errorf("%+v is %q, want %q", want, got, text)
-		}
-		for i := range want {
-			if !want[i].Appears.IsZero() {
-				want[i].Appears = at.Add(time.Second)
-			}
-		}
-		if diff := cmp.Diff(want, decodeCopies(text)); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", text, diff)
-		}
-	}
-	for _, text := range []string{
-		"db-1/f00d", "hsnap-drill-7", "/f00d", "hsnap-drill-/f00d", "hsnap-drill-0/f00d", "hsnap-drill--7/f00d", "hsnap-drill-07/f00d",
-		"hsnap-drill-+7/f00d", "hsnap-drill-7x/f00d", "hsnap-drill-99999999999999999999/f00d", "hsnap-drill-seven/f00d", ",,,", "@1", "#1.2",
-	} {
-		if got := decodeCopies(text); len(got) > 0 {
-			t.Errorf("%q is %+v, want nothing", text, got)
-		}
-	}
-	if got := decodeCopies(" hsnap-drill-7/a , hsnap-drill-7/b "); len(got) != 1 || got[0].Request != "a" {
-		t.Errorf("a copy that is named twice is %+v", got)
-	}
-}
-
-// FuzzCopies reads any text at all as the state: nothing panics, nothing is read that is no copy's name, and what was read and
-// written again is the same.
-func FuzzCopies(f *testing.F) {
-	for _, text := range []string{
-		"", ",", "hsnap-drill-7/f00d", "hsnap-drill-7/f00d#1.2.3@4", "hsnap-drill-7/f00d#-1.x.3@-4,hsnap-drill-8/", "db-1/f00d", "hsnap-drill-7/f#1#2@3@4",
-		"hsnap-drill-9223372036854775807/x@9223372036854775807", "hsnap-drill-7/a/b,hsnap-drill-7/c", "\x00\xff@#/.,", "hsnap-drill-7/f00d#0.5",
-	} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		once := decodeCopies(text)
-		names := map[string]bool{}
-		for i, c := range once {
-			image, err := strconv.ParseInt(strings.TrimPrefix(c.Name, "hsnap-drill-"), 10, 64)
-			if err != nil || image <= 0 || c.Name != "hsnap-drill-"+strconv.FormatInt(image, 10) || names[c.Name] || c.ID < 0 {
-				t.Errorf("%q is %+v", text, c)
-			}
-			for _, address := range c.Addresses {
-				if address <= 0 {
-					t.Errorf("%q has the address %d", text, address)
-				}
-			}
-			names[c.Name] = true
-			if !c.Appears.IsZero() { // it is written a second later, so that none is too early
-				once[i].Appears = c.Appears.Add(-time.Second)
-			}
-		}
-		again := decodeCopies(encodeCopies(once))
-		for i := range again {
-			if !again[i].Appears.IsZero() {
-				again[i].Appears = again[i].Appears.Add(-time.Second)
-			}
-		}
-		if diff := cmp.Diff(once, again); diff != "" {
-			t.Errorf("%q, written and read again (-before +after):\n%s", text, diff)
-		}
-	})
 }

@@ -70,13 +70,14 @@ func Expired(host hetzner.Server, now time.Time) bool {
 type Copy struct {
 	Name    string
 	Request string    // the value of [labels.Drill]
-	Appears time.Time // until then a create whose answer is missing may take effect; zero for no such create
-	Alone   bool      // that create has made this copy, and no other create is without an answer
+	Appears time.Time `json:",omitzero"` // until then a create whose answer is missing may take effect; zero for no such create
+	Alone   bool      `json:",omitzero"` // that create has made this copy, and no other create is without an answer
 
-	ID        int64   // 0 while it is not known
-	Addresses []int64 // the IDs of its primary IPs
+	ID        int64   `json:",omitzero"` // 0 while it is not known
+	Addresses []int64 `json:",omitzero"` // the IDs of its primary IPs
 
-	Refused func(*hetzner.Error) // called when a deletion is refused for now, where the refusal before was another; nil for nobody
+	// Refused is called when a deletion is refused for now, where the refusal before was another; nil for nobody.
+	Refused func(*hetzner.Error) `json:"-"`
 }
 
 // Of returns the copy that a server is.

@@ -37,7 +37,7 @@ const (
 // killed.
 type Recorded struct {
 	Server int64
-	Until  time.Time // until then its guest may still shut down; zero when it is off, or will be
+	Until  time.Time `json:",omitzero"` // until then its guest may still shut down; zero when it is off, or will be
 }
 
 // power is one time that a server is switched off.
