@@ -71,13 +71,12 @@ func TestVerifyExitCode(t *testing.T) {
 			}
 			o.Verifications = append(o.Verifications, v)
 		}
-		o.Swept = []verify.Swept{{Name: "hsnap-drill-8"}}
 		var left []string
 		if tt.left {
 			left = append(left, "hsnap-drill-1")
 		}
 		if tt.swept {
-			o.Swept = append(o.Swept, verify.Swept{Name: "hsnap-drill-9", Left: &copies.Left{}})
+			o.Left = append(o.Left, snapshot.Leftover{Name: "hsnap-drill-9"})
 			left = append(left, "hsnap-drill-9")
 		}
 		tally := report.VerifyTallyOf(o)

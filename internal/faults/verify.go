@@ -158,7 +158,7 @@ func verifyFaults() []fault {
 		},
 		{
 			"the post step deletes nothing", "internal/verify/run.go",
-			"r.Sweep(s, left, ", "r.Sweep(s, nil, ",
+			"Outcome, left, ", "Outcome, nil, ",
 		},
 		{
 			"the post step knows nothing of a copy before it is accepted", copied,

@@ -48,7 +48,6 @@ type Outcome struct {
 	Undone   []Undone        // deletions that failed
 	Selected int             // servers
 	Gone     []hetzner.Image // snapshots of this series whose servers do not exist any more
-	Left     []Leftover
 }
 
 // Undone is a deletion that failed. An error whose verdict is [hetzner.Lost] says that the snapshot may be deleted or not.
@@ -63,12 +62,6 @@ type run struct {
 	Settings
 	*snapshot.Session
 	outcome Outcome
-}
-
-// Leftover is a copy that a verification has left behind, and that could not be deleted.
-type Leftover struct {
-	Name string
-	copies.Left
 }
 
 // Run thins out as the settings ask for. It calls emit for every event, from its own goroutine, and has no goroutine left
@@ -89,7 +82,7 @@ func (r *run) begin(s *fleet.Script) {
 		return
 	}
 	if !r.DryRun {
-		r.Sweep(s, copies.LeftBehind(listed.Servers, listed.Date), s.Now().Add(copies.SweepFor), false, r.swept)
+		r.Sweep(s, &r.outcome.Outcome, copies.LeftBehind(listed.Servers, listed.Date), s.Now().Add(copies.SweepFor), false)
 	}
 	r.Tell(snapshot.Event{Kind: snapshot.EventSelected, Servers: chosen.Servers})
 	r.outcome.AddMissing(chosen, snapshot.Error, r.Tell)
@@ -98,16 +91,6 @@ func (r *run) begin(s *fleet.Script) {
 	if r.outcome.NoDate = listed.Date.IsZero(); !r.outcome.NoDate {
 		r.plan(chosen.Servers, listed.Images, listed.Date)
 	}
-}
-
-// swept reports what became of a copy that a verification had left behind.
-func (r *run) swept(name string, left *copies.Left) {
-	e := snapshot.Event{Kind: snapshot.EventSwept, Name: name}
-	if left != nil {
-		e.Kind, e.Left = snapshot.EventLeftover, left
-		r.outcome.Left = append(r.outcome.Left, Leftover{name, *left})
-	}
-	r.Tell(e)
 }
 
 // plan decides about every snapshot of the servers, and starts the deletions where they are no more than allowed.

@@ -9,6 +9,7 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/prune"
+	"github.com/org/hsnap-action/internal/snapshot"
 	"github.com/org/hsnap-action/internal/thinning"
 )
 
@@ -90,7 +91,7 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	return r.end(ending{
 		title: "Old Hetzner Cloud snapshots", nothing: only(o.Signal == nil, "no snapshot") + only(o.Signal != nil, "the project was not read to its end"),
 		dryRun: o.DryRun, why: why, tally: t.Tally, fails: t.fails(),
-		urgent: named(each(o.Left, func(l prune.Leftover) string { return l.Name }), plural(len(o.Left), "copy")+" LEFT BEHIND"),
+		urgent: named(each(o.Left, func(l snapshot.Leftover) string { return l.Name }), plural(len(o.Left), "copy")+" LEFT BEHIND"),
 		failed: named(t.failures, "failed"),
 		rest: []string{only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
 			count(t.going, "snapshot"), would, only(t.goingGB > 0, fmt.Sprintf(", %.1f GB", t.goingGB)), len(t.kept), would))},
@@ -104,11 +105,16 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	})
 }
 
+// leftBehind returns the copies that could not be deleted.
+func (p *page) leftBehind(o snapshot.Outcome) []trouble {
+	return each(o.Left, func(l snapshot.Leftover) trouble {
+		return trouble{true, "🔴 **" + p.cell(l.Name) + "**: ", explainLeft(l.Name, l.Left, "", false)}
+	})
+}
+
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
 func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
-	p.troubles(each(o.Left, func(l prune.Leftover) trouble {
-		return trouble{true, "🔴 **" + p.cell(l.Name) + "**: ", explainLeft(l.Name, l.Left, "", false)}
-	}), "the log")
+	p.troubles(p.leftBehind(o.Outcome), "the log")
 	r.begin(p, o.Outcome, why, "the log", each(o.Undone, func(u prune.Undone) trouble {
 		return trouble{false, "**" + p.cell(u.Name) + "**: ", explainUndone(u)}
 	})...)

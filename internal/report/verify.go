@@ -42,8 +42,6 @@ func (r *Report) VerifyEvent(e verify.Event) {
 	case verify.EventPlanned:
 		r.currency = e.Currency
 		r.plannedCopies(e.Results)
-	case verify.EventSwept:
-		r.swept(*e.Swept)
 	case verify.EventProved:
 		if e.Result.Status == snapshot.Failed {
 			r.timeline.add(e.Name, "", fails, e.At)
@@ -100,16 +98,6 @@ func copyOf(v verify.Result) string {
 // money is an amount in the account's currency.
 func (r *Report) money(amount float64) string {
 	return strings.TrimSpace(fmt.Sprintf("%.4f %s", amount, r.text(r.currency)))
-}
-
-// swept logs what became of a copy of an earlier run.
-func (r *Report) swept(s verify.Swept) {
-	if s.Left == nil {
-		r.Line("%s: %s", s.Name, only(r.asked.Verifies, "an earlier run left this copy behind; it is deleted")+
-			only(!r.asked.Verifies, "nothing is left of this copy"))
-		return
-	}
-	r.failure(s.Name, "left", explainLeft(s.Name, *s.Left, "", false), true)
 }
 
 // verified logs the end of a verification.
@@ -318,10 +306,8 @@ func VerifyTallyOf(o verify.Outcome) (t Tally) {
 			t.Left = append(t.Left, v.Copy)
 		}
 	}
-	for _, s := range o.Swept {
-		if s.Left != nil {
-			t.Left = append(t.Left, s.Name)
-		}
+	for _, l := range o.Left {
+		t.Left = append(t.Left, l.Name)
 	}
 	good := t.statuses[verify.Verified]+t.statuses[snapshot.Planned] > 0
 	bad, otherwise := t.Failed > 0 || stopped(o.Outcome) || o.TooExpensive, "skipped"
@@ -396,14 +382,10 @@ func (r *Report) verifyWhole(o verify.Outcome) account {
 
 // verifySummary is the job summary: copies that are left first, then what went wrong, and a table of the servers.
 func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
-	var left, bad []trouble
+	left := p.leftBehind(o.Outcome)
+	var bad []trouble
 	var names []string
 	var rows []row
-	for _, s := range o.Swept {
-		if s.Left != nil {
-			left = append(left, trouble{true, "🔴 **" + p.cell(s.Name) + "**: ", explainLeft(s.Name, *s.Left, "", false)})
-		}
-	}
 	for _, v := range o.Verifications {
 		e, a := verifyEnd(v), explainVerification(v, r.asked)
 		if v.Left != nil {

@@ -38,7 +38,7 @@ const (
 	EventRunning                              // it is running again, after Took
 	EventLeftBefore                           // an earlier run has left it off
 	EventLeftover                             // a copy that a verification has made is left, by Name; with Left it could not be deleted
-	EventSwept                                // such a copy is gone, by Name
+	EventSwept                                // nothing is left of such a copy, by Name
 	EventStays                                // a copy can't be deleted for now: Err
 	EventFull                                 // the project has no room for the snapshot: Err
 	EventThinning                             // what becomes of the server's snapshots is decided: Thinned

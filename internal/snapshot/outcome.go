@@ -3,6 +3,7 @@ package snapshot
 import (
 	"os"
 
+	"github.com/org/hsnap-action/internal/copies"
 	"github.com/org/hsnap-action/internal/fleet"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/project"
@@ -19,7 +20,14 @@ type Outcome struct {
 	Signal   os.Signal         // the one that cancelled the run, nil without
 	DryRun   bool
 	HasRead  bool          // the project could be read
+	Left     []Leftover    // copies that were to be deleted, and could not be
 	Price    hetzner.Price // zero where it could not be learnt in passing
+}
+
+// Leftover is a copy that a verification has left behind, and that could not be deleted.
+type Leftover struct {
+	Name string
+	copies.Left
 }
 
 // Read reads a project with the snapshots that match a label selector ("" for all), and chooses servers in it: among those that

@@ -79,19 +79,23 @@ func (s *Session) reportProgress(script *fleet.Script) {
 	}
 }
 
-// Sweep removes copies that have been left behind, and returns when all of them have been tried. It calls swept for each, with
-// why it is left or nil. A patient removal outlasts a cancel, as [fleet.Fleet.GoPatient] says.
-func (s *Session) Sweep(script *fleet.Script, list []copies.Copy, limit time.Time, patient bool, swept func(name string, left *copies.Left)) {
+// Sweep removes copies that have been left behind, and returns when all of them have been tried. It tells what became of each,
+// and adds those that could not be deleted to the outcome; on a cancel that may be after it has returned. A patient removal
+// outlasts a cancel, as [fleet.Fleet.GoPatient] says.
+func (s *Session) Sweep(script *fleet.Script, o *Outcome, list []copies.Copy, limit time.Time, patient bool) {
 	at, waiting := make([]Standing, len(list)), len(list)
 	for i := range list {
 		c := &list[i]
 		at[i] = Standing{Name: c.Name, Phase: PhaseRemoving}
 		c.Refused = s.TellRefused(c.Name)
 		remove := func(script *fleet.Script) {
-			left := c.Remove(script, s.API, limit)
-			at[i].Over, at[i].Failed = true, left != nil
+			e := Event{Kind: EventSwept, Name: c.Name, Left: c.Remove(script, s.API, limit)}
+			if e.Left != nil {
+				e.Kind, o.Left = EventLeftover, append(o.Left, Leftover{c.Name, *e.Left})
+			}
+			at[i].Over, at[i].Failed = true, e.Left != nil
 			waiting--
-			swept(c.Name, left)
+			s.Tell(e)
 		}
 		if patient {
 			s.GoPatient(remove)

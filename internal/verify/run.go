@@ -58,7 +58,7 @@ func Run(ctx context.Context, api *hetzner.Client, settings Settings, signals <-
 // Rescue removes copies that a run, killed since, may have left behind.
 func Rescue(ctx context.Context, api *hetzner.Client, settings Settings, left []copies.Copy, signals <-chan os.Signal, emit func(Event)) Outcome {
 	r := newRun(api, settings, signals, emit)
-	r.Go(func(s *fleet.Script) { r.Sweep(s, left, s.Now().Add(rescueFor), true, r.swept) })
+	r.Go(func(s *fleet.Script) { r.Sweep(s, &r.outcome.Outcome, left, s.Now().Add(rescueFor), true) })
 	r.Run(ctx, &r.outcome.Outcome)
 	return r.outcome
 }
@@ -90,7 +90,7 @@ func (r *run) begin(s *fleet.Script) {
 	r.date, r.datedAt = listed.Date, listed.DatedAt
 	r.outcome.AddMissing(chosen, snapshot.Error, r.Tell)
 	if !r.DryRun {
-		r.Sweep(s, copies.LeftBehind(listed.Servers, r.date), s.Now().Add(copies.SweepFor), false, r.swept)
+		r.Sweep(s, &r.outcome.Outcome, copies.LeftBehind(listed.Servers, r.date), s.Now().Add(copies.SweepFor), false)
 	}
 	r.plan(chosen.Servers, listed.Images)
 	if err := r.price(read); err != nil {
@@ -147,13 +147,6 @@ func (r *run) start() {
 		r.Go(r.makeFirewall)
 	}
 	r.ReportOn(r.standings)
-}
-
-// swept reports what became of a copy of an earlier run.
-func (r *run) swept(name string, left *copies.Left) {
-	swept := Swept{name, left}
-	r.outcome.Swept = append(r.outcome.Swept, swept)
-	r.tell(Event{Kind: EventSwept, Swept: &swept})
 }
 
 // record records which copies have to go.

@@ -76,16 +76,9 @@ const (
 type Outcome struct {
 	snapshot.Outcome
 	Verifications []Result // ordered by the servers' names
-	Swept         []Swept  // copies that earlier runs had left behind
 	Currency      string
 	PlannedCost   float64 // of all verifications together, at most
 	TooExpensive  bool    // that is more than the user allows, and nothing was created
-}
-
-// Swept is a copy of an earlier run.
-type Swept struct {
-	Name string
-	Left *copies.Left // nil: it is deleted
 }
 
 // Result is what became of one verification.
@@ -98,7 +91,6 @@ type Result struct {
 	Reason snapshot.Reason // "" where there is nothing to say
 
 	Choice     project.Choice
-	Nearest    string          // of a name that does not exist: the server that may have been meant, "" for none
 	Copy       string          // its name
 	Type       string          // of the copy
 	Err        *hetzner.Error  // what Hetzner answered last, where that is the reason
@@ -127,7 +119,6 @@ type EventKind int
 // What events tell, in the order of a verification's way.
 const (
 	EventPlanned  EventKind = iota + 1 // what is verified, and what is not due: Results, Currency
-	EventSwept                         // a copy that an earlier run had left behind: Swept
 	EventAsked                         // the copy was asked for
 	EventAccepted                      // Hetzner has accepted it
 	EventRefused                       // Hetzner has refused it for now: Err
@@ -147,7 +138,6 @@ type Event struct {
 	Kind     EventKind
 	Results  []Result
 	Result   *Result
-	Swept    *Swept
 	Address  string
 	Currency string // of what they cost
 }
