@@ -88,7 +88,7 @@ func TestVerifiedWorlds(t *testing.T) {
 
 // The same seed gives the same verification, however many processors there are.
 func TestVerifyIsDeterministic(t *testing.T) {
-	isDeterministic(t, "actions/poweron", []uint64{1, 9, 21, 25}, func(t *testing.T, seed uint64) *world {
+	isDeterministic(t, "actions/poweron", []uint64{1, 12, 21, 25}, func(t *testing.T, seed uint64) *world {
 		w, _ := buildProving(t, seed)
 		return w
 	})

@@ -25,7 +25,7 @@ func verifyFaults() []fault {
 		},
 		{
 			"a copy starts as soon as it is created", "internal/hetzner/copies.go",
-			"network{!s.IPv6, s.IPv6}, false,\n", "network{!s.IPv6, s.IPv6}, true,\n",
+			"StartAfterCreate: new(false),\n", "StartAfterCreate: new(true),\n",
 		},
 		{
 			"a copy gets an IPv4 that nothing connects to", copied,
@@ -33,7 +33,7 @@ func verifyFaults() []fault {
 		},
 		{
 			"the firewall lets everything out", shut,
-			"{{Direction: \"out\", Protocol: \"tcp\", Port: \"9\", Networks: []string{\"192.0.2.1/32\"}}}", "{}",
+			"{{Direction: \"out\", Protocol: \"tcp\", Port: new(\"9\"), DestinationIPs: []string{\"192.0.2.1/32\"}}}", "{}",
 		},
 		{
 			"a firewall that somebody has changed will do", shut,

@@ -58,23 +58,11 @@ func (c *Client) Protect(ctx context.Context, image int64) (actionID int64, quot
 // Rebuild writes a server's disk anew from an image. Password reports that the answer held a new root password, which goes no
 // further: what nobody reads can't be shown.
 func (c *Client) Rebuild(ctx context.Context, server, image int64) (actionID int64, password bool, quota Quota, err error) {
-	body, answer, err := send[struct {
-		Action   schema.Action `json:"action"`
-		Password present       `json:"root_password"`
-	}](ctx, c, http.MethodPost, fmt.Sprintf("/servers/%d/actions/rebuild", server), schema.ServerActionRebuildRequest{
+	body, answer, err := send[schema.ServerActionRebuildResponse](ctx, c, http.MethodPost, fmt.Sprintf("/servers/%d/actions/rebuild", server), schema.ServerActionRebuildRequest{
 		Image: schema.IDOrName{Name: strconv.FormatInt(image, 10)}, // a string, as the API describes it
 	})
 	err = answer.check(err, body.Action.ID > 0, "the answer names no action")
-	return body.Action.ID, bool(body.Password), answer.quota, err
-}
-
-// present reads from a JSON string only that there is one.
-type present bool
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (p *present) UnmarshalJSON(text []byte) error {
-	*p = string(text) != "null" && string(text) != `""`
-	return nil
+	return body.Action.ID, valueOf(body.RootPassword) != "", answer.quota, err
 }
 
 // act sends a request that is answered by an action. On success its ID is above zero.

@@ -24,27 +24,12 @@ type NewServer struct {
 // CreateServer creates a server. On success all IDs are above zero; any error is an [*Error] whose Verdict says what is known
 // about the server. A root password in the answer goes no further.
 func (c *Client) CreateServer(ctx context.Context, s NewServer) (server Server, actionID int64, quota Quota, err error) {
-	type firewall struct {
-		ID int64 `json:"firewall"`
-	}
-	type network struct {
-		IPv4 bool `json:"enable_ipv4"`
-		IPv6 bool `json:"enable_ipv6"`
-	}
-	body, answer, err := send[struct {
-		Server schema.Server `json:"server"`
-		Action schema.Action `json:"action"`
-	}](ctx, c, http.MethodPost, "/servers", struct {
-		Name      string            `json:"name"`
-		Type      string            `json:"server_type"`
-		Image     string            `json:"image"`
-		Location  string            `json:"location"`
-		Labels    map[string]string `json:"labels"`
-		Firewalls []firewall        `json:"firewalls"`
-		Public    network           `json:"public_net"`
-		Start     bool              `json:"start_after_create"`
-	}{
-		s.Name, s.Type, strconv.FormatInt(s.Image, 10), s.Location, s.Labels, []firewall{{s.Firewall}}, network{!s.IPv6, s.IPv6}, false,
+	body, answer, err := send[schema.ServerCreateResponse](ctx, c, http.MethodPost, "/servers", schema.ServerCreateRequest{
+		Name: s.Name, ServerType: schema.IDOrName{Name: s.Type}, Location: s.Location, Labels: &s.Labels,
+		Image:            schema.IDOrName{Name: strconv.FormatInt(s.Image, 10)}, // a string, as the API describes it
+		Firewalls:        []schema.ServerCreateFirewalls{{Firewall: s.Firewall}},
+		PublicNet:        &schema.ServerCreatePublicNet{EnableIPv4: !s.IPv6, EnableIPv6: s.IPv6},
+		StartAfterCreate: new(false),
 	})
 	err = answer.check(err, body.Server.ID > 0 && body.Action.ID > 0, "the answer names no server or no action")
 	return serverFrom(body.Server), body.Action.ID, answer.quota, err
@@ -53,14 +38,15 @@ func (c *Client) CreateServer(ctx context.Context, s NewServer) (server Server, 
 // ServerNamed returns the server of a name. Names are unique in a project; without a server of this name the ID is 0.
 func (c *Client) ServerNamed(ctx context.Context, name string) (Server, Quota, error) {
 	body, answer, err := get[schema.ServerListResponse](ctx, c, "/servers?"+url.Values{"name": {name}}.Encode())
-	return named(answer, body.Servers, func(s schema.Server) bool { return s.Name == name }, serverFrom, err)
+	server, quota, err := named(answer, body.Servers, func(s schema.Server) bool { return s.Name == name }, err)
+	return serverFrom(server), quota, err
 }
 
 // named reads the one resource of a name from an answer that lists those of this name; the zero value where there is none.
-func named[From, T any](a answer, list []From, is func(From) bool, f func(From) T, err error) (found T, quota Quota, _ error) {
+func named[T any](a answer, list []T, is func(T) bool, err error) (found T, quota Quota, _ error) {
 	err = a.check(err, list != nil && a.pagination != nil, "the answer holds no list")
 	if i := slices.IndexFunc(list, is); err == nil && i >= 0 {
-		found = f(list[i])
+		found = list[i]
 	}
 	return found, a.quota, err
 }
@@ -71,55 +57,27 @@ func (c *Client) DeleteServer(ctx context.Context, server int64) (Quota, error) 
 	return quota, err
 }
 
-// Firewall is what this program needs to know of a firewall.
-type Firewall struct {
-	ID     int64
-	Name   string
-	Labels map[string]string
-	Rules  []FirewallRule
-}
+// Firewall is a firewall as Hetzner describes it.
+type Firewall = schema.Firewall
 
-// FirewallRule lets traffic through.
-type FirewallRule struct {
-	Direction string   // "in" or "out"
-	Protocol  string   // "tcp" and others
-	Port      string   // "" for none
-	Networks  []string // where the traffic comes from, or goes to
-}
-
-func firewallFrom(f schema.Firewall) Firewall {
-	firewall := Firewall{ID: f.ID, Name: f.Name, Labels: f.Labels}
-	for _, r := range f.Rules {
-		rule := FirewallRule{Direction: r.Direction, Protocol: r.Protocol, Port: valueOf(r.Port), Networks: r.SourceIPs}
-		if r.Direction == "out" {
-			rule.Networks = r.DestinationIPs
-		}
-		firewall.Rules = append(firewall.Rules, rule)
-	}
-	return firewall
-}
+// FirewallRule is a rule of it.
+type FirewallRule = schema.FirewallRule
 
 // FirewallNamed returns the firewall of a name. Names are unique in a project; without a firewall of this name the ID is 0.
 func (c *Client) FirewallNamed(ctx context.Context, name string) (Firewall, Quota, error) {
 	body, answer, err := get[schema.FirewallListResponse](ctx, c, "/firewalls?"+url.Values{"name": {name}}.Encode())
-	return named(answer, body.Firewalls, func(f schema.Firewall) bool { return f.Name == name }, firewallFrom, err)
+	return named(answer, body.Firewalls, func(f Firewall) bool { return f.Name == name }, err)
 }
 
 // CreateFirewall creates a firewall, which is applied to nothing, and returns it. The ID of the firewall given is of no
 // matter.
 func (c *Client) CreateFirewall(ctx context.Context, f Firewall) (Firewall, Quota, error) {
 	request := schema.FirewallCreateRequest{Name: f.Name, Labels: &f.Labels}
-	for _, r := range f.Rules {
-		rule := schema.FirewallRuleRequest{Direction: r.Direction, Protocol: r.Protocol, Port: &r.Port}
-		if r.Direction == "out" {
-			rule.DestinationIPs = r.Networks
-		} else {
-			rule.SourceIPs = r.Networks
-		}
-		request.Rules = append(request.Rules, rule)
+	for _, rule := range f.Rules {
+		request.Rules = append(request.Rules, schema.FirewallRuleRequest(rule))
 	}
 	body, answer, err := send[schema.FirewallCreateResponse](ctx, c, http.MethodPost, "/firewalls", request)
-	return firewallFrom(body.Firewall), answer.quota, answer.check(err, body.Firewall.ID > 0, "the answer names no firewall")
+	return body.Firewall, answer.quota, answer.check(err, body.Firewall.ID > 0, "the answer names no firewall")
 }
 
 // PrimaryIPAssigned reports whether a primary IP is assigned to anything. One that does not exist is an [*Error] with the code
@@ -168,26 +126,4 @@ func (c *Client) ServerTypePage(ctx context.Context, page int) (Page[ServerType]
 	query := url.Values{"page": {strconv.Itoa(page)}, "per_page": {strconv.Itoa(PerPage)}}
 	body, answer, err := get[schema.ServerTypeListResponse](ctx, c, "/server_types?"+query.Encode())
 	return pageOf(answer, page, body.ServerTypes, serverTypeFrom, err)
-}
-
-// AddressPrices are what primary IPs cost.
-type AddressPrices struct {
-	Currency string
-	Hourly   map[string]map[string]float64 // gross price of an hour, by the type ("ipv4", "ipv6") and location
-}
-
-// AddressPrices returns what primary IPs cost.
-func (c *Client) AddressPrices(ctx context.Context) (AddressPrices, Quota, error) {
-	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing")
-	err = answer.check(err, body.Pricing.Currency != "", "the price list names no currency")
-	prices := AddressPrices{Currency: body.Pricing.Currency, Hourly: map[string]map[string]float64{}}
-	for _, kind := range body.Pricing.PrimaryIPs {
-		prices.Hourly[kind.Type] = map[string]float64{}
-		for _, p := range kind.Prices {
-			if gross, err := strconv.ParseFloat(p.PriceHourly.Gross, 64); err == nil {
-				prices.Hourly[kind.Type][p.Location] = gross
-			}
-		}
-	}
-	return prices, answer.quota, err
 }

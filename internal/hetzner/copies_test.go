@@ -111,8 +111,8 @@ func TestFirewallRulesAreRead(t *testing.T) {
 		`{"direction":"in","protocol":"icmp","port":null,"source_ips":["0.0.0.0/0"],"destination_ips":[]}]},"actions":[]}`
 	firewall, _, err := client(reply(201, body)).CreateFirewall(t.Context(), hetzner.Firewall{})
 	want := hetzner.Firewall{ID: 5, Name: "f", Labels: map[string]string{"hsnap/drill": "firewall"}, Rules: []hetzner.FirewallRule{
-		{Direction: "out", Protocol: "tcp", Port: "9", Networks: []string{"192.0.2.1/32"}},
-		{Direction: "in", Protocol: "icmp", Networks: []string{"0.0.0.0/0"}},
+		{Direction: "out", Protocol: "tcp", Port: new("9"), SourceIPs: []string{}, DestinationIPs: []string{"192.0.2.1/32"}},
+		{Direction: "in", Protocol: "icmp", SourceIPs: []string{"0.0.0.0/0"}, DestinationIPs: []string{}},
 	}}
 	if diff := cmp.Diff(want, firewall); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -128,7 +128,7 @@ func TestHalfAnswersAboutCopies(t *testing.T) {
 		"an address":        func(c *hetzner.Client) error { _, _, err := c.PrimaryIPAssigned(ctx, 42); return err },
 		"delete an address": func(c *hetzner.Client) error { _, err := c.DeletePrimaryIP(ctx, 42); return err },
 		"server types":      func(c *hetzner.Client) error { _, _, err := c.ServerTypePage(ctx, 1); return err },
-		"prices":            func(c *hetzner.Client) error { _, _, err := c.AddressPrices(ctx); return err },
+		"prices":            func(c *hetzner.Client) error { _, _, err := c.Prices(ctx); return err },
 	} {
 		for _, body := range []string{
 			`{}`, `null`, ``, `{"action":{"id":0}}`, `{"firewall":{"id":0}}`, `{"primary_ip":{"id":41,"assignee_id":null}}`, `{"server_types":[]}`,
@@ -162,11 +162,17 @@ func TestPrices(t *testing.T) {
 	if diff := cmp.Diff(want, page.Items); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	list := `{"pricing":{"currency":"EUR","primary_ips":[{"type":"ipv4","prices":[{"location":"fsn1","price_hourly":{"net":"0.0008","gross":"0.00095"}}]},` +
+	list := `{"pricing":{"currency":"EUR","image":{"price_per_gb_month":{"net":"0.0110","gross":"0.0131"}},"primary_ips":[{"type":"ipv4","prices":[{"location":"fsn1","price_hourly":{"net":"0.0008","gross":"0.00095"}}]},` +
 		`{"type":"ipv6","prices":[{"location":"fsn1","price_hourly":{"net":"0","gross":"0"}}]}]}}`
-	addresses, _, err := client(reply(200, list)).AddressPrices(t.Context())
-	prices := hetzner.AddressPrices{Currency: "EUR", Hourly: map[string]map[string]float64{"ipv4": {"fsn1": 0.00095}, "ipv6": {"fsn1": 0}}}
-	if diff := cmp.Diff(prices, addresses); err != nil || diff != "" {
+	got, _, err := client(reply(200, list)).Prices(t.Context())
+	prices := hetzner.Price{Currency: "EUR", Net: 0.0110, Gross: 0.0131, Addresses: map[string]map[string]float64{"ipv4": {"fsn1": 0.00095}, "ipv6": {"fsn1": 0}}}
+	if diff := cmp.Diff(prices, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for _, part := range []string{"EUR", "0.0110", "0.0131"} { // half a price is none
+		got, _, err := client(reply(200, strings.Replace(list, part, "", 1))).Prices(t.Context())
+		if diff := cmp.Diff(hetzner.Price{}, got); err == nil || diff != "" {
+			t.Errorf("without %s: %v (-want +got):\n%s", part, err, diff)
+		}
 	}
 }

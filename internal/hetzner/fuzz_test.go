@@ -105,7 +105,7 @@ func FuzzReplies(f *testing.F) {
 		}
 		_, _, _ = c.Actions(ctx, []int64{1})
 		_, _, _ = c.ServerActions(ctx, 42, hetzner.ActionRunning)
-		_, _, _ = c.SnapshotPrice(ctx)
+		_, _, _ = c.Prices(ctx)
 		if id := c.Self(ctx); id < 0 {
 			t.Errorf("this machine is server %d", id)
 		}

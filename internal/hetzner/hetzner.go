@@ -162,19 +162,28 @@ func (c *Client) Image(ctx context.Context, id int64) (Image, Quota, error) {
 	return imageFrom(body.Image), answer.quota, answer.check(err, body.Image.ID == id, "the answer does not hold image %d", id)
 }
 
-// SnapshotPrice returns what a gigabyte of a snapshot costs in a month.
-func (c *Client) SnapshotPrice(ctx context.Context) (Price, Quota, error) {
+// Prices returns what snapshots and primary IPs cost.
+func (c *Client) Prices(ctx context.Context) (Price, Quota, error) {
 	body, answer, err := get[schema.PricingGetResponse](ctx, c, "/pricing")
+	list := body.Pricing
+	price := Price{Currency: list.Currency, Addresses: map[string]map[string]float64{}}
+	var netErr, grossErr error
+	price.Net, netErr = strconv.ParseFloat(list.Image.PricePerGBMonth.Net, 64)
+	price.Gross, grossErr = strconv.ParseFloat(list.Image.PricePerGBMonth.Gross, 64)
+	for _, kind := range list.PrimaryIPs {
+		price.Addresses[kind.Type] = map[string]float64{}
+		for _, p := range kind.Prices {
+			if gross, err := strconv.ParseFloat(p.PriceHourly.Gross, 64); err == nil {
+				price.Addresses[kind.Type][p.Location] = gross
+			}
+		}
+	}
+	known := list.Currency != "" && netErr == nil && grossErr == nil
+	err = answer.check(err, known, "the price list names no price of snapshots")
 	if err != nil {
 		return Price{}, answer.quota, err
 	}
-	image := body.Pricing.Image.PricePerGBMonth
-	net, netErr := strconv.ParseFloat(image.Net, 64)
-	gross, grossErr := strconv.ParseFloat(image.Gross, 64)
-	if body.Pricing.Currency == "" || netErr != nil || grossErr != nil {
-		return Price{}, answer.quota, answer.incomplete("the price list names no price of snapshots")
-	}
-	return Price{Currency: body.Pricing.Currency, Net: net, Gross: gross}, answer.quota, nil
+	return price, answer.quota, nil
 }
 
 func listing(selector string, page int) url.Values {

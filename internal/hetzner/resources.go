@@ -142,10 +142,11 @@ func valueOf[T any](p *T) (value T) {
 	return value
 }
 
-// Price is what a gigabyte of a snapshot costs in a month.
+// Price is what a gigabyte of a snapshot costs in a month, and a primary IP in an hour.
 type Price struct {
 	Currency   string // as "EUR"
 	Net, Gross float64
+	Addresses  map[string]map[string]float64 // gross, by the type ("ipv4", "ipv6") and location
 }
 
 // Page is one page of a listing.

@@ -100,9 +100,9 @@ func TestBytesOnTheWire(t *testing.T) {
 		{"create a server", "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n" + `{"server":{"id":42},"action":{"id":13}}`,
 			"POST /v1/servers HTTP/1.1\r\nHost: api.example\r\n" + agent +
 				"Content-Length: 249\r\nAccept: application/json\r\nAuthorization: Bearer token\r\nContent-Type: application/json\r\n" +
-				"Accept-Encoding: gzip\r\n\r\n" + `{"name":"hsnap-drill-7","server_type":"cx23","image":"7","location":"fsn1",` +
+				"Accept-Encoding: gzip\r\n\r\n" + `{"name":"hsnap-drill-7","server_type":"cx23","image":"7","location":"fsn1","start_after_create":false,` +
 				`"labels":{"hsnap/drill":"f00d","hsnap/drill-until":"946684800"},"firewalls":[{"firewall":5}],` +
-				`"public_net":{"enable_ipv4":true,"enable_ipv6":false},"start_after_create":false}`,
+				`"public_net":{"enable_ipv4":true,"enable_ipv6":false}}`,
 			func(ctx context.Context, c *hetzner.Client) error {
 				_, _, _, err := c.CreateServer(ctx, hetzner.NewServer{
 					Name: "hsnap-drill-7", Type: "cx23", Location: "fsn1", Image: 7, Firewall: 5,
@@ -118,7 +118,7 @@ func TestBytesOnTheWire(t *testing.T) {
 				`{"direction":"in","source_ips":["::/0"],"protocol":"tcp","port":"22"}]}`,
 			func(ctx context.Context, c *hetzner.Client) error {
 				_, _, err := c.CreateFirewall(ctx, hetzner.Firewall{Name: "hsnap-drill-tcp-22", Labels: map[string]string{"hsnap/drill": "firewall"}, Rules: []hetzner.FirewallRule{
-					{Direction: "out", Protocol: "tcp", Port: "9", Networks: []string{"192.0.2.1/32"}}, {Direction: "in", Protocol: "tcp", Port: "22", Networks: []string{"::/0"}},
+					{Direction: "out", Protocol: "tcp", Port: new("9"), DestinationIPs: []string{"192.0.2.1/32"}}, {Direction: "in", Protocol: "tcp", Port: new("22"), SourceIPs: []string{"::/0"}},
 				}})
 				return err
 			}},

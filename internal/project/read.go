@@ -51,10 +51,8 @@ func (r Reader) Image(id int64) (hetzner.Image, error) {
 	return readOne(r, func(ctx context.Context) (hetzner.Image, hetzner.Quota, error) { return r.API.Image(ctx, id) })
 }
 
-// AddressPrices reads what primary IPs cost.
-func (r Reader) AddressPrices() (hetzner.AddressPrices, error) {
-	return readOne(r, r.API.AddressPrices)
-}
+// Prices reads what snapshots and primary IPs cost.
+func (r Reader) Prices() (hetzner.Price, error) { return readOne(r, r.API.Prices) }
 
 // Listing is what a command lists that is about the snapshots of a project.
 type Listing struct {
@@ -123,12 +121,12 @@ func (r Reader) Self() (id int64, err error) {
 	return id, err
 }
 
-// Price reads what snapshots cost. It is zero where that can't be learnt, which nothing else hangs on: once or, with a limit,
+// Price is as [Reader.Prices], but zero where that can't be learnt, which nothing else hangs on: once or, with a limit,
 // until then.
 func (r Reader) Price() (price hetzner.Price) {
 	for n := 1; ; n++ {
 		price, _ = fleet.Read(r.Script.Send, func(ctx context.Context) (hetzner.Price, hetzner.Quota, error) {
-			price, quota, _ := r.API.SnapshotPrice(ctx)
+			price, quota, _ := r.API.Prices(ctx)
 			return price, quota, nil
 		})
 		again := r.Script.Now().Add(fleet.RetryAfter(n))

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -48,13 +49,13 @@ func (r *run) firewallName() string {
 // firewallRules let one port in from the networks that may, and nothing out. A firewall without a rule for what goes out lets
 // everything out, so one rule is there that matches nothing: 192.0.2.1 is an address that nobody has.
 func (r *run) firewallRules() []hetzner.FirewallRule {
-	rules := []hetzner.FirewallRule{{Direction: "out", Protocol: "tcp", Port: "9", Networks: []string{"192.0.2.1/32"}}}
+	rules := []hetzner.FirewallRule{{Direction: "out", Protocol: "tcp", Port: new("9"), DestinationIPs: []string{"192.0.2.1/32"}}}
 	if r.Proof.Port == 0 {
 		return rules
 	}
-	in := hetzner.FirewallRule{Direction: "in", Protocol: "tcp", Port: strconv.Itoa(r.Proof.Port)}
+	in := hetzner.FirewallRule{Direction: "in", Protocol: "tcp", Port: new(strconv.Itoa(r.Proof.Port))}
 	for _, network := range r.AllowFrom {
-		in.Networks = append(in.Networks, network.String())
+		in.SourceIPs = append(in.SourceIPs, network.String())
 	}
 	return append(rules, in)
 }
@@ -95,8 +96,9 @@ func (r *run) makeFirewall(s *fleet.Script) {
 func sameRules(a, b []hetzner.FirewallRule) bool {
 	text := func(rules []hetzner.FirewallRule) (texts []string) {
 		for _, rule := range rules {
-			networks := slices.Sorted(slices.Values(rule.Networks))
-			texts = append(texts, strings.Join([]string{rule.Direction, rule.Protocol, rule.Port, strings.Join(networks, ",")}, " "))
+			from, to := slices.Sorted(slices.Values(rule.SourceIPs)), slices.Sorted(slices.Values(rule.DestinationIPs))
+			port := cmp.Or(rule.Port, new("")) // icmp has none
+			texts = append(texts, fmt.Sprintf("%s %s %s from %s to %s", rule.Direction, rule.Protocol, *port, from, to))
 		}
 		slices.Sort(texts)
 		return slices.Compact(texts)

@@ -43,14 +43,14 @@ func TestFirewallName(t *testing.T) {
 }
 
 func TestFirewallRules(t *testing.T) {
-	nothingOut := hetzner.FirewallRule{Direction: "out", Protocol: "tcp", Port: "9", Networks: []string{"192.0.2.1/32"}}
+	nothingOut := hetzner.FirewallRule{Direction: "out", Protocol: "tcp", Port: new("9"), DestinationIPs: []string{"192.0.2.1/32"}}
 	for _, test := range []struct {
 		run  *run
 		want []hetzner.FirewallRule
 	}{
 		{proving(0, "0.0.0.0/0"), []hetzner.FirewallRule{nothingOut}},
 		{proving(22, "203.0.113.7/32", "2001:db8::/48"), []hetzner.FirewallRule{
-			nothingOut, {Direction: "in", Protocol: "tcp", Port: "22", Networks: []string{"203.0.113.7/32", "2001:db8::/48"}},
+			nothingOut, {Direction: "in", Protocol: "tcp", Port: new("22"), SourceIPs: []string{"203.0.113.7/32", "2001:db8::/48"}},
 		}},
 	} {
 		if diff := cmp.Diff(test.want, test.run.firewallRules()); diff != "" {
@@ -71,7 +71,7 @@ func TestSameRules(t *testing.T) {
 		"the same": {ours(), true},
 		"in another order": {changed(func(rules []hetzner.FirewallRule) []hetzner.FirewallRule {
 			slices.Reverse(rules)
-			slices.Reverse(rules[0].Networks)
+			slices.Reverse(rules[0].SourceIPs)
 			return rules
 		}), true},
 		"one of them twice":           {changed(func(rules []hetzner.FirewallRule) []hetzner.FirewallRule { return append(rules, rules[0]) }), true},
@@ -79,17 +79,17 @@ func TestSameRules(t *testing.T) {
 		"nothing about what goes out": {ours()[1:], false},
 		"nothing about what comes in": {ours()[:1], false},
 		"one more": {changed(func(rules []hetzner.FirewallRule) []hetzner.FirewallRule {
-			return append(rules, hetzner.FirewallRule{Direction: "in", Protocol: "tcp", Port: "80", Networks: []string{"0.0.0.0/0"}})
+			return append(rules, hetzner.FirewallRule{Direction: "in", Protocol: "tcp", Port: new("80"), SourceIPs: []string{"0.0.0.0/0"}})
 		}), false},
-		"another port":      {changed(func(rules []hetzner.FirewallRule) []hetzner.FirewallRule { rules[1].Port = "22-23"; return rules }), false},
+		"another port":      {changed(func(rules []hetzner.FirewallRule) []hetzner.FirewallRule { rules[1].Port = new("22-23"); return rules }), false},
 		"another protocol":  {changed(func(rules []hetzner.FirewallRule) []hetzner.FirewallRule { rules[1].Protocol = "udp"; return rules }), false},
 		"another direction": {changed(func(rules []hetzner.FirewallRule) []hetzner.FirewallRule { rules[1].Direction = "out"; return rules }), false},
 		"one more network": {changed(func(rules []hetzner.FirewallRule) []hetzner.FirewallRule {
-			rules[1].Networks = append(rules[1].Networks, "0.0.0.0/0")
+			rules[1].SourceIPs = append(rules[1].SourceIPs, "0.0.0.0/0")
 			return rules
 		}), false},
 		"one network less": {changed(func(rules []hetzner.FirewallRule) []hetzner.FirewallRule {
-			rules[1].Networks = rules[1].Networks[:1]
+			rules[1].SourceIPs = rules[1].SourceIPs[:1]
 			return rules
 		}), false},
 	} {

@@ -83,18 +83,18 @@ func (r *run) price(read project.Reader) error {
 	if err != nil {
 		return err
 	}
-	addresses, err := read.AddressPrices()
+	prices, err := read.Prices()
 	if err != nil {
 		return err
 	}
-	r.outcome.Currency = addresses.Currency
+	r.outcome.Currency = prices.Currency
 	most := hours(r.CreateTimeout + r.BootTimeout + keptFor)
 	for _, v := range r.all {
 		if v.result.Status != "" {
 			continue
 		}
 		hour, ok := r.chooseType(v, types)
-		address, priced := addresses.Hourly[r.addressType()][v.result.Server.Location]
+		address, priced := prices.Addresses[r.addressType()][v.result.Server.Location]
 		if !ok || !priced && r.Proof.Port != 0 { // an IPv6 costs nothing
 			v.result.Status, v.result.Reason = Inconclusive, NoCapacity
 			continue
