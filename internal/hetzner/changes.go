@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 )
@@ -90,43 +87,12 @@ func (c *Client) DeleteImage(ctx context.Context, image int64) (Quota, error) {
 	return c.remove(ctx, fmt.Sprintf("/images/%d", image))
 }
 
-const (
-	// metadata is where a server learns its own ID, by Hetzner's metadata service.
-	metadata        = "http://169.254.169.254/hetzner/v1/metadata/instance-id"
-	metadataTimeout = time.Second
-	metadataMax     = 64 // bytes
-)
-
-// Self returns the ID of the server that this program runs on; 0 when it runs elsewhere, or when no answer comes within
-// a second. It sends no token.
+// Self returns the ID of the server that this program runs on; 0 when it runs elsewhere, or when Hetzner's metadata service
+// does not answer within a second. It sends no token.
 func (c *Client) Self(ctx context.Context) int64 {
-	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, metadata, nil)
+	id, err := c.metadata.InstanceIDWithContext(ctx)
 	if err != nil {
 		return 0
 	}
-	resp, err := c.local.RoundTrip(req)
-	if err != nil {
-		return 0
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, readErr := io.ReadAll(io.LimitReader(resp.Body, metadataMax))
-	id, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if resp.StatusCode != http.StatusOK || readErr != nil || err != nil || id < 0 {
-		return 0
-	}
-	return id
-}
-
-// direct returns the transport without a proxy, which would answer for the machine that it runs on itself.
-func direct(t http.RoundTripper) http.RoundTripper {
-	network, ok := t.(*http.Transport)
-	if !ok {
-		return t
-	}
-	network = network.Clone()
-	network.Proxy = nil
-	network.DisableKeepAlives = true
-	return network
+	return max(id, 0)
 }

@@ -5,7 +5,7 @@
 // an image) fail with an [*Error] whose [Verdict] says what is known: whether Hetzner refused, the request was never
 // sent, or its outcome is unknown.
 //
-// The package never sends a change twice, and keeps net/http and Hetzner's library from doing so. It never follows a
+// The package never sends a change twice, and keeps net/http and Hetzner's library from doing so. It never noRedirects a
 // redirect, and never waits between two requests: whoever calls it decides when to poll and what to retry. Messages and
 // codes from outside are returned without the API token, and cut where they are too long.
 package hetzner
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/metadata"
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 
 	"github.com/org/hsnap-action/internal/secret"
@@ -36,10 +37,10 @@ const (
 
 // Client sends requests to one project of Hetzner Cloud. It is safe for concurrent use.
 type Client struct {
-	api     *hcloud.Client
-	local   http.RoundTripper // for the metadata service
-	mask    secret.Mask
-	observe func(Exchange)
+	api      *hcloud.Client
+	metadata *metadata.Client
+	mask     secret.Mask
+	observe  func(Exchange)
 }
 
 // Options configures a [Client]. Endpoint (the base URL with /v1), Token and Transport are required.
@@ -75,8 +76,13 @@ func New(o Options) *Client {
 	if observe == nil {
 		observe = func(Exchange) {}
 	}
+	// A 307 or 308 would repeat the request, body and token included, wherever it points.
+	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
-		local:   direct(o.Transport),
+		metadata: metadata.NewClient(
+			metadata.WithHTTPClient(&http.Client{Transport: o.Transport, CheckRedirect: noRedirect}),
+			metadata.WithTimeout(time.Second),
+		),
 		mask:    o.Mask,
 		observe: observe,
 		api: hcloud.NewClient(
@@ -86,11 +92,7 @@ func New(o Options) *Client {
 			// The caller alone retries: a retry of the library could be a second snapshot, or a minute in which no
 			// other server is polled.
 			hcloud.WithRetryOpts(hcloud.RetryOpts{MaxRetries: 0}),
-			hcloud.WithHTTPClient(&http.Client{
-				Transport: sendOnce{o.Transport},
-				// A 307 or 308 would repeat the request, body and token included, wherever it points.
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			}),
+			hcloud.WithHTTPClient(&http.Client{Transport: sendOnce{o.Transport}, CheckRedirect: noRedirect}),
 		),
 	}
 }

@@ -284,3 +284,38 @@ func TestHalfAnswersAreErrors(t *testing.T) {
 		}
 	}
 }
+
+// The metadata service is asked once, without the token, and wherever it points to is not asked.
+func TestSelf(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer answering
+		want   int64
+	}{
+		"a server":           {reply(200, "42\n"), 42},
+		"no number":          {reply(200, "<html>"), 0},
+		"no ID":              {reply(200, "-42"), 0},
+		"too great a number": {reply(200, "99999999999999999999"), 0},
+		"not found":          {reply(404, "42"), 0},
+		"a redirect":         {reply(307, "42", "Location", "http://169.254.169.254/elsewhere"), 0},
+		"no answer": {func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, sent := time.Now(), 0
+				id := client(func(r *http.Request) (*http.Response, error) {
+					sent++
+					if r.URL.String() != "http://169.254.169.254/hetzner/v1/metadata/instance-id" || strings.Contains(fmt.Sprint(r.Header), token) {
+						t.Errorf("%s is sent %v", r.URL, r.Header)
+					}
+					return test.answer(r)
+				}).Self(t.Context())
+				if took := time.Since(began); id != test.want || sent != 1 || took > time.Second {
+					t.Errorf("ID %d after %d requests and %s, want %d", id, sent, took, test.want)
+				}
+			})
+		})
+	}
+}

@@ -217,11 +217,12 @@ func TestReadsAreRepeated(t *testing.T) {
 	}
 }
 
-// Plain HTTP goes to this machine only, however its name is written and whatever proxy the environment names.
+// Plain HTTP goes to this machine and the metadata service only, however a name is written and whatever proxy the environment
+// names.
 func TestPlainHTTPGoesThroughNoProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:9")
 	proxy := hetzner.NewTransport().(*http.Transport).Proxy
-	for _, host := range []string{"LOCALHOST", "localhost", "127.0.0.1", "[::1]"} {
+	for _, host := range []string{"LOCALHOST", "localhost", "127.0.0.1", "[::1]", "169.254.169.254"} {
 		u, err := proxy(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/v1/servers", nil))
 		if u != nil || err != nil {
 			t.Errorf("%s: proxy %v, %v", host, u, err)
