@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -191,36 +191,31 @@ func (d *Duration) EnvDecode(value string) error {
 	return err
 }
 
-// parseDuration reads decimal numbers, each with a unit.
-func parseDuration(value string) (time.Duration, error) {
-	const digits = "0123456789."
-	if strings.Trim(value, digits) == "" {
-		if n, err := strconv.Atoi(value); err == nil && 0 < n && n < 100_000 {
-			return 0, refuse(value, "has no unit: did you mean %dm or %[1]ds?", n)
-		}
-		return 0, refuse(value, "has no unit: give a duration as 90s, 1h30m or 7d")
-	}
-	var sum time.Duration
-	for rest := strings.TrimPrefix(value, "+"); rest != ""; { // Go accepts a plus, too
-		text := strings.TrimLeft(rest, digits)
-		number := rest[:len(rest)-len(text)]
-		rest = strings.TrimLeftFunc(text, func(r rune) bool { return !strings.ContainsRune(digits, r) })
-		unit := text[:len(text)-len(rest)]
+// daysOrWeeks is a number with a unit that Go does not have.
+var daysOrWeeks = regexp.MustCompile(`[0-9.]+[dw]`)
 
-		scale := time.Duration(1)
-		switch unit {
-		case "d":
-			unit, scale = "h", 24
-		case "w":
-			unit, scale = "h", 7*24
-		}
-		part, err := time.ParseDuration(number + unit)
-		if err != nil || unit == "" || part > (math.MaxInt64-sum)/scale {
-			return 0, refuse(value, "is no duration of up to 292 years: give numbers with the units s, m, h, d or w, as 90s, 1h30m or 7d")
-		}
-		sum += part * scale
+// parseDuration reads Go's notation, in which days and weeks are so many hours.
+func parseDuration(value string) (time.Duration, error) {
+	if strings.Trim(value, "0123456789.") == "" {
+		return 0, refuse(value, "has no unit: did you mean %.20[1]sm or %.20[1]ss?", value)
 	}
-	return sum, nil
+	inHours := daysOrWeeks.ReplaceAllStringFunc(value, func(part string) string {
+		number, isWeeks := strings.CutSuffix(part, "w")
+		hours := 24.0
+		if isWeeks {
+			hours *= 7
+		}
+		n, err := strconv.ParseFloat(strings.TrimSuffix(number, "d"), 64)
+		if err != nil {
+			return part // which Go refuses
+		}
+		return strconv.FormatFloat(n*hours, 'f', 9, 64) + "h" // 0.7 days are 16.8 hours, and not a little less
+	})
+	d, err := time.ParseDuration(inHours)
+	if err != nil || d < 0 {
+		return 0, refuse(value, "is no duration of up to 292 years: give numbers with the units s, m, h, d or w, as 90s, 1h30m or 7d")
+	}
+	return d, nil
 }
 
 // Endpoint is the base URL of the API, without a slash at its end.
