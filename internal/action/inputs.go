@@ -6,7 +6,6 @@ import (
 
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/project"
-	"github.com/org/hsnap-action/internal/proof"
 )
 
 // selection returns the inputs that select servers in the type of package project.
@@ -21,17 +20,9 @@ func choices(images config.Images) map[string]project.Choice {
 	}
 	list := map[string]project.Choice{}
 	for name, image := range images {
-		list[name] = project.Choice{Image: image.ID, OnlyIfVerified: image.Newest == config.LatestVerified}
+		list[name] = project.Choice(image)
 	}
 	return list
-}
-
-// proofOf returns what a server has to do.
-func proofOf(p config.Proof) proof.Proof {
-	if p.Kind == config.ProofSSH {
-		return proof.Proof{Port: p.Port, Banner: "SSH-"}
-	}
-	return proof.Proof{Port: p.Port}
 }
 
 // late returns [isLate] where the run is a part of GitHub Actions, else nil.

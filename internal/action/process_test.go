@@ -21,7 +21,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"/hsnap-action", "--version"}, 0, "hsnap-action v1.2.3"},
 		{[]string{"/hsnap-action", "prune", "--help"}, 0, "max-deletions"},
 		{[]string{"/hsnap-action", "db-1"}, 2, `"db-1" is no command of hsnap-action: use snapshot, restore, verify, prune or audit`},
-		{[]string{"/hsnap-action", "Prun"}, 2, `"Prun" is no command of hsnap-action: did you mean prune?`},
+		{[]string{"/hsnap-action", "Prun"}, 2, `"Prun" is no command of hsnap-action: use snapshot, restore`},
 		{[]string{"/hsnap-action", "snapshot"}, 2, "HSNAP_SERVERS is missing"},
 		{[]string{"/hsnap-action", "restore"}, 2, "HSNAP_IMAGES is missing"},
 		{[]string{"/hsnap-action", "verify"}, 2, "HSNAP_SERVERS is missing"},

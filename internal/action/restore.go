@@ -7,6 +7,7 @@ import (
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
+	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/restore"
 	"github.com/org/hsnap-action/internal/secret"
@@ -24,7 +25,7 @@ const (
 func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.Mask, cfg *config.Restore) int {
 	set := restore.Settings{
 		Images: choices(cfg.Images), Series: string(cfg.Series), MaxAge: time.Duration(cfg.MaxAge),
-		SnapshotFirst: bool(cfg.SnapshotFirst), Proof: proofOf(cfg.Prove),
+		SnapshotFirst: bool(cfg.SnapshotFirst), Proof: proof.Proof(cfg.Prove),
 		IfVolumes: snapshot.Policy(cfg.IfVolumesAttached), RestoreTimeout: time.Duration(cfg.RestoreTimeout),
 		BootTimeout: time.Duration(cfg.BootTimeout), DryRun: bool(cfg.DryRun), Dial: p.Dial, Late: late(cfg.Run),
 	}

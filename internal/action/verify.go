@@ -7,6 +7,7 @@ import (
 
 	"github.com/org/hsnap-action/internal/config"
 	"github.com/org/hsnap-action/internal/copies"
+	"github.com/org/hsnap-action/internal/proof"
 	"github.com/org/hsnap-action/internal/report"
 	"github.com/org/hsnap-action/internal/secret"
 	"github.com/org/hsnap-action/internal/verify"
@@ -16,7 +17,7 @@ import (
 func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Mask, cfg *config.Verify) int {
 	set := verify.Settings{
 		Selection: selection(cfg.Selection), Images: choices(cfg.Images), Series: string(cfg.Series), VerifiedWithin: time.Duration(cfg.VerifiedWithin),
-		AtMost: int(cfg.AtMost), Proof: proofOf(cfg.Prove), ProofLabel: cfg.Prove.Label(), ServerType: string(cfg.ServerType),
+		AtMost: int(cfg.AtMost), Proof: proof.Proof(cfg.Prove), ProofLabel: cfg.Prove.Label(), ServerType: string(cfg.ServerType),
 		CreateTimeout: time.Duration(cfg.CreateTimeout), BootTimeout: time.Duration(cfg.BootTimeout), MaxParallel: int(cfg.MaxParallel),
 		MaxCost: float64(cfg.MaxCost), AllowFrom: cfg.AllowFrom, DryRun: bool(cfg.DryRun), Dial: p.Dial, Rand: p.Rand, Late: late(cfg.Run),
 	}

@@ -52,11 +52,7 @@ func (vars variables) command(words []string) (Command, []string, error) {
 		}
 		names = append(names, command.Name)
 	}
-	hint := "use " + listed(names, "or")
-	if near, alike := nearest(name, names); alike {
-		hint = "did you mean " + near + "? The commands are " + listed(names, "and")
-	}
-	return all[0], words, fmt.Errorf("%.60q is no command of hsnap-action: %s; inputs are environment variables, see --help", name, hint)
+	return all[0], words, fmt.Errorf("%.60q is no command of hsnap-action: use %s; inputs are environment variables, see --help", name, listed(names, "or"))
 }
 
 // listed returns names in a sentence: a, b or c.

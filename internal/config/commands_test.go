@@ -45,8 +45,8 @@ func TestWhichCommand(t *testing.T) {
 		{nil, []string{"PLUGIN_COMMAND=prune"}, "*config.Snapshot"},
 		{nil, []string{"HSNAP_COMMAND=prune", "PLUGIN_COMMAND=prune", onGitHub}, "*config.Snapshot"},
 
-		{[]string{"prun"}, nil, `"prun" is no command of hsnap-action: did you mean prune? The commands are snapshot, restore, verify, prune and audit`},
-		{[]string{"AUDIT"}, nil, `"AUDIT" is no command of hsnap-action: did you mean audit?`},
+		{[]string{"prun"}, nil, `"prun" is no command of hsnap-action: use snapshot, restore, verify, prune or audit`},
+		{[]string{"AUDIT"}, nil, `"AUDIT" is no command of hsnap-action: use snapshot`},
 		{[]string{"db-1"}, nil, `"db-1" is no command of hsnap-action: use snapshot, restore, verify, prune or audit`},
 		{[]string{""}, nil, `"" is no command`},
 		{nil, []string{"HSNAP_COMMAND=delete"}, `"delete" is no command`},
@@ -154,7 +154,7 @@ func TestInputsOfOtherCommands(t *testing.T) {
 		{"prune", "INPUT_SHUTDOWN=force", "shutdown is an input of snapshot, not of prune"},
 		{"prune", "INPUT_FAIL-ON=stale", "fail-on is an input of audit, not of prune"},
 		{"snapshot", "INPUT_MAX-DELETIONS=3", "max-deletions is an input of prune, not of snapshot"},
-		{"prune", "INPUT_MAX_DELETIONS=3", "max_deletions is no input of hsnap-action: did you mean max-deletions?"},
+		{"prune", "INPUT_MAX_DELETIONS=3", "max_deletions is no input of hsnap-action: the nearest is max-deletions"},
 		{"audit", "INPUT_SHUTDOWN=", ""},
 	} {
 		vars := append([]string{tt.variable, "GITHUB_ACTIONS=true", "HCLOUD_TOKEN=t0ken"}, required[tt.command]...)

@@ -140,13 +140,17 @@ func FuzzImages(f *testing.F) {
 			if server == "" || strings.ContainsAny(server, "=,*?[]^\\\"'{}#!") || strings.ContainsFunc(server, unicode.IsSpace) {
 				t.Errorf("%q has the server %q", s, server)
 			}
-			if byName := image.Newest == config.Latest || image.Newest == config.LatestVerified; byName != (image.ID == 0) || image.ID < 0 {
+			if image.Image < 0 || image.Image > 0 && image.OnlyIfVerified {
 				t.Errorf("%q has the image %+v", s, image)
 			}
-			lines, object[server] = append(lines, server+"="+string(image.Newest)), image.Newest
-			if image.ID != 0 {
-				lines[len(lines)-1], object[server] = fmt.Sprintf("%s=%d", server, image.ID), image.ID
+			object[server] = "latest"
+			switch {
+			case image.Image > 0:
+				object[server] = image.Image
+			case image.OnlyIfVerified:
+				object[server] = "latest-verified"
 			}
+			lines = append(lines, fmt.Sprintf("%s=%v", server, object[server]))
 		}
 		text, err := json.Marshal(object)
 		if err != nil {
@@ -173,27 +177,16 @@ func FuzzProof(f *testing.F) {
 		if proof.EnvDecode(s) != nil {
 			return
 		}
-		switch proof.Kind {
-		case config.ProofRunning:
-			if proof.Port != 0 {
-				t.Errorf("%q is %+v", s, proof)
-			}
-		case config.ProofSSH, config.ProofTCP:
-			if proof.Port < 1 || proof.Port > 65535 {
-				t.Errorf("%q is %+v", s, proof)
-			}
-		default:
+		if proof.Port < 0 || proof.Port > 65535 || (proof.Port == 0) != (s == "running") || proof.SSH != strings.HasPrefix(s, "ssh") {
 			t.Errorf("%q is %+v", s, proof)
 		}
+		label := proof.Label()
 		var again config.Proof
-		if err := again.EnvDecode(proof.String()); err != nil || again != proof {
+		if err := again.EnvDecode(strings.Replace(label, "-", ":", 1)); err != nil || again != proof {
 			t.Errorf("%q is %+v, which is %+v (%v)", s, proof, again, err)
 		}
-		if label := proof.Label(); label == "" || !valuePattern.MatchString(label) {
+		if label == "" || !valuePattern.MatchString(label) {
 			t.Errorf("%q has the label %q", s, label)
-		}
-		if s != proof.String() && s != "ssh:22" {
-			t.Errorf("%q and %q are the same", s, proof)
 		}
 	})
 }
@@ -348,8 +341,8 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("%q: incomplete: %+v", vars, cfg)
 			}
 		case *config.Restore:
-			newest := slices.ContainsFunc(slices.Collect(maps.Values(cfg.Images)), func(c config.ImageChoice) bool { return c.Newest != "" })
-			if cfg.Token == "" || len(cfg.Images) == 0 || newest && cfg.Series == "" || cfg.MaxAge <= 0 || cfg.Prove.Kind == "" || cfg.APIEndpoint == "" ||
+			newest := slices.ContainsFunc(slices.Collect(maps.Values(cfg.Images)), func(c config.ImageChoice) bool { return c.Image == 0 })
+			if cfg.Token == "" || len(cfg.Images) == 0 || newest && cfg.Series == "" || cfg.MaxAge <= 0 || cfg.APIEndpoint == "" ||
 				cfg.LockTimeout <= 0 || cfg.RestoreTimeout <= 0 || cfg.BootTimeout <= 0 || cfg.MaxParallel < 1 || cfg.MaxParallel > 100 {
 				t.Errorf("%q: incomplete: %+v", vars, cfg)
 			}
@@ -360,7 +353,7 @@ func FuzzLoad(f *testing.F) {
 					selections++
 				}
 			}
-			if cfg.Token == "" || selections != 1 || cfg.Series == "" || cfg.Prove.Kind == "" || cfg.ServerType == "" || cfg.CreateTimeout <= 0 ||
+			if cfg.Token == "" || selections != 1 || cfg.Series == "" || cfg.ServerType == "" || cfg.CreateTimeout <= 0 ||
 				cfg.BootTimeout <= 0 || cfg.MaxParallel < 1 || cfg.MaxParallel > 100 || cfg.MaxCost <= 0 || len(cfg.AllowFrom) == 0 || cfg.APIEndpoint == "" {
 				t.Errorf("%q: incomplete: %+v", vars, cfg)
 			}

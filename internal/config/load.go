@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 // Load reads the settings of a command: the one that words name, which are the command line without the program's name,
 // or else env, which has the form of [os.Environ].
 //
-// The error has a line for every mistake. The settings then hold only what every command has, see [Common].
+// The error has a line for every mistake. Of the settings only what every command has is of use then, see [Common].
 func Load(words, env []string) (Settings, error) {
 	vars := parse(env)
 	command, rest, unknown := vars.command(words)
@@ -30,11 +29,6 @@ func Load(words, env []string) (Settings, error) {
 	}
 	if unknown != nil {
 		r.errs, common.Warnings = []error{unknown}, nil // the inputs are another command's
-	}
-	if len(r.errs) > 0 {
-		kept := *common
-		reflect.ValueOf(cfg).Elem().SetZero()
-		*common = kept
 	}
 	return cfg, errors.Join(r.errs...)
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/org/hsnap-action/internal/labels"
 )
@@ -124,20 +123,11 @@ func validName(s, punctuation string) bool {
 // Images says which image is meant for each server, by the server's name.
 type Images map[string]ImageChoice
 
-// ImageChoice is an image by its ID, or else which one of the server's snapshots it is.
+// ImageChoice says which of a server's snapshots is meant.
 type ImageChoice struct {
-	ID     int64  // zero where Newest is given
-	Newest Newest // "" where ID is given
+	Image          int64 // its ID, 0 for the newest one in the series that did not fail its verification
+	OnlyIfVerified bool  // of those that passed it
 }
-
-// Newest says which of a server's snapshots in a series the newest is taken of.
-type Newest string
-
-// The snapshots of which the newest is taken.
-const (
-	Latest         Newest = "latest"          // whatever is available and did not fail its verification
-	LatestVerified Newest = "latest-verified" // whatever is available and passed its verification
-)
 
 // imageRule says which images are accepted, in the words of the mistakes.
 const imageRule = "accepted are an image's ID, latest and latest-verified"
@@ -171,37 +161,16 @@ func (i *Images) EnvDecode(value string) error {
 	return wrong
 }
 
-// newest returns the first choice, by the names of the servers, that is no ID: "" if there is none.
-func (i Images) newest() Newest {
-	for _, server := range slices.Sorted(maps.Keys(i)) {
-		if newest := i[server].Newest; newest != "" {
-			return newest
-		}
-	}
-	return ""
-}
-
 // chooseImage reads the image of a server.
 func chooseImage(server, text string) (ImageChoice, error) {
-	newest := []string{string(Latest), string(LatestVerified)}
-	if slices.Contains(newest, text) {
-		return ImageChoice{Newest: Newest(text)}, nil
+	if text == "latest" || text == "latest-verified" {
+		return ImageChoice{OnlyIfVerified: text != "latest"}, nil
 	}
 	id, err := strconv.ParseInt(text, 10, 64)
-	if err == nil && id > 0 && strconv.FormatInt(id, 10) == text { // no plus, no leading zero
-		return ImageChoice{ID: id}, nil
+	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != text { // no plus, no leading zero
+		return ImageChoice{}, refuse(text, "is no image for %.60q: %s", server, imageRule)
 	}
-	hint := ""
-	near, alike := nearest(text, newest)
-	switch {
-	case text == "":
-		hint = " (is it an output that is empty?)"
-	case strings.ContainsFunc(text, unicode.IsSpace):
-		hint = " (pairs are separated by commas or newlines)"
-	case alike:
-		hint = " (did you mean " + near + "?)"
-	}
-	return ImageChoice{}, refuse(text, "is no image for %.60q: %s%s", server, imageRule, hint)
+	return ImageChoice{Image: id}, nil
 }
 
 // checkName returns what is wrong with the name of a server. Whether there is one of that name is Hetzner's to say.

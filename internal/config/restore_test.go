@@ -25,10 +25,9 @@ func TestRestore(t *testing.T) {
 	}
 	want := config.Restore{
 		Access:            config.Access{Token: "t0ken", APIEndpoint: "https://api.hetzner.cloud/v1"},
-		Images:            config.Images{"db-1": {ID: 123}},
+		Images:            config.Images{"db-1": {Image: 123}},
 		MaxAge:            config.Duration(24 * time.Hour),
 		SnapshotFirst:     true,
-		Prove:             config.Proof{Kind: config.ProofRunning},
 		LockTimeout:       config.Duration(30 * time.Minute),
 		RestoreTimeout:    config.Duration(90 * time.Minute),
 		BootTimeout:       config.Duration(10 * time.Minute),
@@ -48,10 +47,10 @@ func TestRestore(t *testing.T) {
 	}
 	want = config.Restore{
 		Access:            config.Access{Token: "t0ken", APIEndpoint: "http://[::1]/v1"},
-		Images:            config.Images{"db-1": {Newest: config.LatestVerified}},
+		Images:            config.Images{"db-1": {OnlyIfVerified: true}},
 		Series:            "nightly",
 		MaxAge:            config.Duration(90 * time.Minute),
-		Prove:             config.Proof{Kind: config.ProofSSH, Port: 2222},
+		Prove:             config.Proof{SSH: true, Port: 2222},
 		LockTimeout:       config.Duration(time.Minute),
 		RestoreTimeout:    config.Duration(2 * time.Hour),
 		BootTimeout:       config.Duration(3 * time.Minute),
@@ -73,11 +72,11 @@ func TestRestoreMistakes(t *testing.T) {
 		{[]string{"HSNAP_IMAGES=db-1=123,db-2=latest", "HSNAP_SERIES=nightly"}, nil},
 		{
 			[]string{"HSNAP_IMAGES=db-1=123,db-2=latest"},
-			[]string{"HSNAP_IMAGES has latest, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
+			[]string{"HSNAP_IMAGES has latest or latest-verified, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
 		},
 		{
 			[]string{"HSNAP_IMAGES=db-2=latest,db-1=latest-verified"},
-			[]string{"HSNAP_IMAGES has latest-verified, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
+			[]string{"HSNAP_IMAGES has latest or latest-verified, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
 		},
 		{
 			[]string{"HSNAP_IMAGES=db-1=latest", "HSNAP_SERIES=a/b"},
@@ -90,7 +89,7 @@ func TestRestoreMistakes(t *testing.T) {
 				`HSNAP_IMAGES: "newest" is no image for "db-1": accepted are an image's ID, latest and latest-verified`,
 				`HSNAP_IMAGES: "db-1" is given twice: a server can have one image here`,
 				`HSNAP_MAX_AGE: "24" has no unit: did you mean 24m or 24s?`,
-				`HSNAP_PROVE: "tcp" has no port: give one, as tcp:443`,
+				`HSNAP_PROVE: "tcp" is no proof: accepted are running, ssh, ssh:PORT and tcp:PORT, with a port from 1 to 65535`,
 			},
 		},
 	} {
@@ -105,8 +104,8 @@ func TestRestoreMistakes(t *testing.T) {
 }
 
 func TestImages(t *testing.T) {
-	id := func(n int64) config.ImageChoice { return config.ImageChoice{ID: n} }
-	latest, verified := config.ImageChoice{Newest: config.Latest}, config.ImageChoice{Newest: config.LatestVerified}
+	id := func(n int64) config.ImageChoice { return config.ImageChoice{Image: n} }
+	latest, verified := config.ImageChoice{}, config.ImageChoice{OnlyIfVerified: true}
 	for given, want := range map[string]config.Images{
 		"db-1=123":                               {"db-1": id(123)},
 		"db-1=123\ndb-2=456\n":                   {"db-1": id(123), "db-2": id(456)},
@@ -157,16 +156,16 @@ func TestImagesMistakes(t *testing.T) {
 		"db-1=1e3": `"1e3" ` + noImage, "db-1=0x10": `"0x10" ` + noImage, "db-1=007": `"007" ` + noImage, "db-1=1_000": `"1_000" ` + noImage,
 		"db-1=9223372036854775808": `"9223372036854775808" ` + noImage, "db-1=#5": `"#5" ` + noImage, "db-1==5": `"=5" ` + noImage,
 		"db-1=ubuntu": `"ubuntu" ` + noImage, "db-1=newest": `"newest" ` + noImage,
-		"db-1=lates":           `"lates" ` + noImage + " (did you mean latest?)",
-		"db-1=Latest":          `"Latest" ` + noImage + " (did you mean latest?)",
-		"db-1=latest_verified": `"latest_verified" ` + noImage + " (did you mean latest-verified?)",
-		"db-1=verified":        `"verified" ` + noImage + " (did you mean latest-verified?)",
-		"db-1=":                `"" ` + noImage + " (is it an output that is empty?)",
-		"db-1=,db-2=2":         `"" ` + noImage + " (is it an output that is empty?)",
-		"db-1=1 db-2=2":        `"1 db-2=2" ` + noImage + " (pairs are separated by commas or newlines)",
+		"db-1=lates":           `"lates" ` + noImage,
+		"db-1=Latest":          `"Latest" ` + noImage,
+		"db-1=latest_verified": `"latest_verified" ` + noImage,
+		"db-1=verified":        `"verified" ` + noImage,
+		"db-1=":                `"" ` + noImage,
+		"db-1=,db-2=2":         `"" ` + noImage,
+		"db-1=1 db-2=2":        `"1 db-2=2" ` + noImage,
 		`{"db-1": 0}`:          `"0" ` + noImage, `{"db-1": -1}`: `"-1" ` + noImage, `{"db-1": 123.0}`: `"123.0" ` + noImage,
 		`{"db-1": 1e3}`: `"1e3" ` + noImage, `{"db-1": 1e999}`: `"1e999" ` + noImage, `{"db-1": 9223372036854775808}`: `"9223372036854775808" ` + noImage,
-		`{"db-1": "x"}`: `"x" ` + noImage, `{"db-1": ""}`: `"" ` + noImage + " (is it an output that is empty?)",
+		`{"db-1": "x"}`: `"x" ` + noImage, `{"db-1": ""}`: `"" ` + noImage,
 
 		"db-1=1,db-1=2": twice, "db-1=1\ndb-1=1": twice, `{"db-1": 1, "db-1": 2}`: twice, `{"db-1": 1, "\u0064b-1": 1}`: twice,
 
@@ -184,21 +183,21 @@ func TestImagesMistakes(t *testing.T) {
 
 func TestProof(t *testing.T) {
 	accepted := map[string]config.Proof{
-		"running": {Kind: config.ProofRunning},
-		"ssh":     {Kind: config.ProofSSH, Port: 22}, "ssh:2222": {Kind: config.ProofSSH, Port: 2222}, "ssh:65535": {Kind: config.ProofSSH, Port: 65535},
-		"tcp:443": {Kind: config.ProofTCP, Port: 443}, "tcp:1": {Kind: config.ProofTCP, Port: 1},
+		"running": {},
+		"ssh":     {SSH: true, Port: 22}, "ssh:2222": {SSH: true, Port: 2222}, "ssh:65535": {SSH: true, Port: 65535},
+		"tcp:443": {Port: 443}, "tcp:1": {Port: 1},
 	}
 	for _, given := range slices.Sorted(maps.Keys(accepted)) {
 		cfg, err := readRestore("HSNAP_IMAGES=db-1=1", "HSNAP_PROVE="+given)
-		if diff := cmp.Diff(accepted[given], cfg.Prove); err != nil || diff != "" || cfg.Prove.String() != given {
-			t.Errorf("%q is %q: %v\n%s", given, cfg.Prove, err, diff)
+		if diff := cmp.Diff(accepted[given], cfg.Prove); err != nil || diff != "" || cfg.Prove.Label() != strings.ReplaceAll(given, ":", "-") {
+			t.Errorf("%q is %q: %v\n%s", given, cfg.Prove.Label(), err, diff)
 		}
 	}
 	const mistake = " is no proof: accepted are running, ssh, ssh:PORT and tcp:PORT, with a port from 1 to 65535"
 	for given, want := range map[string]string{
-		"tcp": `"tcp" has no port: give one, as tcp:443`, "tcp:": `"tcp:" has no port: give one, as tcp:443`,
+		"tcp": `"tcp"` + mistake, "tcp:": `"tcp:"` + mistake,
 		"ssh:": `"ssh:"` + mistake, "ssh:0": `"ssh:0"` + mistake, "tcp:65536": `"tcp:65536"` + mistake, "tcp:-1": `"tcp:-1"` + mistake,
-		"tcp:+80": `"tcp:+80"` + mistake, "tcp:080": `"tcp:080"` + mistake, "tcp: 80": `"tcp: 80"` + mistake, "tcp:http": `"tcp:http"` + mistake,
+		"tcp:+80": `"tcp:+80"` + mistake, "tcp: 80": `"tcp: 80"` + mistake, "tcp:http": `"tcp:http"` + mistake,
 		"tcp:1:2": `"tcp:1:2"` + mistake, "tcp:18446744073709551617": `"tcp:18446744073709551617"` + mistake, "running:80": `"running:80"` + mistake,
 		"running:": `"running:"` + mistake, "SSH": `"SSH"` + mistake, "22": `"22"` + mistake, ":22": `":22"` + mistake, "http:80": `"http:80"` + mistake,
 		"ssh 22": `"ssh 22"` + mistake, "ssh-2222": `"ssh-2222"` + mistake,

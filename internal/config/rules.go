@@ -38,7 +38,7 @@ func (v *Verify) complete(r *reader) {
 		r.add("{SERVERS} is missing: give either {SERVERS} (names, IDs or globs, as web-*), {LABEL_SELECTOR} (as env=prod) or {IMAGES} (as db-1=123)")
 	}
 	r.needSeries(v.Images)
-	if v.Prove.Kind != ProofRunning && !v.AllowFrom.hasIPv4() {
+	if v.Prove.Port != 0 && !v.AllowFrom.hasIPv4() {
 		r.add("{ALLOW_FROM} has no IPv4 network, but a copy has an IPv4 address only: add the one that this run comes from, as 203.0.113.7/32")
 	}
 }
@@ -100,8 +100,11 @@ func (r *reader) onlyImages() {
 
 // needSeries wants an explicit series where images has to be looked for in one.
 func (r *reader) needSeries(chosen Images) {
-	if newest := chosen.newest(); newest != "" && !r.given("SERIES") {
-		r.add("{IMAGES} has %s, which needs {SERIES}: name the one to look in, as series: nightly", newest)
+	for _, choice := range chosen {
+		if choice.Image == 0 && !r.given("SERIES") {
+			r.add("{IMAGES} has latest or latest-verified, which needs {SERIES}: name the one to look in, as series: nightly")
+			return
+		}
 	}
 }
 

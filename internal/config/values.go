@@ -89,49 +89,36 @@ func (a *Amount) EnvDecode(value string) error {
 // digits reports whether s has digits, and nothing else.
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// Proof is what shows that a server works.
+// Proof is what shows that a server works. The zero value is that Hetzner shows it running.
 type Proof struct {
-	Kind ProofKind
-	Port int // zero with ProofRunning
+	Port int  // that accepts a connection
+	SSH  bool // and answers with a line that begins with SSH-
 }
 
-// ProofKind is a way to prove that a server works.
-type ProofKind string
-
-// The proofs.
-const (
-	ProofRunning ProofKind = "running" // Hetzner shows the server running
-	ProofSSH     ProofKind = "ssh"     // the port answers with a line that begins with SSH-
-	ProofTCP     ProofKind = "tcp"     // the port accepts a connection
-)
-
-const sshPort = 22
-
-// String is the proof as the input has it, without a port that goes without saying.
-func (p Proof) String() string {
-	if p.Kind == ProofRunning || p == (Proof{ProofSSH, sshPort}) {
-		return string(p.Kind)
+// Label is the proof as the value of a label: ssh, ssh-2222, tcp-443, running.
+func (p Proof) Label() string {
+	switch {
+	case p == Proof{22, true}:
+		return "ssh"
+	case p.SSH:
+		return fmt.Sprintf("ssh-%d", p.Port)
+	case p.Port != 0:
+		return fmt.Sprintf("tcp-%d", p.Port)
 	}
-	return string(p.Kind) + ":" + strconv.Itoa(p.Port)
+	return "running"
 }
-
-// Label is the proof as the value of a label, which can have no colon: ssh, ssh-2222, tcp-443, running.
-func (p Proof) Label() string { return strings.ReplaceAll(p.String(), ":", "-") }
 
 // EnvDecode accepts running, ssh, ssh:PORT and tcp:PORT.
 func (p *Proof) EnvDecode(value string) error {
-	kind, text, hasPort := strings.Cut(value, ":")
-	port, err := strconv.Atoi(text)
-	valid := err == nil && 1 <= port && port <= 65535 && strconv.Itoa(port) == text // no plus, no leading zero
-	switch kind := ProofKind(kind); {
-	case kind == ProofRunning && !hasPort:
-		*p = Proof{Kind: kind}
-	case kind == ProofSSH && !hasPort:
-		*p = Proof{kind, sshPort}
-	case (kind == ProofSSH || kind == ProofTCP) && valid:
-		*p = Proof{kind, port}
-	case kind == ProofTCP && text == "":
-		return refuse(value, "has no port: give one, as tcp:443")
+	kind, text, _ := strings.Cut(value, ":")
+	port, err := strconv.ParseUint(text, 10, 16)
+	switch {
+	case value == "running":
+		*p = Proof{}
+	case value == "ssh":
+		*p = Proof{22, true}
+	case (kind == "ssh" || kind == "tcp") && err == nil && port > 0:
+		*p = Proof{int(port), kind == "ssh"}
 	default:
 		return refuse(value, "is no proof: accepted are running, ssh, ssh:PORT and tcp:PORT, with a port from 1 to 65535")
 	}

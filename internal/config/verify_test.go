@@ -31,7 +31,7 @@ func TestVerify(t *testing.T) {
 		Access:         config.Access{Token: "t0ken", APIEndpoint: "https://api.hetzner.cloud/v1"},
 		Selection:      config.Selection{Servers: config.List{"db-*"}},
 		Series:         "default",
-		Prove:          config.Proof{Kind: config.ProofSSH, Port: 22},
+		Prove:          config.Proof{SSH: true, Port: 22},
 		ServerType:     "same",
 		CreateTimeout:  config.Duration(90 * time.Minute),
 		BootTimeout:    config.Duration(10 * time.Minute),
@@ -54,11 +54,11 @@ func TestVerify(t *testing.T) {
 	}
 	want = config.Verify{
 		Access:         config.Access{Token: "t0ken", APIEndpoint: "http://[::1]/v1"},
-		Images:         config.Images{"db-1": {Newest: config.Latest}, "db-2": {ID: 123}},
+		Images:         config.Images{"db-1": {}, "db-2": {Image: 123}},
 		Series:         "nightly",
 		VerifiedWithin: config.Span(7 * 24 * time.Hour),
 		AtMost:         3,
-		Prove:          config.Proof{Kind: config.ProofTCP, Port: 443},
+		Prove:          config.Proof{Port: 443},
 		ServerType:     "cx23",
 		CreateTimeout:  config.Duration(2 * time.Hour),
 		BootTimeout:    config.Duration(3 * time.Minute),
@@ -100,11 +100,11 @@ func TestVerifyMistakes(t *testing.T) {
 		}},
 		{
 			[]string{"HSNAP_IMAGES=db-1=latest"},
-			[]string{"HSNAP_IMAGES has latest, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
+			[]string{"HSNAP_IMAGES has latest or latest-verified, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
 		},
 		{
 			[]string{"HSNAP_IMAGES=db-1=7,db-2=latest-verified"},
-			[]string{"HSNAP_IMAGES has latest-verified, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
+			[]string{"HSNAP_IMAGES has latest or latest-verified, which needs HSNAP_SERIES: name the one to look in, as series: nightly"},
 		},
 
 		// A proof that nothing can reach would tell good snapshots for bad ones.
@@ -125,7 +125,7 @@ func TestVerifyMistakes(t *testing.T) {
 				`HSNAP_VERIFIED_WITHIN: "7m" is no span of hours, days and weeks above zero: give one as 48h, 30d or 2w` +
 					` (m and y are not accepted: an m is a month for some and a minute for others)`,
 				`HSNAP_AT_MOST: "0" is not accepted: give a whole number from 1 to 100000`,
-				`HSNAP_PROVE: "tcp" has no port: give one, as tcp:443`,
+				`HSNAP_PROVE: "tcp" is no proof: accepted are running, ssh, ssh:PORT and tcp:PORT, with a port from 1 to 65535`,
 				`HSNAP_SERVER_TYPE: "CX23" is no server type: accepted are same, cheapest and the name of a type, as cx23 (did you mean cx23?)`,
 				`HSNAP_CREATE_TIMEOUT: "90" has no unit: did you mean 90m or 90s?`,
 				`HSNAP_BOOT_TIMEOUT: "0s" is not accepted: give a duration above zero, as 90s, 1h30m or 7d`,

@@ -34,8 +34,8 @@ type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Proof is what a server must do. The zero value is that Hetzner shows it running, which this package has no part in.
 type Proof struct {
-	Port   int    // of its own public address, that accepts a connection
-	Banner string // what a line from there must begin with; "" for nothing
+	Port int  // of its own public address, that accepts a connection
+	SSH  bool // and says a line that begins with SSH-
 }
 
 // Seen is what came of seeking a proof.
@@ -98,21 +98,15 @@ func (p Proof) seek(ctx context.Context, dial Dialer, address string) (string, e
 		return "", err
 	}
 	defer func() { _ = conn.Close() }()
-	if p.Banner == "" {
+	if !p.SSH {
 		return fmt.Sprintf("tcp:%d", p.Port), nil
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	lines := bufio.NewScanner(io.LimitReader(conn, greetingMost))
 	for lines.Scan() {
-		if line := strings.TrimRight(lines.Text(), "\r"); strings.HasPrefix(line, p.Banner) {
+		if line := strings.TrimRight(lines.Text(), "\r"); strings.HasPrefix(line, "SSH-") {
 			return line, nil
 		}
 	}
-	switch {
-	case ctx.Err() != nil:
-		return "", fmt.Errorf("connected, and no line that begins with %s came in %s", p.Banner, tryFor)
-	case lines.Err() != nil:
-		return "", lines.Err()
-	}
-	return "", fmt.Errorf("connected, and the connection was closed before a line that begins with %s", p.Banner)
+	return "", errors.New("connected, and no line that begins with SSH- came")
 }

@@ -50,23 +50,24 @@ func says(hangUp bool, texts ...string) func(net.Conn) {
 
 // What answers at a real address is a proof, or the failure says what came instead.
 func TestProofOverANetwork(t *testing.T) {
-	const ssh, open = "SSH-", ""
+	const ssh, open = true, false
 	for _, tt := range []struct {
-		name, banner string
-		handle       func(net.Conn) // nil: nothing listens
-		proof        string         // or else the failure
-		failure      string
+		name    string
+		ssh     bool
+		handle  func(net.Conn) // nil: nothing listens
+		proof   string         // or else the failure
+		failure string
 	}{
 		{"SSH", ssh, says(false, "SSH-2.0-OpenSSH_9.6\r\n"), "SSH-2.0-OpenSSH_9.6", ""},
 		{"SSH that hangs up", ssh, says(true, "SSH-2.0-OpenSSH_9.6\n"), "SSH-2.0-OpenSSH_9.6", ""},
 		{"SSH after other lines", ssh, says(false, "welcome\r\n", "\r\nto db-1\r\nSSH-2.0-dropbear\r\n"), "SSH-2.0-dropbear", ""},
 		{"SSH in pieces", ssh, says(false, "SS", "H-2.0", "-dropbear\r", "\n"), "SSH-2.0-dropbear", ""},
 		{"SSH within a line", ssh, says(false, "no SSH-2.0 here\r\n"), "", "no line that begins with SSH- came"},
-		{"another greeting", ssh, says(true, "220 mail.example.com ESMTP\r\n"), "", "closed before a line that begins with SSH-"},
-		{"too much of another greeting", ssh, says(false, strings.Repeat("hello\r\n", 2000), "SSH-2.0-late\r\n"), "", "closed before a line that begins with SSH-"},
-		{"a greeting without an end", ssh, says(false, strings.Repeat("x", 100_000)), "", "closed before a line that begins with SSH-"},
+		{"another greeting", ssh, says(true, "220 mail.example.com ESMTP\r\n"), "", "no line that begins with SSH- came"},
+		{"too much of another greeting", ssh, says(false, strings.Repeat("hello\r\n", 2000), "SSH-2.0-late\r\n"), "", "no line that begins with SSH- came"},
+		{"a greeting without an end", ssh, says(false, strings.Repeat("x", 100_000)), "", "no line that begins with SSH- came"},
 		{"nothing said", ssh, says(false), "", "no line that begins with SSH- came"},
-		{"closed at once", ssh, says(true), "", "closed before a line that begins with SSH-"},
+		{"closed at once", ssh, says(true), "", "no line that begins with SSH- came"},
 		{"refused", ssh, nil, "", syscall.ECONNREFUSED.Error()},
 		{"open", open, says(false), "tcp:443", ""},
 		{"open and closed", open, says(true), "tcp:443", ""},
@@ -80,7 +81,7 @@ func TestProofOverANetwork(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 			defer cancel()
-			proof, err := Proof{Port: 443, Banner: tt.banner}.seek(ctx, new(net.Dialer).DialContext, to)
+			proof, err := Proof{Port: 443, SSH: tt.ssh}.seek(ctx, new(net.Dialer).DialContext, to)
 			if proof != tt.proof || (err == nil) != (tt.failure == "") || err != nil && !strings.Contains(err.Error(), tt.failure) {
 				t.Errorf("proof %q, error %v", proof, err)
 			}
@@ -95,7 +96,7 @@ func TestProofOverANetwork(t *testing.T) {
 func TestNoAddress(t *testing.T) {
 	port := strings.TrimPrefix(serve(t, says(false, "SSH-2.0-mine\r\n")), "127.0.0.1:")
 	for _, address := range []string{":" + port, ""} {
-		line, err := Proof{Port: 22, Banner: "SSH-"}.seek(t.Context(), new(net.Dialer).DialContext, address)
+		line, err := Proof{Port: 22, SSH: true}.seek(t.Context(), new(net.Dialer).DialContext, address)
 		if line != "" || err == nil {
 			t.Errorf("%q has proved itself: %q", address, line)
 		}
