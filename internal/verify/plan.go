@@ -19,8 +19,8 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image) {
 	for _, host := range servers {
 		v := &verification{run: r, result: Result{Name: host.Name, Server: host, Choice: r.Images[host.Name]}}
 		r.all = append(r.all, v)
-		for _, image := range images {
-			if at, verified := labels.VerifiedAt(image); verified && labels.Made(image, host.ID, r.seriesOf(v, image)) && at.After(v.proved) {
+		for _, image := range images { // of one series, or of all where images are named
+			if at, verified := labels.VerifiedAt(image); verified && labels.Made(image, host.ID, image.Labels[labels.Series]) && at.After(v.proved) {
 				v.proved = at
 			}
 		}
@@ -45,14 +45,6 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image) {
 			v.result.Status, v.result.Reason = snapshot.Skipped, NotDue
 		}
 	}
-}
-
-// seriesOf returns the series that a verification is about: any where it names an image.
-func (r *run) seriesOf(v *verification, image hetzner.Image) string {
-	if v.result.Choice.Image != 0 {
-		return image.Labels[labels.Series]
-	}
-	return r.Series
 }
 
 // imageOf returns the snapshot of a server that is verified; without one the ID is 0. The newest one of a selection may have
