@@ -22,19 +22,8 @@ func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Ma
 		MaxCost: float64(cfg.MaxCost), AllowFrom: cfg.AllowFrom, DryRun: bool(cfg.DryRun), Dial: p.Dial, Rand: p.Rand, Late: late(cfg.Run),
 	}
 	if cfg.Run.Platform == config.GitHub && !set.DryRun {
-		recorded := ""
-		set.Record = func(left []copies.Copy) error {
-			text := encode(left)
-			if text == recorded {
-				return nil
-			}
-			err := r.SaveState(stateCopies, text)
-			if err == nil {
-				recorded = text
-			}
-			return err
-		}
-		if err := r.SaveState(stateCopies, recorded); err != nil { // a copy that nobody would delete must not be made
+		set.Record = func(left []copies.Copy) error { return r.SaveState(stateCopies, encode(left)) }
+		if err := set.Record(nil); err != nil { // a copy that nobody would delete must not be made
 			r.Mistakes(fmt.Errorf("GITHUB_STATE must name a file that can be written: without it no post step could delete what is left: %w", err))
 			return refuse(r, cfg)
 		}
