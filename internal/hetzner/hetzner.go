@@ -5,7 +5,7 @@
 // an image) fail with an [*Error] whose [Verdict] says what is known: whether Hetzner refused, the request was never
 // sent, or its outcome is unknown.
 //
-// The package never sends a change twice, and keeps net/http and Hetzner's library from doing so. It never noRedirects a
+// The package never sends a change twice, and keeps net/http and Hetzner's library from doing so. It never follows a
 // redirect, and never waits between two requests: whoever calls it decides when to poll and what to retry. Messages and
 // codes from outside are returned without the API token, and cut where they are too long.
 package hetzner
