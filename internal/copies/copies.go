@@ -113,62 +113,97 @@ type Left struct {
 // Remove deletes a copy and its addresses, and returns nil once Hetzner has shown that nothing is left. It goes on until the
 // limit, while Hetzner refuses for now or gives no answer: to delete twice is as to delete once.
 func (c *Copy) Remove(s *fleet.Script, api *hetzner.Client, limit time.Time) *Left {
-	left, refused, accepted := &Left{Unseen: c.ID == 0}, false, false
-	var told hetzner.Error
-	for due := s.Now(); ; { // when a deletion may be asked for
-		host, began, err := c.look(s, api, accepted)
-		failure, failed := errors.AsType[*hetzner.Error](err)
-		another := Is(host) && !c.Agrees(host) // a copy of another run, beside which there is none of ours: names are unique
-		mayAppear := began.Before(c.Appears) && (!s.Cancelled() || !another && (c.ID == 0 || !c.Alone))
-		missing := host.ID == 0 || host.ID != c.ID && !c.Agrees(host) // that one may be another's
-		left.Unseen = left.Unseen && (host.ID == 0 || another)
-		if err == nil && host.ID == 0 && left.Changed == c.ID {
-			left.Changed = 0 // whoever it was, it is gone
-		}
-		switch {
-		case failed:
-			left.Err = failure
-		case err != nil: // the run is over
+	r := &removal{Copy: c, Script: s, api: api, limit: limit, due: s.Now(), left: Left{Unseen: c.ID == 0}}
+	for {
+		if left, over := r.turn(); over {
 			return left
-		case missing && mayAppear:
-			if host.ID != 0 && !Is(host) {
-				left.Changed = host.ID
-			}
-		case host.ID == 0 && left.Changed == 0, missing && Is(host): // that one is another run's
-			left, assigned := c.removeAddresses(s, api, limit, !accepted)
-			if !assigned {
-				return left
-			}
-			accepted = false // perhaps it is there after all, with another label
-		case !c.Agrees(host):
-			if left.Changed = cmp.Or(host.ID, left.Changed); !mayAppear {
-				return left
-			}
-		case !s.Now().Before(due), refused && (!host.Locked || s.Cancelled()):
-			c.Note(host)
-			left.Changed, due, refused = 0, s.Now().Add(askAgain), false
-			err := c.delete(s, api)
-			failure, failed := errors.AsType[*hetzner.Error](err)
-			switch {
-			case err == nil:
-				accepted = true
-			case !failed: // the run is over
-				return left
-			case failure.Code != hetzner.CodeNotFound:
-				left.Err, due, refused = failure, s.Now().Add(refusedPause), true
-				if failure.Verdict == hetzner.Refused {
-					return left
-				}
-				if news := told.Code != failure.Code || told.Message != failure.Message; news && failure.Verdict != hetzner.Lost && c.Refused != nil {
-					told = *failure
-					c.Refused(failure)
-				}
-			}
 		}
 		if !s.Now().Before(fleet.Latest(limit, c.Appears)) || s.Sleep(s.Now().Add(pause(s))) != nil {
-			return left
+			return &r.left
 		}
 	}
+}
+
+// removal is a copy on its way out.
+type removal struct {
+	*Copy
+	*fleet.Script
+	api   *hetzner.Client
+	limit time.Time
+
+	left     Left          // why it is not gone yet
+	due      time.Time     // when a deletion may be asked for
+	accepted bool          // Hetzner has accepted a deletion
+	refused  bool          // Hetzner has refused the last one for now
+	told     hetzner.Error // the refusal that was reported last
+}
+
+// turn polls the copy and does what that shows to be due. Over says that nothing more is to be done: then left is why the copy
+// is not gone, or nil.
+func (r *removal) turn() (left *Left, over bool) {
+	host, began, err := r.look()
+	if failure, failed := errors.AsType[*hetzner.Error](err); failed {
+		r.left.Err = failure
+		return nil, false
+	}
+	if err != nil { // the run is over
+		return &r.left, true
+	}
+	ours, none := r.Agrees(host), host.ID == 0
+	another := Is(host) && !ours // a copy of another run, beside which there is none of ours: names are unique
+	mayAppear := began.Before(r.Appears) && (!r.Cancelled() || !another && (r.ID == 0 || !r.Copy.Alone))
+	missing := none || host.ID != r.ID && !ours // that one may be another's
+	r.left.Unseen = r.left.Unseen && (none || another)
+	if none && r.left.Changed == r.ID {
+		r.left.Changed = 0 // whoever it was, it is gone
+	}
+	switch {
+	case missing && mayAppear:
+		if !none && !Is(host) {
+			r.left.Changed = host.ID
+		}
+	case none && r.left.Changed == 0, missing && Is(host): // that one is another run's
+		left, assigned := r.removeAddresses()
+		if !assigned {
+			return left, true
+		}
+		r.accepted = false // perhaps it is there after all, with another label
+	case !ours:
+		r.left.Changed = cmp.Or(host.ID, r.left.Changed)
+		return &r.left, !mayAppear
+	case !r.Now().Before(r.due), r.refused && (!host.Locked || r.Cancelled()):
+		r.Note(host)
+		return r.ask()
+	}
+	return nil, false
+}
+
+// ask asks for the copy's deletion. It returns as turn does.
+func (r *removal) ask() (left *Left, over bool) {
+	r.left.Changed, r.due, r.refused = 0, r.Now().Add(askAgain), false
+	err := r.Change(fleet.Change{Rank: fleet.Power, Send: func(ctx context.Context) (hetzner.Quota, error) {
+		return r.api.DeleteServer(ctx, r.ID)
+	}})
+	failure, failed := errors.AsType[*hetzner.Error](err)
+	switch {
+	case err == nil:
+		r.accepted = true
+		return nil, false
+	case !failed: // the run is over
+		return &r.left, true
+	case failure.Code == hetzner.CodeNotFound: // the next poll tells
+		return nil, false
+	}
+	r.left.Err, r.due, r.refused = failure, r.Now().Add(refusedPause), true
+	news := r.told.Code != failure.Code || r.told.Message != failure.Message
+	switch {
+	case failure.Verdict == hetzner.Refused:
+		return &r.left, true
+	case news && failure.Verdict != hetzner.Lost && r.Refused != nil:
+		r.told = *failure
+		r.Refused(failure)
+	}
+	return nil, false
 }
 
 // LeftBehind returns the copies among servers that nobody needs any more, by Hetzner's clock.
@@ -217,64 +252,67 @@ func polled(s *fleet.Script, want fleet.Want) (fleet.Seen, error) {
 
 // look polls the server, by its ID where that is known. Once it is gone, a create that was lost may have made one more of its name.
 // Where Hetzner has accepted a deletion it is enough that the label shows none: there is no poll for each copy.
-func (c *Copy) look(s *fleet.Script, api *hetzner.Client, deleted bool) (host hetzner.Server, began time.Time, err error) {
-	if c.ID != 0 {
-		seen, err := polled(s, c.Want())
-		if err == nil && !deleted {
-			seen, err = c.Confirmed(s, seen)
+func (r *removal) look() (host hetzner.Server, began time.Time, err error) {
+	if r.ID != 0 {
+		seen, err := polled(r.Script, r.Want())
+		if err == nil && !r.accepted {
+			seen, err = r.Confirmed(r.Script, seen)
 		}
 		switch {
 		case errors.Is(err, fleet.ErrTimeout):
-			_, unheard := s.Silence()
-			return host, s.Now(), cmp.Or(s.Token(), unheard, &hetzner.Error{Message: "no poll has shown the copy"})
+			_, unheard := r.Silence()
+			return host, r.Now(), cmp.Or(r.Token(), unheard, &hetzner.Error{Message: "no poll has shown the copy"})
 		case err != nil:
-			return host, s.Now(), err
+			return host, r.Now(), err
 		case !seen.Missing:
 			return *seen.Server, seen.Began, nil
-		case c.Appears.IsZero():
+		case r.Appears.IsZero():
 			return host, seen.Began, nil
 		}
 	}
-	host, err = fleet.Read(s.Poll, func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) { return api.ServerNamed(ctx, c.Name) })
-	return host, s.Sent, err
+	host, err = fleet.Read(r.Poll, func(ctx context.Context) (hetzner.Server, hetzner.Quota, error) {
+		return r.api.ServerNamed(ctx, r.Name)
+	})
+	return host, r.Sent, err
 }
 
-func (c *Copy) delete(s *fleet.Script, api *hetzner.Client) error {
-	return s.Change(fleet.Change{Rank: fleet.Power, Send: func(ctx context.Context) (hetzner.Quota, error) {
-		return api.DeleteServer(ctx, c.ID)
-	}})
-}
-
-// removeAddresses waits until the copy's addresses are gone with it. One that is assigned to nothing is deleted; one that is
-// assigned is waited for where it is sure that the copy is gone, and otherwise reported.
-func (c *Copy) removeAddresses(s *fleet.Script, api *hetzner.Client, limit time.Time, sure bool) (left *Left, assigned bool) {
-	for _, id := range c.Addresses {
-		left = &Left{Address: id}
-		for {
-			var err error
-			if assigned = false; !s.Cancelled() { // then there is no poll to spare, and Hetzner refuses to delete one that is assigned
-				assigned, err = fleet.Read(s.Poll, func(ctx context.Context) (bool, hetzner.Quota, error) { return api.PrimaryIPAssigned(ctx, id) })
-			}
-			if err == nil && !assigned {
-				err = s.Send(func(ctx context.Context) (hetzner.Quota, error) { return api.DeletePrimaryIP(ctx, id) })
-				if err == nil {
-					break
-				}
-			}
-			if hetzner.IsNotFound(err) {
-				break
-			}
-			failure, failed := errors.AsType[*hetzner.Error](err)
-			if failed {
-				left.Err = failure
-			}
-			if assigned && !sure {
-				return left, true
-			}
-			if err != nil && !failed || !s.Now().Before(limit) || s.Sleep(s.Now().Add(pause(s))) != nil {
-				return left, false
-			}
+// removeAddresses removes the copy's addresses once it is gone. It returns why one of them is left, and whether that one is
+// assigned although the copy was only taken to be gone.
+func (r *removal) removeAddresses() (left *Left, assigned bool) {
+	for _, id := range r.Addresses {
+		if left, assigned = r.removeAddress(id); left != nil {
+			return left, assigned
 		}
 	}
 	return nil, false
+}
+
+// removeAddress waits until an address is gone, and returns nil then. One that is assigned to nothing is deleted; one that is
+// assigned is waited for where a poll by the copy's ID has shown that gone.
+func (r *removal) removeAddress(id int64) (left *Left, assigned bool) {
+	for left = (&Left{Address: id}); ; {
+		var err error
+		if assigned = false; !r.Cancelled() { // then there is no poll to spare, and Hetzner refuses to delete one that is assigned
+			assigned, err = fleet.Read(r.Poll, func(ctx context.Context) (bool, hetzner.Quota, error) { return r.api.PrimaryIPAssigned(ctx, id) })
+		}
+		if err == nil && !assigned {
+			err = r.Send(func(ctx context.Context) (hetzner.Quota, error) { return r.api.DeletePrimaryIP(ctx, id) })
+			if err == nil {
+				return nil, false
+			}
+		}
+		if hetzner.IsNotFound(err) {
+			return nil, false
+		}
+		failure, failed := errors.AsType[*hetzner.Error](err)
+		if failed {
+			left.Err = failure
+		}
+		if assigned && r.accepted {
+			return left, true
+		}
+		if err != nil && !failed || !r.Now().Before(r.limit) || r.Sleep(r.Now().Add(pause(r.Script))) != nil {
+			return left, false
+		}
+	}
 }

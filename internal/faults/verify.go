@@ -150,7 +150,7 @@ func verifyFaults() []fault {
 		},
 		{
 			"on a cancel each address takes a poll", "internal/copies/copies.go",
-			"			if assigned = false; !s.Cancelled() {", "			if assigned = false; true {",
+			"		if assigned = false; !r.Cancelled() {", "		if assigned = false; true {",
 		},
 		{
 			"a poll of copies that hangs outlasts a cancel", "internal/fleet/fleet.go",
@@ -166,11 +166,11 @@ func verifyFaults() []fault {
 		},
 		{
 			"a lost copy is not waited for", removed,
-			"		case missing && mayAppear:\n", "		case missing && mayAppear && c.ID != 0:\n",
+			"	case missing && mayAppear:\n", "	case missing && mayAppear && r.ID != 0:\n",
 		},
 		{
 			"the addresses of copies are forgotten", removed,
-			"			left, assigned := c.removeAddresses(s, api, limit, !accepted)\n", "			left, assigned := (*Left)(nil), false\n",
+			"		left, assigned := r.removeAddresses()\n", "		left, assigned := (*Left)(nil), false\n",
 		},
 		{
 			"a copy that is left is not told", "internal/report/verify.go",
