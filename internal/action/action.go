@@ -24,6 +24,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,27 +149,16 @@ func (p Process) client(access config.Access, mask secret.Mask, r *report.Report
 	})
 }
 
-// deliver returns the exit code of a run that has handed its outputs on, or could not: then it is no success.
-func deliver(delivered bool, code int) int {
-	if !delivered && code == exitSuccess {
-		return exitFailure
-	}
-	return code
-}
-
-// exitCode returns the exit code of an outcome, which depends on nothing else.
-func exitCode(o snapshot.Outcome) int {
-	switch {
+// exitCode returns the exit code of any command's run, which depends on nothing else.
+func exitCode(o snapshot.Outcome, t report.Tally) int {
+	switch number, _ := o.Signal.(syscall.Signal); {
 	case o.Signal != nil:
-		if number, ok := o.Signal.(syscall.Signal); ok {
-			return exitSignal + int(number)
-		}
-		return exitSignal + int(syscall.SIGTERM)
+		return exitSignal + int(cmp.Or(number, syscall.SIGTERM))
 	case o.Token != nil, o.Down != nil:
 		return exitAPI
-	case o.Selector != nil, o.Nothing, len(o.Mistakes) > 0:
+	case t.Stopped:
 		return exitInputs
-	case report.SnapshotTallyOf(o).Failed > 0:
+	case t.Bad, t.Undelivered:
 		return exitFailure
 	}
 	return exitSuccess

@@ -20,13 +20,5 @@ func (p Process) runAudit(ctx context.Context, r *report.Report, mask secret.Mas
 	}
 	r.Ask(report.Asked{Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers})
 	outcome := audit.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
-	return deliver(r.DeliverAudit(outcome), auditExitCode(outcome))
-}
-
-// auditExitCode returns the exit code of an outcome, which depends on nothing else.
-func auditExitCode(o audit.Outcome) int {
-	if code := exitCode(o.Outcome); code != exitSuccess || len(o.Failures) == 0 {
-		return code
-	}
-	return exitFailure
+	return exitCode(outcome.Outcome, r.DeliverAudit(outcome))
 }

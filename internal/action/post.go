@@ -43,7 +43,7 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 			undo: func(api *hetzner.Client) int {
 				o := snapshot.Rescue(ctx, api, snapshot.Settings{Late: isLate}, off, p.Signals, r.Event)
 				r.Explain(o)
-				return exitCode(o)
+				return exitCode(o, report.SnapshotTallyOf(o))
 			},
 			untried: func() {
 				for _, s := range off {
@@ -56,7 +56,7 @@ func (p Process) runPost(ctx context.Context, r *report.Report, mask secret.Mask
 			undo: func(api *hetzner.Client) int {
 				o := verify.Rescue(ctx, api, verify.Settings{Late: isLate}, made, p.Signals, r.VerifyEvent)
 				r.Explain(o.Outcome)
-				return verifyExitCode(o, true)
+				return exitCode(o.Outcome, report.VerifyTallyOf(o, true))
 			},
 			untried: func() {
 				for _, c := range made {

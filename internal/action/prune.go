@@ -23,17 +23,5 @@ func (p Process) runPrune(ctx context.Context, r *report.Report, mask secret.Mas
 		Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers, Keeps: true, Prunes: true,
 	})
 	outcome := prune.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
-	return deliver(r.DeliverPrune(outcome), pruneExitCode(outcome))
-}
-
-// pruneExitCode returns the exit code of an outcome, which depends on nothing else.
-func pruneExitCode(o prune.Outcome) int {
-	switch code := exitCode(o.Outcome); {
-	case o.TooMany && (code == exitSuccess || code == exitFailure):
-		return exitInputs
-	case code == exitSuccess && (o.NoDate || len(o.Left) > 0 || report.PruneTallyOf(o).Failed > 0):
-		return exitFailure
-	default:
-		return code
-	}
+	return exitCode(outcome.Outcome, r.DeliverPrune(outcome))
 }

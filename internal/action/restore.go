@@ -42,18 +42,5 @@ func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.M
 		Series: set.Series, MaxAge: set.MaxAge, RestoreTimeout: set.RestoreTimeout, BootTimeout: set.BootTimeout, Keeps: true,
 	})
 	outcome := restore.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.RestoreEvent)
-	return deliver(r.DeliverRestore(outcome), restoreExitCode(outcome))
-}
-
-// restoreExitCode returns the exit code of an outcome, which depends on nothing else.
-func restoreExitCode(o restore.Outcome) int {
-	switch code := exitCode(o.Outcome); {
-	case code != exitSuccess:
-		return code
-	case len(o.Refused) > 0:
-		return exitInputs
-	case report.RestoreTallyOf(o).Failed > 0:
-		return exitFailure
-	}
-	return exitSuccess
+	return exitCode(outcome.Outcome, r.DeliverRestore(outcome))
 }

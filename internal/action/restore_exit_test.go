@@ -56,7 +56,7 @@ func TestRestoreExitCode(t *testing.T) {
 			o.Restores = append(o.Restores, restore.Result{Result: snapshot.Result{Name: "db-1", Status: status}})
 		}
 		tally := report.RestoreTallyOf(o)
-		if code := restoreExitCode(o); code != tt.code || tally.Result != tt.result || tally.Failed != tt.failed {
+		if code := exitCode(o.Outcome, tally); code != tt.code || tally.Result != tt.result || tally.Failed != tt.failed {
 			t.Errorf("%s: exit %d, %s, %d failed; want %d, %s, %d", tt.name, code, tally.Result, tally.Failed, tt.code, tt.result, tt.failed)
 		}
 	}

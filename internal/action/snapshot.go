@@ -25,7 +25,7 @@ func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.
 	}
 	outcome := snapshot.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
 	r.Explain(outcome)
-	return deliver(r.DeliverSnapshot(outcome), exitCode(outcome))
+	return exitCode(outcome, r.DeliverSnapshot(outcome))
 }
 
 // asked returns what messages depend on.

@@ -34,20 +34,5 @@ func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Ma
 		BootTimeout: set.BootTimeout, Verifies: true, Post: cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep, WarnOnly: warn, ProveRunning: set.Proof.Port == 0,
 	})
 	outcome := verify.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.VerifyEvent)
-	return deliver(r.DeliverVerify(outcome), verifyExitCode(outcome, warn))
-}
-
-// verifyExitCode returns the exit code of an outcome, which depends on nothing else but on whether it fails a run that
-// something could not be found out.
-func verifyExitCode(o verify.Outcome, warn bool) int {
-	t := report.VerifyTallyOf(o)
-	switch code := exitCode(o.Outcome); {
-	case code != exitSuccess && code != exitFailure:
-		return code
-	case o.TooExpensive:
-		return exitInputs
-	case t.Failed > 0, len(t.Left) > 0, t.Inconclusive > 0 && !warn:
-		return exitFailure
-	}
-	return exitSuccess
+	return exitCode(outcome.Outcome, r.DeliverVerify(outcome))
 }

@@ -79,8 +79,8 @@ func TestVerifyExitCode(t *testing.T) {
 			o.Left = append(o.Left, snapshot.Leftover{Name: "hsnap-drill-9"})
 			left = append(left, "hsnap-drill-9")
 		}
-		tally := report.VerifyTallyOf(o)
-		if code, warn := verifyExitCode(o, false), verifyExitCode(o, true); code != tt.code || warn != tt.warn || tally.Result != tt.result {
+		tally, lenient := report.VerifyTallyOf(o, false), report.VerifyTallyOf(o, true)
+		if code, warn := exitCode(o.Outcome, tally), exitCode(o.Outcome, lenient); code != tt.code || warn != tt.warn || tally.Result != tt.result || lenient.Result != tt.result {
 			t.Errorf("%s: exit %d, with warn %d, %s; want %d, %d, %s", tt.name, code, warn, tally.Result, tt.code, tt.warn, tt.result)
 		}
 		if diff := cmp.Diff(left, tally.Left); diff != "" {

@@ -244,13 +244,13 @@ func faults() []fault {
 			"if err != nil || FailedVerification(image) {", "if err != nil {",
 		},
 		{
-			"audit passes over what it was to fail on", "internal/action/audit.go",
-			"len(o.Failures) == 0 {", "len(o.Failures) < 2 {",
+			"audit passes over what it was to fail on", "internal/report/audit.go",
+			"len(o.Failures) > 0\n", "len(o.Failures) > 1\n",
 		},
 		// What is told.
 		{
 			"a failure exits with success", "internal/action/action.go",
-			"	case report.SnapshotTallyOf(o).Failed > 0:\n", "	case report.SnapshotTallyOf(o).Failed > 3:\n",
+			"	case t.Bad, t.Undelivered:\n", "	case t.Failed > 3, t.Undelivered:\n",
 		},
 	}
 }

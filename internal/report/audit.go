@@ -17,12 +17,12 @@ import (
 )
 
 // DeliverAudit is [Report.DeliverSnapshot] for an audit. It also reports what was found, and why the audit came to nothing.
-func (r *Report) DeliverAudit(o audit.Outcome) (delivered bool) {
+func (r *Report) DeliverAudit(o audit.Outcome) Tally {
 	why := auditWhole(o, r.asked)
 	bad := o.Inventory == nil || o.Nothing || len(o.Results) > 0 || len(o.Failures) > 0
-	t := Tally{Result: resultOf(o.Outcome, false, bad, "success")}
+	t := Tally{Result: resultOf(o.Outcome, false, bad, "success"), Bad: bad, Stopped: stopped(o.Outcome)}
 	e := ending{
-		title: "Audit of Hetzner Cloud snapshots", tally: t, fails: t.fails(), why: why,
+		title: "Audit of Hetzner Cloud snapshots", tally: t, why: why,
 		urgent:  only(o.Inventory == nil && why.what == "" && len(r.mistakes) == 0, "the project was not read to its end"),
 		outputs: r.auditOutputs(o, t.Result), summary: func(p *page) { r.auditSummary(p, o, why) },
 	}

@@ -27,7 +27,7 @@ func auditOf(t *testing.T, mask secret.Mask, o audit.Outcome) (log, outputs, sum
 	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
-	if !r.DeliverAudit(o) {
+	if r.DeliverAudit(o).Undelivered {
 		t.Fatal("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)

@@ -14,6 +14,9 @@ import (
 type Tally struct {
 	Failed, Inconclusive int
 	Left                 []string // the names of copies that are left
+	Stopped              bool     // the run as a whole came to nothing
+	Bad                  bool     // something failed, was found, or is left behind
+	Undelivered          bool     // the outputs could not be handed on
 	Result               string   // "success", "partial", "failure", "inconclusive", "skipped" or "cancelled"
 
 	failed, leftOff []end
@@ -98,13 +101,9 @@ func resultOf(o snapshot.Outcome, good, bad bool, otherwise string) string {
 	return otherwise
 }
 
-// fails reports whether somebody has to look at a run with this result.
-func (t Tally) fails() bool { return t.Result == "partial" || t.Result == "failure" }
-
 // ending is what a command has to say when its run is over.
 type ending struct {
 	tally  Tally
-	fails  bool // the verdict begins with this instead of the result
 	dryRun bool
 	why    account // why the run came to nothing; empty where it did not
 
@@ -118,24 +117,24 @@ type ending struct {
 	summary func(*page)
 }
 
-// end hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict. It
-// returns false where the outputs could not be handed on.
-func (r *Report) end(e ending) (delivered bool) {
-	delivered = r.deliver(e.outputs, func() string {
-		p := r.page(e.title, r.verdict(e, true))
+// end hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict.
+func (r *Report) end(e ending) Tally {
+	e.tally.Undelivered = !r.deliver(e.outputs, func() string {
+		p := r.page(e.title, r.verdict(e))
 		if len(r.mistakes) == 0 { // otherwise nothing was done
 			e.summary(p)
 		}
 		return p.b.String()
 	})
-	r.Line("%s, in %s", joined(", ", r.verdict(e, delivered), e.price), short(time.Since(r.start)))
-	return delivered
+	r.Line("%s, in %s", joined(", ", r.verdict(e), e.price), short(time.Since(r.start)))
+	return e.tally
 }
 
 // verdict is a run in one line: what went wrong, and how many other servers there are of each status.
-func (r *Report) verdict(e ending, delivered bool) string {
+func (r *Report) verdict(e ending) string {
 	t, head, why := e.tally, e.tally.Result, e.why.what
-	if e.fails || !delivered && head != "cancelled" {
+	fails := t.Bad || t.Stopped || t.Undelivered
+	if len(t.Left) > 0 || fails && head != "cancelled" { // a copy that is left is loud even on a cancel
 		head = "FAILED"
 	}
 	if len(r.mistakes) > 0 {
@@ -152,7 +151,7 @@ func (r *Report) verdict(e ending, delivered bool) string {
 		counts = append(counts, some(t.statuses[status], string(status)))
 	}
 	parts := joined("; ",
-		named(each(t.leftOff, func(e end) string { return e.name }), plural(len(t.leftOff), "server")+" LEFT OFF"), e.urgent, why, only(!delivered, "the outputs could not be handed on"),
+		named(each(t.leftOff, func(e end) string { return e.name }), plural(len(t.leftOff), "server")+" LEFT OFF"), e.urgent, why, only(t.Undelivered, "the outputs could not be handed on"),
 		e.failed, joined(", ", counts...), joined("; ", e.rest...))
 	return head + only(e.dryRun, " (dry run)") + ": " + cmp.Or(parts, e.nothing)
 }

@@ -87,7 +87,7 @@ func TestOutputFileIsAPipe(t *testing.T) {
 		t.Fatalf("the pipe was closed after %q", b)
 	case <-time.After(20 * time.Millisecond):
 	}
-	if !r.DeliverSnapshot(results(1)) {
+	if r.DeliverSnapshot(results(1)).Undelivered {
 		t.Fatal("the outputs are not handed on")
 	}
 	has(t, <-text, "HSNAP_RESULT=success\n")

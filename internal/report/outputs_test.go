@@ -27,7 +27,7 @@ func deliver(t *testing.T, o snapshot.Outcome, getenv func(string) string, to re
 	t.Helper()
 	var b bytes.Buffer
 	r := report.New(report.Options{Out: &b, Getenv: getenv, Mask: secret.New("u8jzPde0IgxLd6Gnc")})
-	if err = r.OpenOutputs(to); !r.DeliverSnapshot(o) {
+	if err = r.OpenOutputs(to); r.DeliverSnapshot(o).Undelivered {
 		err = errors.New("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)
@@ -147,7 +147,7 @@ func TestHostileTextStartsNoCommand(t *testing.T) {
 		if err := r.OpenOutputs(report.OutputsTo{}); err != nil {
 			t.Fatal(err)
 		}
-		if !r.DeliverSnapshot(o) {
+		if r.DeliverSnapshot(o).Undelivered {
 			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)

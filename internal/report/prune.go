@@ -44,8 +44,9 @@ func PruneTallyOf(o prune.Outcome) PruneTally {
 		}
 	}
 	t.Failed = len(t.failures)
-	bad := t.Failed+len(o.Left) > 0 || o.TooMany || o.NoDate || stopped(o.Outcome)
-	t.Result = resultOf(o.Outcome, t.going > 0 && !o.TooMany, bad, "success") // a dry run's result is what the real one's would be
+	t.Stopped = stopped(o.Outcome) || o.TooMany
+	t.Bad = t.Failed+len(o.Left) > 0 || o.NoDate
+	t.Result = resultOf(o.Outcome, t.going > 0 && !o.TooMany, t.Bad || t.Stopped, "success") // a dry run's result is what the real one's would be
 	return t
 }
 
@@ -81,7 +82,7 @@ func pruneWhole(o prune.Outcome, asked Asked) account {
 }
 
 // DeliverPrune is [Report.DeliverSnapshot] for a run of prune. It also reports why the run as a whole came to nothing.
-func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
+func (r *Report) DeliverPrune(o prune.Outcome) Tally {
 	t, why := PruneTallyOf(o), pruneWhole(o, r.asked)
 	r.explainWhole(why)
 	for _, u := range o.Undone {
@@ -90,7 +91,7 @@ func (r *Report) DeliverPrune(o prune.Outcome) (delivered bool) {
 	would := only(o.DryRun, "would be ")
 	return r.end(ending{
 		title: "Old Hetzner Cloud snapshots", nothing: only(o.Signal == nil, "no snapshot") + only(o.Signal != nil, "the project was not read to its end"),
-		dryRun: o.DryRun, why: why, tally: t.Tally, fails: t.fails(),
+		dryRun: o.DryRun, why: why, tally: t.Tally,
 		urgent: named(each(o.Left, func(l snapshot.Leftover) string { return l.Name }), plural(len(o.Left), "copy")+" LEFT BEHIND"),
 		failed: named(t.failures, "failed"),
 		rest: []string{only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",

@@ -9,7 +9,7 @@
 // Everything that the program shows leaves through this package. Text goes to one writer, which hides the API token,
 // defuses whatever a CI system could take for a command, and makes nobody wait. Values go to the files that the CI
 // system names, with the same mask. The package sends no request and decides about no server. But it counts:
-// the exit code follows from a [Tally], and from whether the outputs could be delivered.
+// the exit code follows from a [Tally].
 package report
 
 import (

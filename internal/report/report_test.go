@@ -60,7 +60,7 @@ func TestLimitsOfALargeRun(t *testing.T) {
 	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
-	if !r.DeliverSnapshot(o) {
+	if r.DeliverSnapshot(o).Undelivered {
 		t.Fatal("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)
@@ -128,7 +128,7 @@ func summaryOf(t *testing.T, mask secret.Mask, events []snapshot.Event, o snapsh
 	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
-	if !r.DeliverSnapshot(o) {
+	if r.DeliverSnapshot(o).Undelivered {
 		t.Fatal("the outputs are not handed on")
 	}
 	r.Flush(time.Minute)
@@ -375,7 +375,7 @@ func FuzzFiles(f *testing.F) {
 		if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 			t.Fatal(err)
 		}
-		if !r.DeliverSnapshot(o) {
+		if r.DeliverSnapshot(o).Undelivered {
 			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)

@@ -201,14 +201,15 @@ func RestoreTallyOf(o restore.Outcome) (t Tally) {
 		t.count(restoreEnd(r))
 	}
 	good := t.statuses[restore.Restored]+t.statuses[snapshot.Planned] > 0
-	t.Result = resultOf(o.Outcome, good, t.Failed > 0 || stopped(o.Outcome) || len(o.Restores) == 0, "success")
+	t.Bad, t.Stopped = t.Failed > 0, stopped(o.Outcome) || len(o.Refused) > 0
+	t.Result = resultOf(o.Outcome, good, t.Bad || t.Stopped || len(o.Restores) == 0, "success")
 	return t
 }
 
 func restoreEnd(r restore.Result) end { return end{r.Name, r.Status, r.Reason, r.LeftOff} }
 
 // DeliverRestore is [Report.DeliverSnapshot] for a restore. It also reports wrong pairs, and why the run as a whole came to nothing.
-func (r *Report) DeliverRestore(o restore.Outcome) (delivered bool) {
+func (r *Report) DeliverRestore(o restore.Outcome) Tally {
 	r.wrongPairs(o.Refused)
 	t, why := RestoreTallyOf(o), whole(o.Outcome, r.asked)
 	r.explainWhole(why)
@@ -219,7 +220,7 @@ func (r *Report) DeliverRestore(o restore.Outcome) (delivered bool) {
 		}
 	}
 	return r.end(ending{
-		title: "Hetzner Cloud restore", nothing: "nothing was restored", dryRun: o.DryRun, why: why, tally: t, fails: t.fails(),
+		title: "Hetzner Cloud restore", nothing: "nothing was restored", dryRun: o.DryRun, why: why, tally: t,
 		failed: t.failures(len(o.Restores)),
 		outputs: []output{
 			{name: "result", value: t.Result},

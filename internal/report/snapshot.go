@@ -20,18 +20,19 @@ func SnapshotTallyOf(o snapshot.Outcome) (t Tally) {
 		}
 	}
 	good := t.usable+t.statuses[snapshot.Planned] > 0 // a dry run's result is what the real one's would be
-	t.Result = resultOf(o, good, t.Failed > 0 || stopped(o), "skipped")
+	t.Bad, t.Stopped = t.Failed > 0, stopped(o)
+	t.Result = resultOf(o, good, t.Bad || t.Stopped, "skipped")
 	return t
 }
 
 // DeliverSnapshot hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict.
-// It returns false where the outputs could not be handed on.
-func (r *Report) DeliverSnapshot(o snapshot.Outcome) (delivered bool) {
+// It returns what the exit code follows from.
+func (r *Report) DeliverSnapshot(o snapshot.Outcome) Tally {
 	t := SnapshotTallyOf(o)
 	inFlight := those(o.Results, func(r snapshot.Result) bool { return goesOn(r) && r.Status != snapshot.Creating })
 	unknown := those(o.Results, func(r snapshot.Result) bool { return r.MaySlip })
 	return r.end(ending{
-		title: "Hetzner Cloud snapshots", nothing: "no snapshot", dryRun: o.DryRun, why: whole(o, r.asked), tally: t, fails: t.fails(),
+		title: "Hetzner Cloud snapshots", nothing: "no snapshot", dryRun: o.DryRun, why: whole(o, r.asked), tally: t,
 		failed:  t.failures(len(o.Results)),
 		rest:    []string{joined(", ", some(len(inFlight), "still being made"), some(len(unknown), "may still appear"))},
 		outputs: r.snapshotOutputs(o, t), summary: func(p *page) { r.snapshotSummary(p, o) },

@@ -346,7 +346,7 @@ func TestWholeRunIsExplained(t *testing.T) {
 		if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 			t.Fatal(err)
 		}
-		if !r.DeliverSnapshot(o) {
+		if r.DeliverSnapshot(o).Undelivered {
 			t.Fatal("the outputs are not handed on")
 		}
 		r.Flush(time.Minute)
@@ -365,7 +365,7 @@ func TestSummaryOfMistakes(t *testing.T) {
 	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
-	if !r.DeliverSnapshot(snapshot.Outcome{Nothing: true}) {
+	if r.DeliverSnapshot(snapshot.Outcome{Nothing: true}).Undelivered {
 		t.Fatal("the outputs are not handed on")
 	}
 	summary := fileOf(t, dir, "summary")

@@ -295,8 +295,8 @@ func notProven(v verify.Result, asked Asked) account {
 	return a
 }
 
-// VerifyTallyOf counts what came of the verifications.
-func VerifyTallyOf(o verify.Outcome) (t Tally) {
+// VerifyTallyOf counts what came of the verifications. With warnOnly it fails no run that something could not be found out.
+func VerifyTallyOf(o verify.Outcome, warnOnly bool) (t Tally) {
 	for _, r := range o.Results { // names that match nothing
 		t.count(endOf(r))
 	}
@@ -310,7 +310,9 @@ func VerifyTallyOf(o verify.Outcome) (t Tally) {
 		t.Left = append(t.Left, l.Name)
 	}
 	good := t.statuses[verify.Verified]+t.statuses[snapshot.Planned] > 0
-	bad, otherwise := t.Failed > 0 || stopped(o.Outcome) || o.TooExpensive, "skipped"
+	t.Stopped = stopped(o.Outcome) || o.TooExpensive
+	t.Bad = t.Failed > 0 || len(t.Left) > 0 || t.Inconclusive > 0 && !warnOnly
+	bad, otherwise := t.Failed > 0 || t.Stopped, "skipped"
 	if t.Inconclusive > 0 {
 		bad, otherwise = bad || good, "inconclusive"
 	}
@@ -324,8 +326,8 @@ func verifyEnd(v verify.Result) end { return end{name: v.Name, status: v.Status,
 func round(amount float64) float64 { return math.Round(amount*1e6) / 1e6 }
 
 // DeliverVerify is [Report.DeliverSnapshot] for a run of verify. It also reports why the run as a whole came to nothing.
-func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
-	t, why := VerifyTallyOf(o), r.verifyWhole(o)
+func (r *Report) DeliverVerify(o verify.Outcome) Tally {
+	t, why := VerifyTallyOf(o, r.asked.WarnOnly), r.verifyWhole(o)
 	r.explainWhole(why)
 	entries := each(o.Results, func(n snapshot.Result) json.RawMessage {
 		return r.verifyEntry(verify.Result{Name: n.Name, Status: n.Status, Reason: n.Reason}, explain(n, r.asked))
@@ -338,10 +340,8 @@ func (r *Report) DeliverVerify(o verify.Outcome) (delivered bool) {
 	images := func(is func(verify.Result) bool) []int64 {
 		return each(those(o.Verifications, is), func(v verify.Result) int64 { return v.Image.ID })
 	}
-	harmless := r.asked.WarnOnly && t.Failed == 0 && why.what == "" // no more than that something could not be found out
 	return r.end(ending{
 		title: "Verification of Hetzner Cloud snapshots", nothing: "nothing was verified", dryRun: o.DryRun, why: why, tally: t,
-		fails:  len(t.Left) > 0 || t.Result == "failure" || !harmless && (t.Result == "partial" || t.Result == "inconclusive"),
 		urgent: named(t.Left, plural(len(t.Left), "copy")+" LEFT BEHIND"),
 		failed: t.failures(len(o.Verifications) + len(o.Results)),
 		rest:   []string{only(o.DryRun && o.PlannedCost > 0, "at most "+r.money(o.PlannedCost)), only(cost > 0, "cost "+r.money(cost))},
