@@ -66,12 +66,8 @@ func cause(r snapshot.Result, asked Asked) (a account) {
 		return lockTimeout(r, "snapshot")
 	case snapshot.SnapshotTimeout:
 		describe := fmt.Sprintf("`hcloud image describe %d` shows whether it has become available", r.ImageID)
-		a.what = fmt.Sprintf("the snapshot is not available %s after it was accepted", short(r.Duration))
+		a.what = fmt.Sprintf("the snapshot was not seen available %s after it was accepted", short(r.Duration))
 		a.next = describe + " since; next time set a longer snapshot-timeout"
-		if r.Silence > 0 {
-			a.what = fmt.Sprintf("Hetzner's API has given no usable answer for %s, so nobody knows whether the snapshot is available", short(r.Silence))
-			a.next = "see https://status.hetzner.com; when the API is back, " + describe
-		}
 	case snapshot.Refused:
 		a.what = "Hetzner refused the request"
 		a.next = "correct the input that the answer is about; if it is about none, report it as a bug of this action, with the log"

@@ -267,7 +267,7 @@ func progress(e snapshot.Event) string {
 		names = append(names, each(here, func(s snapshot.Standing) string { return s.Name + detail(s) })...)
 	}
 	return joined(", ", counts...) + only(len(names) > 0, "; waiting for "+several(names)) + only(len(off) > 0, fmt.Sprintf("; %d down", len(off))) +
-		only(e.Took > 0, fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %v", short(e.Took), e.Err))
+		only(e.Err != nil, fmt.Sprintf("; Hetzner's API has given no usable answer for %s: %v", short(e.Took), e.Err))
 }
 
 // detail says how far a server is.

@@ -107,8 +107,8 @@ func restoreCause(r restore.Result, asked Asked) (a account) {
 		if r.Err != nil && r.Err.Verdict == hetzner.TokenRefused {
 			a.what, a.next = "Hetzner refused the API token"+underWay(r)+only(!r.Accepted && !r.MaySlip, " before it accepted the rebuild"), adviceToken
 		}
-		if r.Silence > 0 {
-			a.what, a.next = "the server's actions could not be listed for "+short(r.Silence)+", so the rebuild was not asked for", adviceUnreached
+		if r.Err == nil || r.Err.Unsettled() { // it is no answer to a rebuild
+			a.what, a.next = "the server's actions could not be listed, so the rebuild was not asked for", adviceUnreached
 		}
 	case snapshot.ActionFailed:
 		a.what = "Hetzner could not finish the rebuild" + said(r.Action) + "; ITS DISK MAY BE HALF WRITTEN"
@@ -117,12 +117,8 @@ func restoreCause(r restore.Result, asked Asked) (a account) {
 		a.what = "the answer to the rebuild was lost, and nothing shows whether it has begun; its disk may be overwritten yet"
 		a.next = look + " shows the image and the status; run it again when the server is as you expect it"
 	case restore.RestoreTimeout:
-		a.what = fmt.Sprintf("the rebuild (action %d) has not ended well within %s, and may go on; until then its disk may be half written", r.ActionID, asked.RestoreTimeout)
+		a.what = fmt.Sprintf("the rebuild (action %d) was not seen to end well within %s, and may go on; until then its disk may be half written", r.ActionID, asked.RestoreTimeout)
 		a.next = look + " shows whether it runs since; next time set a longer restore-timeout"
-		if r.Silence > 0 {
-			a.what = fmt.Sprintf("Hetzner's API has given no usable answer for %s, so nobody knows whether the rebuild (action %d) has ended", short(r.Silence), r.ActionID)
-			a.next = "see https://status.hetzner.com; when the API is back, " + look
-		}
 	case restore.NotProven:
 		a.what = fmt.Sprintf("it is rebuilt and runs, but has not proved that it is back within %s: %s", asked.BootTimeout, cmp.Or(r.NoProof, "no answer"))
 		a.next = "look at its screen in the Hetzner Console; see that its firewalls let this runner in; if it boots slowly, set a longer boot-timeout"

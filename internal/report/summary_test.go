@@ -314,11 +314,11 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		snapshot.LimitExceeded, snapshot.UnknownOutcome, snapshot.VolumesAttached, snapshot.ProtectFailed, snapshot.ShutdownTimeout,
 		snapshot.ShutdownHalted, snapshot.ShutdownSelf, snapshot.BootsElsewhere, snapshot.PowerOnFailed, snapshot.RunCancelled,
 	} {
-		for _, silence := range []time.Duration{0, time.Minute} {
+		for _, other := range []bool{false, true} {
 			result := snapshot.Result{
-				Name: "db-1", Status: snapshot.Failed, Reason: reason, MaySlip: reason == snapshot.UnknownOutcome, Silence: silence,
-				HaltedBy: map[bool]snapshot.Reason{true: snapshot.PowerOnFailed}[silence > 0], LeftOff: reason == snapshot.PowerOnFailed, PowerOnFailed: reason == snapshot.PowerOnFailed,
-				Err: map[bool]*hetzner.Error{true: {Verdict: hetzner.TokenRefused}}[silence > 0],
+				Name: "db-1", Status: snapshot.Failed, Reason: reason, MaySlip: reason == snapshot.UnknownOutcome,
+				HaltedBy: map[bool]snapshot.Reason{true: snapshot.PowerOnFailed}[other], LeftOff: reason == snapshot.PowerOnFailed, PowerOnFailed: reason == snapshot.PowerOnFailed,
+				Err: map[bool]*hetzner.Error{true: {Verdict: hetzner.TokenRefused}}[other],
 			}
 			log := logOf(result)
 			if !regexp.MustCompile(`db-1: failed \(`+string(reason)+`\): .{20,}`).MatchString(log) || reason != snapshot.RunCancelled && !strings.Contains(log, "what to try: ") {

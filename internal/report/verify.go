@@ -218,10 +218,7 @@ func verifyCause(v verify.Result, asked Asked) (a account) {
 		a.what = "the copy could not be created" + said(v.Action)
 		a.next = "run it again; this says nothing about the snapshot"
 	case verify.CreateTimeout:
-		a.what, a.next = "the copy was not created in time", "set a longer create-timeout; large snapshots take long"
-		if v.Silence > 0 {
-			a.what, a.next = "Hetzner's API has given no usable answer for "+short(v.Silence), adviceUnreached
-		}
+		a.what, a.next = "the copy was not seen created in time", "set a longer create-timeout; large snapshots take long"
 	case snapshot.UnknownOutcome:
 		a.what, a.next = "the copy was deleted by somebody else, or could not be seen, before it had answered", "run it again; this says nothing about the snapshot"
 	case snapshot.Refused:

@@ -138,13 +138,13 @@ func (s *server) notFound(refusal error) error {
 
 // newestAction returns the highest ID of the server's actions: the rebuild's will be higher.
 func (s *server) newestAction() (newest int64, err error) {
-	began, again := s.Now(), s.target.TryLimit()
+	again := s.target.TryLimit()
 	seen, err := s.Watch(s.actions()).Next(0, fleet.Earliest(again, s.Now().Add(noteLimit)))
 	switch {
 	case errors.Is(err, fleet.ErrTimeout) && !again.IsZero() && !s.Now().Before(again):
 		return 0, s.target.LockTimedOut()
 	case errors.Is(err, fleet.ErrTimeout):
-		s.target.Result.Silence = s.Now().Sub(began)
+		_, s.target.Result.Err = s.Silence()
 		return 0, snapshot.Failed.Because(snapshot.Refused)
 	}
 	for _, action := range seen.Actions {
@@ -212,7 +212,7 @@ func (s *server) timedOut(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.target.Result.Silence, s.target.Result.Err = s.LongSilence()
+	s.target.Result.Err = s.LongSilence()
 	return snapshot.Failed.Because(RestoreTimeout)
 }
 

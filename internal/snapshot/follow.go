@@ -121,7 +121,7 @@ func (s *server) snapshotTimeout(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.Result.Silence, s.Result.Err = s.LongSilence()
+	s.Result.Err = s.LongSilence()
 	return failed(SnapshotTimeout)
 }
 

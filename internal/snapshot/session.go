@@ -74,8 +74,8 @@ func (s *Session) reportProgress(script *fleet.Script) {
 		if s.Now().Sub(s.lastNews) < progressEvery {
 			continue
 		}
-		silence, failure := s.LongSilence()
-		s.Tell(Event{Kind: EventProgress, Standings: s.standings(), Took: silence, Err: failure})
+		silence, _ := s.Silence()
+		s.Tell(Event{Kind: EventProgress, Standings: s.standings(), Took: silence, Err: s.LongSilence()})
 	}
 }
 
@@ -112,11 +112,11 @@ func (s *Session) TellRefused(name string) func(*hetzner.Error) {
 	return func(refusal *hetzner.Error) { s.Tell(Event{Kind: EventStays, Name: name, Err: refusal}) }
 }
 
-// LongSilence returns for how long Hetzner has not answered, and what came instead; 0 for less than the time between two
+// LongSilence returns what came instead of an answer, where Hetzner has given none for longer than the time between two
 // reports of the progress.
-func (s *Session) LongSilence() (time.Duration, *hetzner.Error) {
-	if since, err := s.Silence(); since >= progressEvery {
-		return since, err
+func (s *Session) LongSilence() *hetzner.Error {
+	if silence, failure := s.Silence(); silence >= progressEvery {
+		return failure
 	}
-	return 0, nil
+	return nil
 }

@@ -147,7 +147,6 @@ type Result struct {
 	Err      *hetzner.Error  // what Hetzner answered last, where that is the reason
 	Action   *hetzner.Action // the action that failed, where that is the reason
 	Holder   *hetzner.Action // who held the lock, where known
-	Silence  time.Duration   // of a time-out: for how long Hetzner had not answered at all; 0 where it had
 	MaySlip  bool            // a create is unanswered: a snapshot may still appear, labelled with Request
 	Vanished bool            // the image was there, and then was not
 	Request  string          // value of [labels.Request]

@@ -95,7 +95,6 @@ type Result struct {
 	Type       string          // of the copy
 	Err        *hetzner.Error  // what Hetzner answered last, where that is the reason
 	Action     *hetzner.Action // the action that failed, where that is the reason
-	Silence    time.Duration   // of a time-out: for how long Hetzner had not answered at all; 0 where it had
 	VerifiedAt time.Time       // for NotDue: when a snapshot of the server was verified; zero where at-most is the reason
 	Differs    string          // for Firewall: the name of the one whose rules differ, "" for none
 
