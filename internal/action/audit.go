@@ -18,7 +18,7 @@ func (p Process) runAudit(ctx context.Context, r *report.Report, mask secret.Mas
 	for _, finding := range cfg.FailOn {
 		set.FailOn = append(set.FailOn, audit.Finding(finding))
 	}
-	r.Ask(report.Asked{Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers})
+	r.Ask(report.Asked{Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector})
 	outcome := audit.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
 	return exitCode(outcome.Outcome, r.DeliverAudit(outcome))
 }

@@ -71,7 +71,7 @@ func TestAuditExitCodes(t *testing.T) {
 		"unverified":                      {map[string]string{"fail-on": "unverified"}, 1, "FAILED: 2 unverified (web-1, db-1); 2 servers"},
 		"orphans, of which there is none": {map[string]string{"fail-on": "orphans"}, 0, "success: "},
 		"leftovers":                       {map[string]string{"fail-on": "leftovers"}, 1, "FAILED: 1 leftover; 2 servers"},
-		"a missing name":                  {map[string]string{"servers": "db-1,db-11"}, 1, "db-11: no server in this token's project has this name or ID (did you mean db-1?)"},
+		"a missing name":                  {map[string]string{"servers": "db-1,db-11"}, 1, "db-11: matches no server in this token's project (did you mean db-1?)"},
 		"a glob that matches nothing":     {map[string]string{"servers": "db-1,mail-*"}, 1, "FAILED: 1 not found (mail-*); 1 server"},
 		"nothing but such a glob":         {map[string]string{"servers": "mail-*"}, 2, "FAILED: 1 not found (mail-*); 0 servers"},
 		"a selector that matches nothing": {map[string]string{"label-selector": "env=prod"}, 2, "FAILED: 1 not found (env=prod); 0 servers"},

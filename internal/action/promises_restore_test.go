@@ -86,7 +86,7 @@ func TestRestore(t *testing.T) {
 			func(w *world, _, _ int64) {
 				w.inputs["restore-timeout"] = "5m"
 				w.cloud.Inject(hcloudsim.Fault{Kind: hcloudsim.ForgetActions})
-			}, "failed restore_timeout", 6 * time.Minute, "was not seen to end well within 5m", "",
+			}, "failed restore_timeout", 6 * time.Minute, "was not seen to end well within restore-timeout", "",
 		},
 		{
 			"a rebuild that fails for a lock is not asked for again",

@@ -19,9 +19,7 @@ func (p Process) runPrune(ctx context.Context, r *report.Report, mask secret.Mas
 	if cfg.Run.ID != "" {
 		set.WorkflowRun = labels.NewRun(cfg.Run.ID, cfg.Run.Attempt, p.Rand)
 	}
-	r.Ask(report.Asked{
-		Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers, Keeps: true, Prunes: true,
-	})
+	r.Ask(report.Asked{Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Prunes: true})
 	outcome := prune.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
 	return exitCode(outcome.Outcome, r.DeliverPrune(outcome))
 }

@@ -39,7 +39,7 @@ func (p Process) runRestore(ctx context.Context, r *report.Report, mask secret.M
 	}
 	r.Ask(report.Asked{
 		LockTimeout: set.Before.LockTimeout, Endpoint: string(cfg.APIEndpoint), Restores: true, SnapshotFirst: set.SnapshotFirst,
-		Series: set.Series, MaxAge: set.MaxAge, RestoreTimeout: set.RestoreTimeout, BootTimeout: set.BootTimeout, Keeps: true,
+		Series: set.Series,
 	})
 	outcome := restore.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.RestoreEvent)
 	return exitCode(outcome.Outcome, r.DeliverRestore(outcome))

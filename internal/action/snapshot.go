@@ -16,7 +16,11 @@ import (
 // runSnapshot takes the snapshots.
 func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.Mask, cfg config.Snapshot) int {
 	set := settings(cfg, p.Rand)
-	r.Ask(asked(cfg))
+	live := set.Shutdown == snapshot.Never
+	r.Ask(report.Asked{
+		LockTimeout: set.LockTimeout, Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector,
+		Live: live, Post: !live && cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep,
+	})
 	if cfg.Run.Platform == config.GitHub {
 		set.Record = func(off []snapshot.Recorded) error { return r.SaveState(stateOff, encode(off)) }
 	}
@@ -26,15 +30,6 @@ func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.
 	outcome := snapshot.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
 	r.Explain(outcome)
 	return exitCode(outcome, r.DeliverSnapshot(outcome))
-}
-
-// asked returns what messages depend on.
-func asked(cfg config.Snapshot) report.Asked {
-	live := snapshot.Policy(cfg.Shutdown) == snapshot.Never
-	return report.Asked{
-		LockTimeout: time.Duration(cfg.LockTimeout), Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers,
-		IfNone: true, Live: live, Post: !live && cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep, Keeps: !cfg.Retention().Empty(),
-	}
 }
 
 // settings returns the inputs in the types of package snapshot.

@@ -30,8 +30,8 @@ func (p Process) runVerify(ctx context.Context, r *report.Report, mask secret.Ma
 	}
 	warn := cfg.IfInconclusive == "warn"
 	r.Ask(report.Asked{
-		Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Servers: cfg.Servers, ByName: set.Images != nil, Series: set.Series,
-		BootTimeout: set.BootTimeout, Verifies: true, Post: cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep, WarnOnly: warn, ProveRunning: set.Proof.Port == 0,
+		Endpoint: string(cfg.APIEndpoint), LabelSelector: cfg.LabelSelector, Series: set.Series,
+		Verifies: true, WarnOnly: warn, Post: cfg.Run.Platform == config.GitHub && !cfg.Run.NoPostStep,
 	})
 	outcome := verify.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.VerifyEvent)
 	return exitCode(outcome.Outcome, r.DeliverVerify(outcome))

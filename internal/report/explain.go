@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ func explain(r snapshot.Result, asked Asked) account {
 	case snapshot.Planned:
 		a.what = planned(r)
 	case snapshot.Skipped, snapshot.Failed, snapshot.Cancelled:
-		a = cause(r, asked)
+		a = cause(r)
 		a.what = cmp.Or(a.what, string(r.Reason))
 	}
 	if r.LeftOff { // nothing is more urgent
@@ -55,10 +54,10 @@ func planned(r snapshot.Result) string {
 }
 
 // cause says for each reason what happened and what to try.
-func cause(r snapshot.Result, asked Asked) (a account) {
+func cause(r snapshot.Result) (a account) {
 	switch r.Reason {
 	case snapshot.NotFound:
-		return notFound(r, asked)
+		return notFound(r)
 	case snapshot.Locked:
 		a.what = "the server is locked" + by(r.Holder) + ", and if-locked says not to wait"
 		a.next = "run it again when the lock is gone, or set if-locked to wait"
@@ -77,7 +76,7 @@ func cause(r snapshot.Result, asked Asked) (a account) {
 	case snapshot.ActionFailed:
 		return actionFailed(r)
 	case snapshot.LimitExceeded:
-		a.what, a.next = "the limit of snapshots is reached", adviceLimit(asked)
+		a.what, a.next = "the limit of snapshots is reached", adviceLimit
 	case snapshot.UnknownOutcome:
 		a.what = "the answer to the request was lost, and nothing shows what became of it"
 	case snapshot.RunCancelled:
@@ -90,14 +89,14 @@ func cause(r snapshot.Result, asked Asked) (a account) {
 		a.what = fmt.Sprintf("its snapshot is there (image %d), but it is not protected", r.ImageID)
 		a.next = fmt.Sprintf("`hcloud image enable-protection %d delete`; running it all again makes one more snapshot", r.ImageID)
 	case snapshot.ShutdownTimeout, snapshot.ShutdownHalted, snapshot.ShutdownSelf, snapshot.BootsElsewhere:
-		return stayedOn(r, asked)
+		return stayedOn(r)
 	case snapshot.PowerOnFailed: // takes the place of another reason
 	}
 	return a
 }
 
 // stayedOn says why a server was not switched off, and so not snapshotted.
-func stayedOn(r snapshot.Result, asked Asked) (a account) {
+func stayedOn(r snapshot.Result) (a account) {
 	switch halted := r.Reason == snapshot.ShutdownHalted; {
 	case r.Reason == snapshot.ShutdownTimeout:
 		a.what = "the server was not off in time, and is left running"
@@ -107,9 +106,9 @@ func stayedOn(r snapshot.Result, asked Asked) (a account) {
 	case halted && r.HaltedBy == snapshot.PowerOnFailed:
 		a.what, a.next = "not switched off, since "+r.HaltedOn+" did not come back", "see to "+r.HaltedOn+" first, and run it again"
 	case halted && r.HaltedBy == snapshot.LimitExceeded:
-		a.what, a.next = "not switched off, since the limit of snapshots is reached", adviceLimit(asked)
+		a.what, a.next = "not switched off, since the limit of snapshots is reached", adviceLimit
 	case halted:
-		a.what = "not switched off, since that can't be recorded" + only(asked.Post, " for the post step")
+		a.what = "not switched off, since that can't be recorded for the post step"
 		a.next = "GITHUB_STATE must name a file that can be written"
 	default:
 		what, command := nextBoot(r.Server, typed(r))
@@ -128,18 +127,16 @@ func nextBoot(server hetzner.Server, name string) (what, command string) {
 }
 
 // notFound distinguishes a server that was deleted from a name or a pattern that never matched one.
-func notFound(r snapshot.Result, asked Asked) account {
-	switch named := slices.Contains(asked.Servers, r.Name) || slices.Contains(asked.Servers, strconv.FormatInt(r.Server.ID, 10)); {
-	case r.Server.ID != 0:
-		return account{what: "the server does not exist any more", next: "if it was deleted on purpose, " +
-			only(named, "take it out of servers") + only(!named, "there is nothing to do: the next run does not select it")}
-	case r.Pattern:
-		return account{title: "matches no server", what: "matches no server in this token's project",
-			next: "check the pattern or selector, and that the token belongs to the servers' project" +
-				only(asked.IfNone, adviceNone)}
+func notFound(r snapshot.Result) account {
+	if r.Server.ID != 0 {
+		return account{what: "the server does not exist any more", next: "if it was deleted on purpose, take it out of servers where it is named"}
 	}
-	return account{title: "matches no server", what: "no server in this token's project has this name" + only(!asked.ByName, " or ID") + meant(r.Nearest),
+	a := account{title: "matches no server", what: "matches no server in this token's project" + meant(r.Nearest),
 		next: "check the name, and that the token belongs to the server's project"}
+	if r.Pattern {
+		a.next = "check the pattern or selector, and that the token belongs to the servers' project" + adviceNone
+	}
+	return a
 }
 
 // heldLong is how long an operation may hold a lock before it is a case for Hetzner's support.
@@ -247,7 +244,7 @@ func whole(o snapshot.Outcome, asked Asked) (a account) {
 		a.next = "correct it and run it again; nothing was done"
 	case o.Nothing && len(o.Results) == 0: // otherwise it was said of each pattern
 		a.what = "no server is left to snapshot"
-		a.next = "check servers, label-selector and exclude" + only(asked.IfNone, adviceNone)
+		a.next = "check servers, label-selector and exclude" + adviceNone
 	}
 	readOnly := o.Token != nil && o.Token.OfChange && (o.HasRead || len(o.Results) > 0)
 	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it could read, so it is probably read-only")}
@@ -270,15 +267,11 @@ const (
 	adviceSelection = "check servers, label-selector and exclude, and that the token belongs to the servers' project"
 	adviceNoDate    = "if a proxy stands between, have it pass the header Date on"
 	adviceRateLimit = "stop what else uses this project's API, such as Terraform, monitoring or scripts, then run it again"
-	adviceNone      = "; if it is fine that there is none, set if-no-servers-found to warn or ignore"
+	adviceNone      = "; where it is fine that there is none, snapshot has if-no-servers-found: warn"
+	adviceLimit     = "delete old snapshots of this project, by keep-last or by hand (audit lists those of servers that are gone), or ask for a higher limit in the Hetzner Console"
 	adviceUnreached = "see https://status.hetzner.com and the runner's network, then run it again"
 	adviceToken     = "make a token with Read & Write in the Hetzner Console (Security, API tokens) and put it into the secret"
 )
-
-func adviceLimit(asked Asked) string {
-	return "delete old snapshots of this project (audit lists those of servers that are gone), or ask for a higher limit in the Hetzner Console" +
-		only(!asked.Keeps, "; with keep-last a series thins itself out")
-}
 
 func adviceOff(server string) string {
 	return "run " + powerOn(server) + " until Hetzner accepts it, or use the Hetzner Console"

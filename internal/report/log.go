@@ -17,21 +17,13 @@ import (
 type Asked struct {
 	LockTimeout             time.Duration
 	Endpoint, LabelSelector string
-	Servers                 []string // as the user wrote them
-	ByName                  bool     // servers are named as the keys of images
-	Live                    bool     // servers are snapshotted while they run
-	Post                    bool     // a post step follows, which switches on what was left off
-	Keeps                   bool     // rules say which old snapshots are kept
-	Prunes                  bool     // and nothing is done but to delete the others
-	IfNone                  bool     // an input says what to do when nothing is found
+	Live                    bool // servers are snapshotted while they run
+	Post                    bool // a post step follows, which switches on what was left off
+	Prunes                  bool // nothing is done but to delete old snapshots
 
 	Verifies, WarnOnly      bool   // snapshots are proved, and what can't be found out is a warning
-	ProveRunning            bool   // by no more than that a copy runs
 	Restores, SnapshotFirst bool   // servers are put back, perhaps after a snapshot of each
 	Series                  string // where the newest snapshots are looked for
-	MaxAge                  time.Duration
-	RestoreTimeout          time.Duration
-	BootTimeout             time.Duration
 }
 
 // Ask says what the run is asked to do.

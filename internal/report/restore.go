@@ -117,10 +117,10 @@ func restoreCause(r restore.Result, asked Asked) (a account) {
 		a.what = "the answer to the rebuild was lost, and nothing shows whether it has begun; its disk may be overwritten yet"
 		a.next = look + " shows the image and the status; run it again when the server is as you expect it"
 	case restore.RestoreTimeout:
-		a.what = fmt.Sprintf("the rebuild (action %d) was not seen to end well within %s, and may go on; until then its disk may be half written", r.ActionID, asked.RestoreTimeout)
+		a.what = fmt.Sprintf("the rebuild (action %d) was not seen to end well within restore-timeout, and may go on; until then its disk may be half written", r.ActionID)
 		a.next = look + " shows whether it runs since; next time set a longer restore-timeout"
 	case restore.NotProven:
-		a.what = fmt.Sprintf("it is rebuilt and runs, but has not proved that it is back within %s: %s", asked.BootTimeout, cmp.Or(r.NoProof, "no answer"))
+		a.what = "it is rebuilt and runs, but has not proved within boot-timeout that it is back: " + cmp.Or(r.NoProof, "no answer")
 		a.next = "look at its screen in the Hetzner Console; see that its firewalls let this runner in; if it boots slowly, set a longer boot-timeout"
 	case snapshot.NotFound:
 		a.what, a.next = "the server does not exist any more", "make a new one from its image: "+fmt.Sprintf("`hcloud server create --image %d …`", r.Image.ID)
@@ -172,7 +172,7 @@ func wrongPair(m restore.Mistake, asked Asked) string {
 		restore.NotAvailable: fmt.Sprintf("%s is %s, not available", image, m.Image.Status),
 		restore.NotMade:      image + " was not made by this action, or its labels do not agree with what Hetzner says of it",
 		restore.NotVerified:  image + " has failed its verification",
-		restore.TooOld:       fmt.Sprintf("%s is %s old, and max-age allows %s; give a newer one, or set a longer max-age", image, short(m.Age), short(asked.MaxAge)),
+		restore.TooOld:       fmt.Sprintf("%s is %s old, which is more than max-age allows; give a newer one, or set a longer max-age", image, short(m.Age)),
 		restore.NoAge:        "nobody knows how old " + image + " is: Hetzner's answer did not tell the time, or the image is from the future; " + adviceNoDate,
 
 		restore.OtherServer:       fmt.Sprintf("%s was made of another server (ID %d); this one has the ID %d", image, m.Image.CreatedFrom, m.Server.ID),

@@ -79,8 +79,8 @@ func TestSkippedForItsLock(t *testing.T) {
 	has(t, log, "::warning::db-1: the server is locked by rebuild_server (45%25, action 7, since 2026-11-22 19:45 UTC)")
 }
 
-// Advice fits what the run was asked to do.
-func TestAdviceFitsTheInputs(t *testing.T) {
+// Advice fits what has happened.
+func TestAdviceFitsTheFailure(t *testing.T) {
 	full := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.LimitExceeded}
 	halted := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.ShutdownHalted, HaltedBy: snapshot.LimitExceeded}
 	unrecorded := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.ShutdownHalted, Err: &hetzner.Error{Message: "no space left on device"}}
@@ -90,22 +90,16 @@ func TestAdviceFitsTheInputs(t *testing.T) {
 	stuck.Holder = &hetzner.Action{ID: 7, Started: time.Now().Add(-3 * time.Hour)}
 	for _, tt := range []struct {
 		result     snapshot.Result
-		asked      report.Asked
 		want, lack string
 	}{
-		{full, report.Asked{}, "with keep-last a series thins itself out", "support"},
-		{full, report.Asked{Keeps: true}, "ask for a higher limit", "keep-last"},
-		{halted, report.Asked{Keeps: true}, "ask for a higher limit", "keep-last"},
-		{unrecorded, report.Asked{Post: true}, "since that can't be recorded for the post step; no snapshot was taken", "!"},
-		{unrecorded, report.Asked{}, "since that can't be recorded; no snapshot was taken", "post step"},
-		{gone, report.Asked{Servers: []string{"web-1", "db-1"}}, "take it out of servers", "nothing to do"},
-		{gone, report.Asked{Servers: []string{"42"}}, "take it out of servers", "nothing to do"},
-		{gone, report.Asked{Servers: []string{"db-*"}}, "the next run does not select it", "take it out"},
-		{gone, report.Asked{LabelSelector: "env=prod"}, "the next run does not select it", "take it out"},
-		{held, report.Asked{}, "set a longer lock-timeout", "support"},
-		{stuck, report.Asked{}, "ask Hetzner's support about action 7", "longer lock-timeout"},
+		{full, "by keep-last or by hand", "support"},
+		{halted, "by keep-last or by hand", "support"},
+		{unrecorded, "since that can't be recorded for the post step; no snapshot was taken", "!"},
+		{gone, "take it out of servers where it is named", "check"},
+		{held, "set a longer lock-timeout", "support"},
+		{stuck, "ask Hetzner's support about action 7", "longer lock-timeout"},
 	} {
-		log := logOf(tt.result, tt.asked)
+		log := logOf(tt.result)
 		has(t, log, tt.want)
 		if strings.Contains(log, tt.lack) {
 			t.Errorf("%q is in\n%s", tt.lack, log)

@@ -199,7 +199,7 @@ func verifyCause(v verify.Result, asked Asked) (a account) {
 	case verify.InProgress:
 		a.what = "another run is verifying the same image: its copy " + v.Copy + " is there"
 	case verify.NotProven:
-		return notProven(v, asked)
+		return notProven(v)
 	case verify.NoCapacity:
 		return noCapacity(v)
 	case snapshot.LimitExceeded:
@@ -274,11 +274,11 @@ func verifyRefused(v verify.Result) account {
 }
 
 // notProven says what it may mean that a copy does not answer, beside a bad snapshot.
-func notProven(v verify.Result, asked Asked) account {
+func notProven(v verify.Result) account {
 	byHand := "make a server from image " + strconv.FormatInt(v.Image.ID, 10) + " by hand, and watch its screen in the Hetzner Console"
 	a := account{
 		title: "failed its verification",
-		what:  fmt.Sprintf("a copy of %s runs, but did not answer within %s: %s", copyOf(v), asked.BootTimeout, cmp.Or(v.NoProof, "no answer")),
+		what:  "a copy of " + copyOf(v) + " runs, but did not answer within boot-timeout: " + cmp.Or(v.NoProof, "no answer"),
 		next:  byHand + "; if it only boots slowly, set a longer boot-timeout",
 	}
 	written := only(v.Written, "the image carries the label "+labels.Verify+"="+labels.VerifyFailed+" now")
@@ -417,10 +417,11 @@ func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
 
 // whatItProves says what the table means, and what it does not.
 func (r *Report) whatItProves(p *page, o verify.Outcome) string {
+	runs := slices.ContainsFunc(o.Verifications, func(v verify.Result) bool { return v.Proof == "running" })
 	proved := slices.ContainsFunc(o.Verifications, func(v verify.Result) bool { return v.Status == verify.Verified })
 	return joined(" ",
 		only(o.DryRun && o.PlannedCost > 0, "Together they would cost at most "+p.cell(r.money(o.PlannedCost))+"."),
 		only(proved, "The time of creation and the time until the proof together are the measured time to restore."),
-		only(proved && r.asked.ProveRunning, "**`prove: running` proves only that Hetzner starts the copy**, not that its system boots or that anything answers."),
+		only(runs, "**`prove: running` proves only that Hetzner starts the copy**, not that its system boots or that anything answers."),
 		"A begun hour of a copy is paid whole.")
 }
