@@ -75,7 +75,7 @@ func TestAuditExitCodes(t *testing.T) {
 		"a glob that matches nothing":     {map[string]string{"servers": "db-1,mail-*"}, 1, "FAILED: 1 not found (mail-*); 1 server"},
 		"nothing but such a glob":         {map[string]string{"servers": "mail-*"}, 2, "FAILED: 1 not found (mail-*); 0 servers"},
 		"a selector that matches nothing": {map[string]string{"label-selector": "env=prod"}, 2, "FAILED: 1 not found (env=prod); 0 servers"},
-		"all excluded":                    {map[string]string{"exclude": "*"}, 2, "FAILED: there is no server to look at"},
+		"all excluded":                    {map[string]string{"exclude": "*"}, 2, "FAILED: no server is selected"},
 		"a copy that is named":            {map[string]string{"servers": "hsnap-drill-9"}, 2, "is a copy that a verification has made"},
 		"an exclude that matches nothing": {map[string]string{"exclude": "db-9"}, 0, "::warning::db-9: named in exclude, and matches no server"},
 		"a dry run, which is the same":    {map[string]string{"stale-after": "2d", "dry-run": "true"}, 1, "FAILED: 1 stale (web-1 none); 2 servers"},

@@ -18,7 +18,7 @@ import (
 
 // DeliverAudit is [Report.DeliverSnapshot] for an audit. It also reports what was found, and why the audit came to nothing.
 func (r *Report) DeliverAudit(o audit.Outcome) Tally {
-	why := auditWhole(o, r.asked)
+	why := whole(o.Outcome, r.asked)
 	bad := o.Inventory == nil || o.Nothing || len(o.Results) > 0 || len(o.Failures) > 0
 	t := Tally{Result: resultOf(o.Outcome, false, bad, "success"), Bad: bad, Stopped: stopped(o.Outcome)}
 	e := ending{
@@ -32,18 +32,6 @@ func (r *Report) DeliverAudit(o audit.Outcome) Tally {
 	}
 	r.explainWhole(why)
 	return r.end(e)
-}
-
-// auditWhole explains why an audit as a whole came to nothing; it explains nothing of any other one.
-func auditWhole(o audit.Outcome, asked Asked) account {
-	if o.Nothing && o.Inventory != nil && len(o.Results) == 0 {
-		return account{what: "there is no server to look at", next: adviceSelection}
-	}
-	a := whole(o.Outcome, asked)
-	if o.Token != nil {
-		a.next = "make a token with Read in the Hetzner Console (Security, API tokens) and put it into the secret"
-	}
-	return a
 }
 
 // found logs the inventory, and reports what makes the run fail.

@@ -225,8 +225,8 @@ func whole(o snapshot.Outcome, asked Asked) (a account) {
 		}
 		a.next = "correct it and run it again; nothing was done"
 	case o.Nothing && len(o.Results) == 0: // otherwise it was said of each pattern
-		a.what = "no server is left to snapshot"
-		a.next = "check servers, label-selector and exclude" + adviceNone
+		a.what = "no server is selected"
+		a.next = "check servers, label-selector and exclude, and that the token belongs to the servers' project" + adviceNone
 	}
 	readOnly := o.Token != nil && o.Token.OfChange && (o.HasRead || len(o.Results) > 0)
 	a.details = []string{answered(cmp.Or(o.Token, o.Down, o.Selector)), only(readOnly, "it could read, so it is probably read-only")}
@@ -246,13 +246,12 @@ func meant(nearest string) string { return only(nearest != "", " (did you mean "
 
 // Advice that several failures share. Commands stand in backticks.
 const (
-	adviceSelection = "check servers, label-selector and exclude, and that the token belongs to the servers' project"
 	adviceNoDate    = "if a proxy stands between, have it pass the header Date on"
 	adviceRateLimit = "stop what else uses this project's API, such as Terraform, monitoring or scripts, then run it again"
 	adviceNone      = "; where it is fine that there is none, snapshot has if-no-servers-found: warn"
 	adviceLimit     = "delete old snapshots of this project, by keep-last or by hand (audit lists those of servers that are gone), or ask for a higher limit in the Hetzner Console"
 	adviceUnreached = "see https://status.hetzner.com and the runner's network, then run it again"
-	adviceToken     = "make a token with Read & Write in the Hetzner Console (Security, API tokens) and put it into the secret"
+	adviceToken     = "make a token with Read & Write (Read is enough for audit and dry-run) in the Hetzner Console (Security, API tokens) and put it into the secret"
 )
 
 func adviceOff(server string) string {

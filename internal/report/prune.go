@@ -75,8 +75,6 @@ func pruneWhole(o prune.Outcome, asked Asked) account {
 			what: "Hetzner's answer did not tell the time, so nobody knows how old the snapshots are; nothing was deleted",
 			next: "run it again; " + adviceNoDate,
 		}
-	case o.Nothing && len(o.Results) == 0 && o.Token == nil:
-		return account{what: "no server is selected", next: adviceSelection}
 	}
 	return whole(o.Outcome, asked)
 }

@@ -325,7 +325,7 @@ func TestWholeRunIsExplained(t *testing.T) {
 		"Hetzner's API at https://api.example/v1 could not be used": {Down: failure},
 		"because the project's requests are used up":                {Down: &hetzner.Error{Code: hetzner.CodeRateLimit}},
 		"Hetzner refused the label-selector \"a=b,,c\"":             {Selector: failure},
-		"no server is left to snapshot":                             {Nothing: true},
+		"no server is selected":                                     {Nothing: true},
 	} {
 		dir := t.TempDir()
 		var log strings.Builder

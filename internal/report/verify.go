@@ -371,8 +371,6 @@ func (r *Report) verifyWhole(o verify.Outcome) account {
 			what: fmt.Sprintf("the verifications may cost up to %s, which is more than max-cost allows; nothing was created", r.money(o.PlannedCost)),
 			next: "set at-most, server-type: cheapest, a shorter create-timeout, or a larger max-cost",
 		}
-	case o.Nothing && len(o.Results) == 0 && o.Token == nil && o.Down == nil:
-		return account{what: "no server is selected", next: adviceSelection}
 	}
 	return whole(o.Outcome, r.asked)
 }
