@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -12,9 +11,6 @@ import (
 	"github.com/org/hsnap-action/internal/secret"
 )
 
-// queueMost is how many bytes of the log may wait for a reader; what comes then is dropped.
-const queueMost = 4 << 20
-
 // writer is the only writer of the program. A log that nobody reads must delay no request: text is queued, and while
 // there is any, a goroutine writes it.
 type writer struct {
@@ -22,11 +18,9 @@ type writer struct {
 	mask  secret.Mask
 	timed bool // lines of the log begin with the time
 
-	mu      sync.Mutex
-	queue   []string
-	size    int           // of what is queued or being written
-	dropped int           // lines, since the queue was full
-	idle    chan struct{} // closed when everything is written; nil while that is so
+	mu    sync.Mutex
+	queue []string
+	idle  chan struct{} // closed when everything is written; nil while that is so
 }
 
 // line writes a line of the log.
@@ -43,11 +37,7 @@ func (w *writer) print(text string) { w.write(defuse(w.mask.Hide(clean(text))) +
 func (w *writer) write(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.dropped > 0 || w.size+len(text) > queueMost {
-		w.dropped++
-		return
-	}
-	w.queue, w.size = append(w.queue, text), w.size+len(text)
+	w.queue = append(w.queue, text)
 	if w.idle == nil {
 		w.idle = make(chan struct{})
 		go w.drain()
@@ -65,11 +55,6 @@ func (w *writer) drain() {
 		w.mu.Unlock()
 		_, _ = io.WriteString(w.out, text)
 		w.mu.Lock()
-		w.size -= len(text)
-		if w.dropped > 0 {
-			notice := fmt.Sprintf("… %s dropped, since nobody read the log\n", count(w.dropped, "line"))
-			w.queue, w.size, w.dropped = append(w.queue, notice), w.size+len(notice), 0
-		}
 	}
 	close(w.idle)
 	w.idle = nil
