@@ -283,6 +283,9 @@ func goesOn(r snapshot.Result) bool {
 	return r.ImageID != 0 && !failed && !r.Usable() && !r.Reused && r.Reason != snapshot.ProtectFailed
 }
 
+// inFlight reports whether an image is left to Hetzner that somebody wanted to wait for.
+func inFlight(r snapshot.Result) bool { return goesOn(r) && r.Status != snapshot.Creating }
+
 func deletion(images ...int64) string { return "hcloud image delete " + ids(images, " ") }
 
 func powerOn(server string) string { return "`hcloud server poweron " + server + "`" }

@@ -16,8 +16,8 @@ const (
 	pageMost = 900 << 10
 	// cellMost is how many characters of a text from outside are shown; the log and the outputs hold all of it.
 	cellMost = 1000
-	// failuresMost is how many failures are explained. They take no more than half a page.
-	failuresMost = 50
+	// failuresMost is how many failures and snapshots in flight are explained. They take no more than half a page.
+	failuresMost = 100
 )
 
 // page is a job summary in the making, in GitHub's Markdown. What it holds is masked before anything in it is escaped,

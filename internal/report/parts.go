@@ -23,7 +23,7 @@ func (r *Report) begin(p *page, o snapshot.Outcome, why account, elsewhere strin
 	if !anyOff {
 		p.add(all, pageMost/2)
 	}
-	list := each(those(o.Results, func(r snapshot.Result) bool { return r.LeftOff || r.Failed() || r.MaySlip }), func(result snapshot.Result) trouble {
+	list := each(those(o.Results, func(r snapshot.Result) bool { return r.LeftOff || r.Failed() || r.MaySlip || inFlight(r) }), func(result snapshot.Result) trouble {
 		return trouble{result.LeftOff, endOf(result).head(p), explain(result, r.asked)}
 	})
 	list = append(list, others...)

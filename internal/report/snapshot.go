@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/org/hsnap-action/internal/snapshot"
 )
@@ -29,12 +28,11 @@ func SnapshotTallyOf(o snapshot.Outcome) (t Tally) {
 // It returns what the exit code follows from.
 func (r *Report) DeliverSnapshot(o snapshot.Outcome) Tally {
 	t := SnapshotTallyOf(o)
-	inFlight := those(o.Results, func(r snapshot.Result) bool { return goesOn(r) && r.Status != snapshot.Creating })
 	unknown := those(o.Results, func(r snapshot.Result) bool { return r.MaySlip })
 	return r.end(ending{
 		title: "Hetzner Cloud snapshots", nothing: "no snapshot", dryRun: o.DryRun, why: whole(o, r.asked), tally: t,
 		failed:  t.failures(len(o.Results)),
-		rest:    []string{joined(", ", some(len(inFlight), "still being made"), some(len(unknown), "may still appear"))},
+		rest:    []string{joined(", ", some(len(those(o.Results, inFlight)), "still being made"), some(len(unknown), "may still appear"))},
 		outputs: r.snapshotOutputs(o, t), summary: func(p *page) { r.snapshotSummary(p, o) },
 	})
 }
@@ -92,7 +90,6 @@ func (r *Report) snapshotSummary(p *page, o snapshot.Outcome) {
 	}
 	r.begin(p, o, why, "the table")
 	r.snapshotTable(p, o)
-	p.inFlight(o)
 	p.costs(o)
 	p.restore(o)
 	p.volumes(o)
@@ -125,16 +122,6 @@ func (r *Report) snapshotTable(p *page, o snapshot.Outcome) {
 		rows = append(rows, row{cells, reason == "" && !result.LeftOff})
 	}
 	p.servers(heads, rows, "the output `snapshots`")
-}
-
-// inFlight names the images that are left to Hetzner, and the command that deletes them.
-func (p *page) inFlight(o snapshot.Outcome) {
-	images := those(o.Results, goesOn)
-	if len(images) > 0 {
-		names := each(images, func(r snapshot.Result) string { return fmt.Sprintf("%s (%d)", p.cell(r.Name), r.ImageID) })
-		p.add(fmt.Sprintf("\nStill being made at Hetzner, and paid for until deleted: %s. To delete: <code>%s</code>.\n", strings.Join(names, ", "),
-			deletion(each(images, func(r snapshot.Result) int64 { return r.ImageID })...)), pageMost)
-	}
 }
 
 // costs estimates what the new snapshots cost a month and, where the old ones were listed, what all that are kept do.

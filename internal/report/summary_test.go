@@ -188,13 +188,18 @@ func TestSummaryOfADryRun(t *testing.T) {
 
 // A cancelled run names the images that go on costing money, with the command that deletes them.
 func TestSummaryOfACancelledRun(t *testing.T) {
-	o := snapshot.Outcome{Signal: os.Interrupt, Results: []snapshot.Result{
-		{Name: "db-1", Status: snapshot.Cancelled, ImageID: 4711}, {Name: "db-2", Status: snapshot.Cancelled}, {Name: "db-3", Status: snapshot.Cancelled, ImageID: 4713},
-		{Name: "db-4", Status: snapshot.Available, ImageID: 4714},
-	}}
+	o := snapshot.Outcome{Signal: os.Interrupt, Results: []snapshot.Result{{Name: "db-4", Status: snapshot.Available, ImageID: 4714}, {Name: "db-5", Status: snapshot.Cancelled}}}
+	for i := range 100 { // as many as may be in flight at once
+		o.Results = append(o.Results, snapshot.Result{Name: fmt.Sprint("web-", i), Status: snapshot.Cancelled, Reason: snapshot.RunCancelled, ImageID: int64(5000 + i)})
+	}
 	summary, _ := summaryOf(t, secret.Mask{}, nil, o)
-	has(t, summary, "paid for until deleted: db-1 (4711), db-3 (4713). To delete: <code>hcloud image delete 4711 4713</code>.",
-		"<code>hcloud server rebuild db-4 --image 4714</code>")
+	for i := range 100 {
+		has(t, summary, fmt.Sprintf("**web-%d** (`cancelled`): the run was cancelled.<br>image %d goes on being made, and costs money until it is deleted&#58; hcloud image delete %[2]d.", i, 5000+i))
+	}
+	has(t, summary, "<code>hcloud server rebuild db-4 --image 4714</code>")
+	if strings.Contains(summary, "**db-5**") {
+		t.Error("a server without an image in flight is explained")
+	}
 	o.Results = nil
 	summary, _ = summaryOf(t, secret.Mask{}, nil, o)
 	has(t, summary, "cancelled before it knew the servers")
@@ -350,7 +355,7 @@ func TestWholeRunIsExplained(t *testing.T) {
 func TestSummaryOfMistakes(t *testing.T) {
 	dir := t.TempDir()
 	r := report.New(report.Options{Out: io.Discard, Getenv: github(dir)})
-	r.Mistakes(errors.New(strings.Repeat("series: wrong\n", 59) + "servers: <missing>"))
+	r.Mistakes(errors.New(strings.Repeat("series: wrong\n", 109) + "servers: <missing>"))
 	if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -358,9 +363,9 @@ func TestSummaryOfMistakes(t *testing.T) {
 		t.Fatal("the outputs are not handed on")
 	}
 	summary := fileOf(t, dir, "summary")
-	has(t, summary, "60 mistakes in the inputs, nothing was sent to Hetzner", "- … and 10 more, see the log")
-	if n := strings.Count(summary, "- series&#58; wrong\n"); n != 50 {
-		t.Errorf("%d mistakes are shown, want 50", n)
+	has(t, summary, "110 mistakes in the inputs, nothing was sent to Hetzner", "- … and 10 more, see the log")
+	if n := strings.Count(summary, "- series&#58; wrong\n"); n != 100 {
+		t.Errorf("%d mistakes are shown, want 100", n)
 	}
 }
 

@@ -26,7 +26,7 @@ var verifyWording = map[verify.EventKind]words{
 	verify.EventCreated:  {text: "copy created, waiting until it is isolated", phase: "isolating", style: works},
 	verify.EventIsolated: {text: "copy isolated by its firewall; switching it on", phase: "booting", style: works},
 	verify.EventProving:  {text: "switched on, waiting until {address} answers"},
-	verify.EventProved:   {phase: "deleting", style: works},
+	verify.EventProved:   {text: "deleting the copy", phase: "deleting", style: works},
 	verify.EventRemoved:  {text: "copy deleted"},
 	verify.EventFinished: {style: ends},
 }
@@ -46,7 +46,6 @@ func (r *Report) VerifyEvent(e verify.Event) {
 		if e.Result.Status == snapshot.Failed {
 			r.timeline.add(e.Name, "", fails, e.At)
 		}
-		w.text = came(*e.Result) + "; deleting the copy"
 	case verify.EventFinished:
 		if e.Result.Status == verify.Inconclusive || e.Result.Left != nil {
 			w.style = fails
@@ -57,27 +56,10 @@ func (r *Report) VerifyEvent(e verify.Event) {
 	r.say(e.Event, w)
 }
 
-// came says in a few words what has come of a copy; the end of its verification says all.
-func came(v verify.Result) string {
-	switch {
-	case v.Status == verify.Verified && v.Proof == "running":
-		return "the copy runs"
-	case v.Status == verify.Verified:
-		return "the copy has answered"
-	case !v.Ran:
-		return "the copy was never seen running"
-	}
-	return "the copy has not answered"
-}
-
 // plannedCopies opens the log: each server, and the snapshot that is verified.
 func (r *Report) plannedCopies(results []verify.Result) {
 	var list []string
-	planned, most := 0, 0.0
 	for _, v := range results {
-		if v.MostCost > 0 {
-			planned, most = planned+1, most+v.MostCost
-		}
 		text := serverLine(v.Server)
 		if v.Image.ID != 0 {
 			text += " -> " + copyOf(v)
@@ -85,9 +67,6 @@ func (r *Report) plannedCopies(results []verify.Result) {
 		list = append(list, text+only(v.Status != "", ", "+string(v.Status)+" ("+string(v.Reason)+")")+only(v.MostCost > 0, ", at most "+r.money(v.MostCost)))
 	}
 	r.selected(list)
-	if planned > 1 {
-		r.Line("%d verifications cost at most %s together", planned, r.money(most))
-	}
 }
 
 // copyOf names the image of a verification.
