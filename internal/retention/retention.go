@@ -108,11 +108,11 @@ func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 					r.last, r.left = bucket, r.left-1
 				}
 			}
-			keep(p.Within > 0 && image.Created.After(ref.Add(-p.Within)), "within %s", span(p.Within))
+			keep(p.Within > 0 && image.Created.After(ref.Add(-p.Within)), "keep-within")
 			keep(image.Verified && !verified, "newest verified")
 			verified = verified || image.Verified
 		}
-		keep(image.Created.After(ref.Add(-Young)), "younger than %s", span(Young))
+		keep(image.Created.After(ref.Add(-Young)), "younger than 1h")
 		keep(image.SameRun, "made by another attempt of this run")
 		keep(image.LeftOff && !leftOff, "says that its server was left off")
 		leftOff = leftOff || image.LeftOff
@@ -127,22 +127,4 @@ func (p Policy) Decide(images []Image, ref time.Time) []Decision {
 		decisions[i] = d
 	}
 	return decisions
-}
-
-// span returns a duration in weeks, days or hours, as users write it.
-func span(d time.Duration) string {
-	const day, week = 24 * time.Hour, 7 * 24 * time.Hour
-	switch {
-	case d%week == 0:
-		return fmt.Sprintf("%dw", d/week)
-	case d%day == 0:
-		return fmt.Sprintf("%dd", d/day)
-	}
-	text := d.String() // as 36h0m0s
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = text[:len(text)-len(zero)+1]
-		}
-	}
-	return text
 }

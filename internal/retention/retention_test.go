@@ -83,7 +83,7 @@ func TestDecide(t *testing.T) {
 		},
 		"within counts from the new one": {
 			week, retention.Policy{Within: 48 * time.Hour},
-			[]string{"1: newest, within 2d, younger than 1h", "2: within 2d", "3: within 2d", "4: within 2d"},
+			[]string{"1: newest, keep-within, younger than 1h", "2: keep-within", "3: keep-within", "4: keep-within"},
 		},
 		"years of the calendar and of the weeks differ": {
 			images("2027-01-02 02:00", "2026-12-31 02:00", "2026-12-27 02:00"), retention.Policy{Weekly: 2, Yearly: 1},
@@ -149,7 +149,7 @@ func TestVerified(t *testing.T) {
 			[]string{"1: newest, monthly 2026-11, younger than 1h", "3: monthly, the oldest"},
 		},
 		"no rule saves a failed one": {list("", "failed", "failed", "failed"), retention.Policy{Last: 4, Daily: 9, Within: 9000 * time.Hour}, []string{
-			"1: newest, last 1 of 4, daily 2026-11-20, within 375d, younger than 1h",
+			"1: newest, last 1 of 4, daily 2026-11-20, keep-within, younger than 1h",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,20 +16,13 @@ const shown = "***"
 // Mask hides a set of tokens. The zero value hides nothing. A Mask is immutable and safe for concurrent use.
 type Mask struct {
 	parts map[string]bool // every sequence of window characters in a token
-	whole []string        // tokens shorter than the window
 }
 
-// New returns a Mask for the given tokens; empty ones are ignored.
+// New returns a Mask for the given tokens. One that is shorter than the window hides nothing.
 func New(tokens ...string) Mask {
 	m := Mask{parts: map[string]bool{}}
 	for _, token := range tokens {
-		if len(token) < window {
-			if token != "" {
-				m.whole = append(m.whole, token)
-			}
-			continue
-		}
-		for i := range len(token) - window + 1 {
+		for i := range max(0, len(token)-window+1) {
 			m.parts[token[i:i+window]] = true
 		}
 	}
@@ -38,12 +31,6 @@ func New(tokens ...string) Mask {
 
 // Hide returns s with "***" in place of every token, and of any six or more characters in a row of one.
 func (m Mask) Hide(s string) string {
-	for _, token := range m.whole {
-		s = strings.ReplaceAll(s, token, shown)
-	}
-	if len(m.parts) == 0 || len(s) < window {
-		return s
-	}
 	var out strings.Builder
 	done := 0 // s[:done] is in out
 	for i := 0; i+window <= len(s); i++ {
