@@ -127,16 +127,6 @@ func day(t time.Time) string {
 	return only(!t.IsZero(), strings.ReplaceAll(t.UTC().Format(time.DateOnly), "-", "&#8209;"))
 }
 
-// proofMost is how many characters of a proof a table has room for. The outputs hold all of it.
-const proofMost = 24
-
-func (p *page) proof(text string) string {
-	if all := []rune(text); len(all) > proofMost {
-		text = string(all[:proofMost-1]) + "…"
-	}
-	return p.cell(text)
-}
-
 // fold begins a part of the page that is folded away unless it is open; endFold ends it.
 func (p *page) fold(open bool, title string) {
 	p.print("\n<details%s><summary>%s</summary>\n\n", only(open, " open"), title)

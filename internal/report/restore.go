@@ -259,7 +259,7 @@ func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
 		before := result.Before
 		rows = append(rows, row{[]string{
 			p.cell(result.Name), e.cell(""), p.image(result.Image, result.Age), day(verified),
-			joined(" ", id(before.ImageID), only(!before.Usable(), string(before.Status))), only(result.Accepted, short(result.Downtime)), p.proof(result.Proof),
+			joined(" ", id(before.ImageID), only(!before.Usable(), string(before.Status))), only(result.Accepted, short(result.Downtime)), p.cell(result.Proof),
 		}, result.Status == restore.Restored})
 	}
 	r.begin(p, o.Outcome, why, "the table", bad...)

@@ -375,7 +375,7 @@ func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
 		}
 		rows = append(rows, row{[]string{
 			p.cell(v.Name), only(v.Left != nil, "🔴 COPY LEFT BEHIND<br>") + e.cell(""), p.image(v.Image, v.Age),
-			p.proof(v.Proof) + only(v.BootTook > 0, " after "+short(v.BootTook)), only(v.CreateTook > 0, short(v.CreateTook)+", "+p.cell(v.Type)),
+			p.cell(v.Proof) + only(v.BootTook > 0, " after "+short(v.BootTook)), only(v.CreateTook > 0, short(v.CreateTook)+", "+p.cell(v.Type)),
 			only(v.Cost > 0, p.cell(r.money(v.Cost))),
 		}, v.Left == nil && (v.Status == verify.Verified || v.Status == snapshot.Skipped)})
 	}
