@@ -28,7 +28,6 @@ func (p Process) runSnapshot(ctx context.Context, r *report.Report, mask secret.
 		r.Warn("protect with keep-*: protected snapshots neither count nor go, and pile up until Hetzner's limit is reached")
 	}
 	outcome := snapshot.Run(ctx, p.client(cfg.Access, mask, r), set, p.Signals, r.Event)
-	r.Explain(outcome)
 	return exitCode(outcome, r.DeliverSnapshot(outcome))
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/org/hsnap-action/internal/snapshot"
 )
 
-// DeliverAudit is [Report.DeliverSnapshot] for an audit. It also reports what was found, and why the audit came to nothing.
+// DeliverAudit is [Report.DeliverSnapshot] for an audit. It also reports what was found.
 func (r *Report) DeliverAudit(o audit.Outcome) Tally {
 	why := whole(o.Outcome, r.asked)
 	bad := o.Inventory == nil || o.Nothing || len(o.Results) > 0 || len(o.Failures) > 0
@@ -30,7 +30,6 @@ func (r *Report) DeliverAudit(o audit.Outcome) Tally {
 		r.found(o)
 		e.rest, e.price = auditVerdict(o), auditCost(o)
 	}
-	r.explainWhole(why)
 	return r.end(e)
 }
 
@@ -246,7 +245,7 @@ const (
 
 // auditSummary is the job summary: who has no recent snapshot first, then what nobody counts on any more.
 func (r *Report) auditSummary(p *page, o audit.Outcome, why account) {
-	r.begin(p, o.Outcome, why, "the log")
+	r.begin(p, o.Outcome, why)
 	if o.Inventory == nil {
 		return
 	}

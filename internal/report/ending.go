@@ -117,8 +117,10 @@ type ending struct {
 	summary func(*page)
 }
 
-// end hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict.
+// end explains why the run as a whole came to nothing, if it did, hands the outputs and the job summary on as
+// [Report.OpenOutputs] was asked to, and ends the log with the verdict.
 func (r *Report) end(e ending) Tally {
+	r.explainWhole(e.why)
 	e.tally.Undelivered = !r.deliver(e.outputs, func() string {
 		p := r.page(e.title, r.verdict(e))
 		if len(r.mistakes) == 0 { // otherwise nothing was done

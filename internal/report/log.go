@@ -273,10 +273,8 @@ func detail(s snapshot.Standing) string {
 	return ""
 }
 
-// Explain reports why a run as a whole came to nothing; what happened to each server was reported before.
-func (r *Report) Explain(o snapshot.Outcome) {
-	r.explainWhole(whole(o, r.asked))
-}
+// Explain reports why a run without outputs came to nothing; what happened to each server was reported before.
+func (r *Report) Explain(o snapshot.Outcome) { r.explainWhole(whole(o, r.asked)) }
 
 // explainWhole reports why a run as a whole came to nothing, if it did. Mistakes in the inputs were reported before.
 func (r *Report) explainWhole(why account) {

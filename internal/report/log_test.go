@@ -234,7 +234,8 @@ func TestVerdict(t *testing.T) {
 		{stopped, "cancelled: 1 available, 2.5 GB, 1 skipped, 3 cancelled; 1 still being made, 1 may still appear"},
 	} {
 		log, err := deliver(t, tt.outcome, github(t.TempDir()), report.OutputsTo{})
-		if got, _, _ := strings.Cut(log, ", in "); err != nil || got != tt.want {
+		lines := strings.Split(strings.TrimSuffix(log, "\n"), "\n")
+		if got, _, _ := strings.Cut(lines[len(lines)-1], ", in "); err != nil || got != tt.want {
 			t.Errorf("%v, the log is %q, want %q", err, log, tt.want)
 		}
 	}

@@ -67,16 +67,16 @@ type trouble struct {
 	account
 }
 
-// troubles lists what went wrong. Each advice is given once, and not at all where it was said before: a hundred servers that
-// fail alike need it no more than that. The rest stands elsewhere.
-func (p *page) troubles(list []trouble, elsewhere string, said ...string) {
+// troubles lists what went wrong. Each advice is given once: a hundred servers that fail alike need it no more than that.
+func (p *page) troubles(list []trouble) {
 	slices.SortStableFunc(list, func(a, b trouble) int { return number(b.urgent) - number(a.urgent) })
+	var said []string
 	items := each(list, func(t trouble) string {
 		advise := !slices.Contains(said, t.next)
 		said = append(said, t.next)
 		return p.item(t.head, t.account, advise)
 	})
-	p.list(items, failuresMost, pageMost/2, "- … and %d more, see "+elsewhere+"\n")
+	p.list(items, failuresMost, pageMost/2, "- … and %d more, see the log\n")
 	p.print("%s", only(len(items) > 0, "\n"))
 }
 

@@ -14,24 +14,22 @@ import (
 // thinningMost is how many decisions about old snapshots are shown; the log holds them all.
 const thinningMost = 300
 
-// begin begins a page with why the run came to nothing and with what went wrong; a server that is off comes first. What there is no
-// room for stands elsewhere.
-func (r *Report) begin(p *page, o snapshot.Outcome, why account, elsewhere string, others ...trouble) {
-	anyOff := slices.ContainsFunc(o.Results, func(r snapshot.Result) bool { return r.LeftOff }) ||
-		slices.ContainsFunc(others, func(t trouble) bool { return t.urgent })
-	all := only(why.what != "", p.item("", why, true))
-	if !anyOff {
-		p.add(all, pageMost/2)
+// begin begins a page with what went wrong, with the run, its servers or others. A copy that is left, and a server that is off,
+// come first.
+func (r *Report) begin(p *page, o snapshot.Outcome, why account, others ...trouble) {
+	var list []trouble
+	if why.what != "" {
+		list = append(list, trouble{account: why})
 	}
-	list := each(those(o.Results, func(r snapshot.Result) bool { return r.LeftOff || r.Failed() || r.MaySlip || inFlight(r) }), func(result snapshot.Result) trouble {
-		return trouble{result.LeftOff, endOf(result).head(p), explain(result, r.asked)}
-	})
-	list = append(list, others...)
-	p.troubles(list, elsewhere, why.next)
-	p.print("%s", only(len(list) == 0 && why.next != "", "\n"))
-	if anyOff && all != "" {
-		p.add(all+"\n", pageMost/2)
+	for _, l := range o.Left { // a copy of an earlier run
+		list = append(list, trouble{true, "🔴 **" + p.cell(l.Name) + "**: ", explainLeft(l.Name, l.Left, "", false)})
 	}
+	for _, result := range o.Results {
+		if result.LeftOff || result.Failed() || result.MaySlip || inFlight(result) {
+			list = append(list, trouble{result.LeftOff, endOf(result).head(p), explain(result, r.asked)})
+		}
+	}
+	p.troubles(append(list, others...))
 }
 
 // thinning shows what became of old snapshots, the deleted ones before those that are kept, and how much that frees; or,

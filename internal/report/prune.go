@@ -79,10 +79,9 @@ func pruneWhole(o prune.Outcome, asked Asked) account {
 	return whole(o.Outcome, asked)
 }
 
-// DeliverPrune is [Report.DeliverSnapshot] for a run of prune. It also reports why the run as a whole came to nothing.
+// DeliverPrune is [Report.DeliverSnapshot] for a run of prune. It also reports what could not be deleted.
 func (r *Report) DeliverPrune(o prune.Outcome) Tally {
 	t, why := PruneTallyOf(o), pruneWhole(o, r.asked)
-	r.explainWhole(why)
 	for _, u := range o.Undone {
 		r.failure(u.Name, "failed", explainUndone(u), false)
 	}
@@ -104,17 +103,9 @@ func (r *Report) DeliverPrune(o prune.Outcome) Tally {
 	})
 }
 
-// leftBehind returns the copies that could not be deleted.
-func (p *page) leftBehind(o snapshot.Outcome) []trouble {
-	return each(o.Left, func(l snapshot.Leftover) trouble {
-		return trouble{true, "🔴 **" + p.cell(l.Name) + "**: ", explainLeft(l.Name, l.Left, "", false)}
-	})
-}
-
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
 func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
-	p.troubles(p.leftBehind(o.Outcome), "the log")
-	r.begin(p, o.Outcome, why, "the log", each(o.Undone, func(u prune.Undone) trouble {
+	r.begin(p, o.Outcome, why, each(o.Undone, func(u prune.Undone) trouble {
 		return trouble{false, "**" + p.cell(u.Name) + "**: ", explainUndone(u)}
 	})...)
 	var rows []row

@@ -204,11 +204,10 @@ func RestoreTallyOf(o restore.Outcome) (t Tally) {
 
 func restoreEnd(r restore.Result) end { return end{r.Name, r.Status, r.Reason, r.LeftOff} }
 
-// DeliverRestore is [Report.DeliverSnapshot] for a restore. It also reports wrong pairs, and why the run as a whole came to nothing.
+// DeliverRestore is [Report.DeliverSnapshot] for a restore. It also reports wrong pairs.
 func (r *Report) DeliverRestore(o restore.Outcome) Tally {
 	r.wrongPairs(o.Refused)
 	t, why := RestoreTallyOf(o), whole(o.Outcome, r.asked)
-	r.explainWhole(why)
 	restored := map[string]int64{}
 	for _, result := range o.Restores {
 		if result.Status == restore.Restored {
@@ -262,7 +261,7 @@ func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
 			joined(" ", id(before.ImageID), only(!before.Usable(), string(before.Status))), only(result.Accepted, short(result.Downtime)), p.cell(result.Proof),
 		}, result.Status == restore.Restored})
 	}
-	r.begin(p, o.Outcome, why, "the table", bad...)
+	r.begin(p, o.Outcome, why, bad...)
 	switch {
 	case len(rows) == 0:
 	case o.DryRun:

@@ -25,7 +25,7 @@ func SnapshotTallyOf(o snapshot.Outcome) (t Tally) {
 }
 
 // DeliverSnapshot hands the outputs and the job summary on as [Report.OpenOutputs] was asked to, and ends the log with the verdict.
-// It returns what the exit code follows from.
+// Where the run as a whole came to nothing, it reports why first. It returns what the exit code follows from.
 func (r *Report) DeliverSnapshot(o snapshot.Outcome) Tally {
 	t := SnapshotTallyOf(o)
 	unknown := those(o.Results, func(r snapshot.Result) bool { return r.MaySlip })
@@ -88,7 +88,7 @@ func (r *Report) snapshotSummary(p *page, o snapshot.Outcome) {
 		p.print("%s", only(o.Signal != nil, "The run was cancelled before it knew the servers.\n")+only(o.Signal == nil, "No server was selected.\n"))
 		return
 	}
-	r.begin(p, o, why, "the table")
+	r.begin(p, o, why)
 	r.snapshotTable(p, o)
 	p.costs(o)
 	p.restore(o)

@@ -336,7 +336,6 @@ func TestWholeRunIsExplained(t *testing.T) {
 		var log strings.Builder
 		r := report.New(report.Options{Out: &log, Getenv: github(dir)})
 		r.Ask(report.Asked{Endpoint: "https://api.example/v1", LabelSelector: "a=b,,c"})
-		r.Explain(o)
 		if err := r.OpenOutputs(report.OutputsTo{Summary: true}); err != nil {
 			t.Fatal(err)
 		}

@@ -301,10 +301,9 @@ func verifyEnd(v verify.Result) end { return end{name: v.Name, status: v.Status,
 // round leaves of an amount what is not an error of the sum.
 func round(amount float64) float64 { return math.Round(amount*1e6) / 1e6 }
 
-// DeliverVerify is [Report.DeliverSnapshot] for a run of verify. It also reports why the run as a whole came to nothing.
+// DeliverVerify is [Report.DeliverSnapshot] for a run of verify.
 func (r *Report) DeliverVerify(o verify.Outcome) Tally {
 	t, why := VerifyTallyOf(o, r.asked.WarnOnly), r.verifyWhole(o)
-	r.explainWhole(why)
 	entries := each(o.Results, func(n snapshot.Result) json.RawMessage {
 		return r.verifyEntry(verify.Result{Name: n.Name, Status: n.Status, Reason: n.Reason}, explain(n, r.asked))
 	})
@@ -356,14 +355,13 @@ func (r *Report) verifyWhole(o verify.Outcome) account {
 
 // verifySummary is the job summary: copies that are left first, then what went wrong, and a table of the servers.
 func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
-	left := p.leftBehind(o.Outcome)
 	var bad []trouble
 	var names []string
 	var rows []row
 	for _, v := range o.Verifications {
 		e, a := verifyEnd(v), explainVerification(v, r.asked)
 		if v.Left != nil {
-			left = append(left, trouble{true, "🔴 **" + p.cell(v.Copy) + "** (" + p.cell(v.Name) + "): ", r.explainLeft(v)})
+			bad = append(bad, trouble{true, "🔴 **" + p.cell(v.Copy) + "** (" + p.cell(v.Name) + "): ", r.explainLeft(v)})
 		}
 		if e.failed() {
 			bad = append(bad, trouble{false, e.head(p), a})
@@ -379,8 +377,7 @@ func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
 			only(v.Cost > 0, p.cell(r.money(v.Cost))),
 		}, v.Left == nil && (v.Status == verify.Verified || v.Status == snapshot.Skipped)})
 	}
-	p.troubles(left, "the output `copies-left`")
-	r.begin(p, o.Outcome, why, "the log", bad...)
+	r.begin(p, o.Outcome, why, bad...)
 	switch {
 	case len(rows) == 0:
 	case o.DryRun:
@@ -389,7 +386,7 @@ func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
 		p.servers("server|result|>image, made (UTC)|proof|>created in|>cost", rows, "the output `verifications`")
 	}
 	p.print("%s", only(len(rows) > 0, "\n"+r.whatItProves(p, o)+"\n"))
-	r.drawTimeline(p, names, len(left)+len(bad) > 0)
+	r.drawTimeline(p, names, len(bad)+len(o.Left) > 0)
 }
 
 // whatItProves says what the table means, and what it does not.
