@@ -120,7 +120,7 @@ func age(s audit.Server) string {
 	case s.NoAge:
 		return "unknown"
 	}
-	return old(s.Age)
+	return short(s.Age)
 }
 
 func verified(s audit.Server) string {

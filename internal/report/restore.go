@@ -53,7 +53,7 @@ func (r *Report) RestoreEvent(e restore.Event) {
 
 // madeOf names the image of a restore.
 func madeOf(r restore.Result) string {
-	return fmt.Sprintf("image %d of %s (%s old)", r.Image.ID, minute(r.Image.Created), old(r.Age))
+	return fmt.Sprintf("image %d of %s (%s old)", r.Image.ID, minute(r.Image.Created), short(r.Age))
 }
 
 // explainRestore says what became of a server and, where that is a failure, what to try.
