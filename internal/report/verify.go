@@ -343,8 +343,7 @@ func (r *Report) verifyEntry(v verify.Result, a account) json.RawMessage {
 
 // verifyWhole explains why a run as a whole verified nothing; it explains nothing of any other run.
 func (r *Report) verifyWhole(o verify.Outcome) account {
-	switch {
-	case o.TooExpensive:
+	if o.TooExpensive {
 		return account{
 			what: fmt.Sprintf("the verifications may cost up to %s, which is more than max-cost allows; nothing was created", r.money(o.PlannedCost)),
 			next: "set at-most, server-type: cheapest, a shorter create-timeout, or a larger max-cost",
