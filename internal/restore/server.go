@@ -212,7 +212,7 @@ func (s *server) timedOut(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.target.Result.Err = s.LongSilence()
+	_, s.target.Result.Err = s.Silence()
 	return snapshot.Failed.Because(RestoreTimeout)
 }
 

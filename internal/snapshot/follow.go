@@ -121,7 +121,7 @@ func (s *server) snapshotTimeout(err error) error {
 	if !errors.Is(err, fleet.ErrTimeout) {
 		return err
 	}
-	s.Result.Err = s.LongSilence()
+	_, s.Result.Err = s.Silence()
 	return failed(SnapshotTimeout)
 }
 

@@ -159,7 +159,7 @@ func (p *power) shutDown() (late bool, err error) {
 		late, p.outage = true, stopwatch{}
 	}
 	if errors.Is(err, fleet.ErrTimeout) {
-		p.Result.Err = p.LongSilence()
+		_, p.Result.Err = p.Silence()
 		err = failed(ShutdownTimeout)
 	}
 	return late, err

@@ -74,8 +74,11 @@ func (s *Session) reportProgress(script *fleet.Script) {
 		if s.Now().Sub(s.lastNews) < progressEvery {
 			continue
 		}
-		silence, _ := s.Silence()
-		s.Tell(Event{Kind: EventProgress, Standings: s.standings(), Took: silence, Err: s.LongSilence()})
+		silence, failure := s.Silence()
+		if silence < progressEvery {
+			failure = nil
+		}
+		s.Tell(Event{Kind: EventProgress, Standings: s.standings(), Took: silence, Err: failure})
 	}
 }
 
@@ -110,13 +113,4 @@ func (s *Session) Sweep(script *fleet.Script, o *Outcome, list []copies.Copy, li
 // TellRefused returns what tells, under a name, that a copy can't be deleted for now.
 func (s *Session) TellRefused(name string) func(*hetzner.Error) {
 	return func(refusal *hetzner.Error) { s.Tell(Event{Kind: EventStays, Name: name, Err: refusal}) }
-}
-
-// LongSilence returns what came instead of an answer, where Hetzner has given none for longer than the time between two
-// reports of the progress.
-func (s *Session) LongSilence() *hetzner.Error {
-	if silence, failure := s.Silence(); silence >= progressEvery {
-		return failure
-	}
-	return nil
 }

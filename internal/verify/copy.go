@@ -114,7 +114,7 @@ func (v *verification) inconclusive(reason snapshot.Reason, answer *hetzner.Erro
 
 // unseen ends the way of a copy of which no poll could show what has become.
 func (v *verification) unseen(reason snapshot.Reason) error {
-	v.result.Err = v.LongSilence()
+	_, v.result.Err = v.Silence()
 	return Inconclusive.Because(reason)
 }
 
