@@ -120,7 +120,7 @@ func age(s audit.Server) string {
 	case s.NoAge:
 		return "unknown"
 	}
-	return short(s.Age)
+	return old(s.Age)
 }
 
 func verified(s audit.Server) string {

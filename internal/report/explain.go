@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
@@ -138,20 +139,37 @@ func notFound(r snapshot.Result) account {
 	return a
 }
 
-// lockTimeout says why Hetzner did not accept a change in time: for a lock, or for what its last answer says.
-func lockTimeout(r snapshot.Result, change string) account {
+// heldLong is how long an operation may hold a lock before it is a case for Hetzner's support.
+const heldLong = 2 * time.Hour
+
+// lockTimeout says why Hetzner did not accept a change in time.
+func lockTimeout(r snapshot.Result, change string) (a account) {
 	waited := short(r.LockWait)
-	silent := r.Err != nil && (r.Err.Verdict == hetzner.Lost || r.Err.Verdict == hetzner.NotSent)
-	if !silent && (r.Holder != nil || r.Err == nil || isLocked(r.Err)) {
-		return account{
-			what: "still locked" + by(r.Holder) + " after " + waited,
-			next: "run it again when the lock is gone, or set a longer lock-timeout; a lock of hours is a case for Hetzner's support",
+	switch {
+	case r.Holder != nil:
+		a.what = "still locked" + by(r.Holder) + " after " + waited
+		a.next = "run it again when that is done, or set a longer lock-timeout"
+		if started := r.Holder.Started; !started.IsZero() && time.Since(started) >= heldLong {
+			a.next = fmt.Sprintf("ask Hetzner's support about action %d, since no operation should take that long; then run it again", r.Holder.ID)
 		}
+	case r.Err == nil, isLocked(r.Err):
+		a.what = "still locked after " + waited + ", and no operation is known that holds it"
+		a.next = "see https://status.hetzner.com for maintenance, and run it again later; if it lasts, ask Hetzner's support"
+		if r.Err != nil && r.Err.Correlation != "" {
+			a.next += " and give them " + r.Err.Correlation
+		}
+	case r.Err.Code == hetzner.CodeMaintenance:
+		a.what = "Hetzner has it in maintenance, and accepted no " + change + " for " + waited
+		a.next = "run it again when https://status.hetzner.com says that it is over"
+	case r.Err.Code == hetzner.CodeRateLimit:
+		a.what = "no " + change + " was accepted for " + waited + ", because the project's requests are used up"
+		a.next = adviceRateLimit
+	case r.Err.Verdict == hetzner.NotSent:
+		a.what, a.next = "Hetzner's API could not be reached for "+waited, adviceUnreached
+	default:
+		a.what, a.next = "Hetzner refused it for "+waited, "run it again later, or set a longer lock-timeout"
 	}
-	return account{
-		what: "Hetzner accepted no " + change + " for " + waited + only(r.Holder != nil, "; the server was last seen locked"+by(r.Holder)),
-		next: "see https://status.hetzner.com, the runner's network, and what else uses this project's API; then run it again, or set a longer lock-timeout",
-	}
+	return a
 }
 
 // actionFailed says why Hetzner could not make a snapshot, as far as it says so itself.

@@ -119,7 +119,7 @@ func (p *page) servers(heads string, rows []row, elsewhere string) {
 
 // image is a snapshot in a table, with its age where that is known.
 func (p *page) image(image hetzner.Image, age time.Duration) string {
-	return only(image.ID != 0, id(image.ID)+only(age > 0, " ("+short(age)+"&nbsp;old)")+"<br>"+minute(image.Created))
+	return only(image.ID != 0, id(image.ID)+only(age > 0, " ("+old(age)+"&nbsp;old)")+"<br>"+minute(image.Created))
 }
 
 // day is a day in a table, on one line, and nothing where there is none.

@@ -115,7 +115,7 @@ func (r *Report) Exchange(x hetzner.Exchange) {
 // an escaped token.
 func (r *Report) text(s string) string { return r.o.Mask.Hide(clean(s)) }
 
-// short returns a duration or an age in its two largest units, as 41s, 5m04s, 26h05m or 4d02h; in milliseconds below a second.
+// short returns a duration in whole seconds, as 5m04s or 1h05m04s; in milliseconds below one.
 func short(d time.Duration) string {
 	switch n := seconds(d); {
 	case d < time.Second:
@@ -124,11 +124,22 @@ func short(d time.Duration) string {
 		return fmt.Sprintf("%ds", n)
 	case n < 3600:
 		return fmt.Sprintf("%dm%02ds", n/60, n%60)
-	case n < 72*3600:
-		return fmt.Sprintf("%dh%02dm", n/3600, n/60%60)
 	default:
-		return fmt.Sprintf("%dd%02dh", n/86400, n/3600%24)
+		return fmt.Sprintf("%dh%02dm%02ds", n/3600, n/60%60, n%60)
 	}
+}
+
+// old returns an age in one unit, as 41s, 90m, 26h or 4d.
+func old(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return short(d)
+	case d < 3*time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 72*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
 func seconds(d time.Duration) int64 { return int64(d.Round(time.Second) / time.Second) }

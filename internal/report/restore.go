@@ -53,7 +53,7 @@ func (r *Report) RestoreEvent(e restore.Event) {
 
 // madeOf names the image of a restore.
 func madeOf(r restore.Result) string {
-	return fmt.Sprintf("image %d of %s (%s old)", r.Image.ID, minute(r.Image.Created), short(r.Age))
+	return fmt.Sprintf("image %d of %s (%s old)", r.Image.ID, minute(r.Image.Created), old(r.Age))
 }
 
 // explainRestore says what became of a server and, where that is a failure, what to try.
@@ -172,7 +172,7 @@ func wrongPair(m restore.Mistake, asked Asked) string {
 		restore.NotAvailable: fmt.Sprintf("%s is %s, not available", image, m.Image.Status),
 		restore.NotMade:      image + " was not made by this action, or its labels do not agree with what Hetzner says of it",
 		restore.NotVerified:  image + " has failed its verification",
-		restore.TooOld:       fmt.Sprintf("%s is %s old, which is more than max-age allows; give a newer one, or set a longer max-age", image, short(m.Age)),
+		restore.TooOld:       fmt.Sprintf("%s is %s old, which is more than max-age allows; give a newer one, or set a longer max-age", image, old(m.Age)),
 		restore.NoAge:        "nobody knows how old " + image + " is: Hetzner's answer did not tell the time, or the image is from the future; " + adviceNoDate,
 
 		restore.OtherServer:       fmt.Sprintf("%s was made of another server (ID %d); this one has the ID %d", image, m.Image.CreatedFrom, m.Server.ID),

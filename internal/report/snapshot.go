@@ -106,7 +106,7 @@ func (r *Report) snapshotTable(p *page, o snapshot.Outcome) {
 	var rows []row
 	for _, result := range o.Results {
 		_, reason := result.Told()
-		status := endOf(result).cell(only(result.Reused, ", taken over"+only(result.Age > 0, " ("+short(result.Age)+" old)"))) +
+		status := endOf(result).cell(only(result.Reused, ", taken over"+only(result.Age > 0, " ("+old(result.Age)+" old)"))) +
 			only(result.Downtime > 0, "<br>downtime "+short(result.Downtime))
 		if o.DryRun && reason == "" {
 			status = p.cell(explain(result, r.asked).what)

@@ -85,6 +85,9 @@ func TestAdviceFitsTheFailure(t *testing.T) {
 	halted := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.ShutdownHalted, HaltedBy: snapshot.LimitExceeded}
 	unrecorded := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.ShutdownHalted, Err: &hetzner.Error{Message: "no space left on device"}}
 	gone := snapshot.Result{Name: "db-1", Server: hetzner.Server{ID: 42}, Status: snapshot.Failed, Reason: snapshot.NotFound}
+	held := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.LockTimeout, Holder: &hetzner.Action{ID: 7, Started: time.Now().Add(-time.Hour)}}
+	stuck := held
+	stuck.Holder = &hetzner.Action{ID: 7, Started: time.Now().Add(-3 * time.Hour)}
 	for _, tt := range []struct {
 		result     snapshot.Result
 		want, lack string
@@ -93,6 +96,8 @@ func TestAdviceFitsTheFailure(t *testing.T) {
 		{halted, "by keep-last or by hand", "support"},
 		{unrecorded, "since that can't be recorded for the post step; no snapshot was taken", "!"},
 		{gone, "take it out of servers where it is named", "check"},
+		{held, "set a longer lock-timeout", "support"},
+		{stuck, "ask Hetzner's support about action 7", "longer lock-timeout"},
 	} {
 		log := logOf(tt.result)
 		has(t, log, tt.want)

@@ -71,7 +71,7 @@ func (r *Report) plannedCopies(results []verify.Result) {
 
 // copyOf names the image of a verification.
 func copyOf(v verify.Result) string {
-	return fmt.Sprintf("image %d of %s", v.Image.ID, minute(v.Image.Created)) + only(v.Age > 0, " ("+short(v.Age)+" old)")
+	return fmt.Sprintf("image %d of %s", v.Image.ID, minute(v.Image.Created)) + only(v.Age > 0, " ("+old(v.Age)+" old)")
 }
 
 // money is an amount in the account's currency.
