@@ -26,7 +26,7 @@ var verifyWording = map[verify.EventKind]words{
 	verify.EventCreated:  {text: "copy created, waiting until it is isolated", phase: "isolating", style: works},
 	verify.EventIsolated: {text: "copy isolated by its firewall; switching it on", phase: "booting", style: works},
 	verify.EventProving:  {text: "switched on, waiting until {address} answers"},
-	verify.EventProved:   {text: "deleting the copy", phase: "deleting", style: works},
+	verify.EventProved:   {text: "the copy has proved itself; deleting it", phase: "deleting", style: works},
 	verify.EventRemoved:  {text: "copy deleted"},
 	verify.EventFinished: {style: ends},
 }
@@ -44,6 +44,7 @@ func (r *Report) VerifyEvent(e verify.Event) {
 		r.plannedCopies(e.Results)
 	case verify.EventProved:
 		if e.Result.Status == snapshot.Failed {
+			w.text = "the copy has not proved itself; deleting it"
 			r.timeline.add(e.Name, "", fails, e.At)
 		}
 	case verify.EventFinished:
