@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/sethvargo/go-envconfig"
-
-	"github.com/org/hsnap-action/internal/nearest"
 )
 
 // input is a field of settings that is read from the environment.
@@ -125,7 +123,7 @@ func (r *reader) unknown(vars variables, command string) (warnings []string) {
 
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		rest, ours := strings.CutPrefix(name, platform.variable(""))
-		near, alike := nearest.Of(rest, keys)
+		near, alike := nearest(rest, keys)
 		switch {
 		case !ours || known[name] || vars[name] == "" || slices.Contains(owners[name], command):
 		case owners[name] != nil:
@@ -147,6 +145,37 @@ func hint(platform Platform, variable, near string) string {
 		text += fmt.Sprintf(" (If %s does not come from with: but from env:, for another program, set it to '' in this step's env:)", variable)
 	}
 	return text
+}
+
+// nearest returns the name that is the most similar to the one given, and whether they are so similar that it may have
+// been meant.
+func nearest(name string, names []string) (best string, alike bool) {
+	plain := func(s string) string { return strings.ToUpper(strings.ReplaceAll(s, "-", "_")) }
+	most := -1.0
+	for _, candidate := range names {
+		if s := similarity(plain(name), plain(candidate)); s > most {
+			best, most = candidate, s
+		}
+	}
+	return best, most >= 0.45 // lable is like labels, event is not like api-endpoint
+}
+
+// similarity is the share of their pairs of adjacent characters that two names have in common, from 0 to 1 (Dice's
+// coefficient). Each word counts with its beginning and its end.
+func similarity(a, b string) float64 {
+	a, b = "_"+a+"_", "_"+b+"_"
+	pairs := make(map[string]int)
+	for i := range len(a) - 1 {
+		pairs[a[i:i+2]]++
+	}
+	common := 0
+	for i := range len(b) - 1 {
+		if pairs[b[i:i+2]] > 0 {
+			pairs[b[i:i+2]]--
+			common++
+		}
+	}
+	return 2 * float64(common) / float64(len(a)+len(b)-2)
 }
 
 // Tokens returns every value of the environment that is a token by its variable's name, read or not, so that all output

@@ -17,7 +17,7 @@ func TestSize(t *testing.T) {
 	}{
 		"the engine": {[]string{"fleet", "snapshot", "thinning"}, 3555},
 		"all that is shipped": {[]string{
-			"action", "audit", "config", "copies", "fleet", "hetzner", "labels", "nearest", "project", "proof", "prune", "report", "restore", "retention",
+			"action", "audit", "config", "copies", "fleet", "hetzner", "labels", "project", "proof", "prune", "report", "restore", "retention",
 			"secret", "snapshot", "thinning", "verify",
 		}, 13205},
 	} {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
-	"github.com/org/hsnap-action/internal/nearest"
 )
 
 // Selection is how the user names servers.
@@ -128,18 +127,35 @@ func (s *Selected) match(word string) (found []hetzner.Server) {
 }
 
 // Nearest returns the name of the project's server that is the most like a word, "" where none is.
-func (s Selected) Nearest(word string) string {
-	var names []string
+func (s Selected) Nearest(word string) (name string) {
+	best := 1 + min(2, len(word)/3) // so few typing mistakes that the name may have been meant
 	for _, server := range s.all {
-		if !IsDrill(server) {
-			names = append(names, server.Name)
+		if d := distance(strings.ToLower(word), strings.ToLower(server.Name)); d < best && !IsDrill(server) {
+			best, name = d, server.Name
 		}
 	}
-	name, alike := nearest.Of(word, names)
-	if !alike {
-		return ""
-	}
 	return name
+}
+
+// distance is how many characters must be added, removed or replaced to make one word of another (Levenshtein's).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for i := range row {
+		row[i] = i
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0]++
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(row[j]+1, row[j+1]+1, replaced)
+		}
+	}
+	return row[len(b)]
 }
 
 // isGlob reports whether a word is a pattern rather than a name or an ID.
