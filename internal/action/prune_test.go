@@ -198,6 +198,38 @@ func TestPruneDeletesNothing(t *testing.T) {
 	}
 }
 
+// However many servers have something to delete, few deletions are under way at once.
+func TestDeletionsAtOnce(t *testing.T) {
+	inBubble(t, hcloudsim.Options{}, func(t *testing.T, w *world) {
+		for i := range 40 {
+			id := w.cloud.AddServer(hcloudsim.Server{Name: fmt.Sprintf("db-%d", i)})
+			for age := range 2 {
+				w.cloud.AddImage(hcloudsim.Image{ServerID: id, SizeGB: 2, Created: time.Now().Add(-time.Duration(age+5) * time.Hour), Labels: map[string]string{
+					"hsnap/series": "nightly", "hsnap/server-id": strconv.FormatInt(id, 10),
+				}})
+			}
+		}
+		w.words = []string{"prune"}
+		w.inputs = map[string]string{"servers": "*", "series": "nightly", "keep-last": "1", "max-deletions": "40"}
+		r := w.run(t)
+		deletions := slices.DeleteFunc(slices.Clone(r.trace), func(x *exchange) bool { return x.method != http.MethodDelete })
+		for _, x := range deletions {
+			underWay := 0
+			for _, other := range deletions {
+				if !other.sent.After(x.sent) && other.done.After(x.sent) {
+					underWay++
+				}
+			}
+			if underWay > 5 {
+				t.Fatalf("%d deletions are under way at once", underWay)
+			}
+		}
+		if len(deletions) != 40 || r.code != 0 {
+			t.Errorf("exit %d after %d deletions\n%s", r.code, len(deletions), r.log)
+		}
+	})
+}
+
 // The summary counts the snapshots that no run will ever thin out, with the command that lists them.
 func TestPruneCountsWhatIsLeftOver(t *testing.T) {
 	for _, inputs := range []map[string]string{{"servers": "db-1"}, {"label-selector": "env=prod"}} {

@@ -112,12 +112,13 @@ func (r *run) plan(servers []hetzner.Server, images []hetzner.Image, now time.Ti
 	if r.outcome.TooMany = r.outcome.Planned > r.MaxDeletions; r.outcome.TooMany || r.DryRun {
 		return
 	}
+	places := fleet.NewSlots(thinning.AtOnce)
 	list := make([]snapshot.Standing, len(servers))
 	for i := range list {
 		result := &r.outcome.Results[first+i]
 		list[i] = snapshot.Standing{Name: result.Name, Phase: snapshot.PhaseThinning}
 		r.Go(func(s *fleet.Script) {
-			thinning.Out(s, r.API, result.Thinned, func(image int64, failure *hetzner.Error) {
+			thinning.Out(s, r.API, places, result.Thinned, func(image int64, failure *hetzner.Error) {
 				if failure != nil {
 					list[i].Failed = true
 					r.outcome.Undone = append(r.outcome.Undone, Undone{result.Name, image, failure})

@@ -13,6 +13,7 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/project"
+	"github.com/org/hsnap-action/internal/thinning"
 )
 
 // run is what the scripts of a run share.
@@ -27,6 +28,7 @@ type run struct {
 	inFlight    *fleet.Slots // for changes in flight: snapshots, or rebuilds
 	unavailable *fleet.Slots // for servers that are off
 	holders     *fleet.Slots // for the question who holds a lock
+	deleting    *fleet.Slots // for deletions of old snapshots under way
 	halted      *halt        // why no further server is switched off; nil while they are
 	recorded    []Recorded
 	powerOnFor  time.Duration // how long a server is tried to be switched on
@@ -73,7 +75,7 @@ func newRun(session *Session, settings Settings) *run {
 	return &run{
 		Settings: settings, Session: session, powerOnFor: powerOnLimit, outcome: Outcome{DryRun: settings.DryRun},
 		inFlight: fleet.NewSlots(settings.MaxParallel), unavailable: fleet.NewSlots(settings.MaxUnavailable),
-		holders: fleet.NewSlots(1), room: fleet.NewSlots(0),
+		holders: fleet.NewSlots(1), deleting: fleet.NewSlots(thinning.AtOnce), room: fleet.NewSlots(0),
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *server) thinOut(before bool) {
 	if s.DryRun {
 		return
 	}
-	thinning.Out(s.Script, s.API, s.Result.Thinned[:len(plan)], func(image int64, failure *hetzner.Error) {
+	thinning.Out(s.Script, s.API, s.deleting, s.Result.Thinned[:len(plan)], func(image int64, failure *hetzner.Error) {
 		if failure != nil {
 			s.tellOf(Event{Kind: EventNotDeleted, ImageID: image, Err: failure})
 			return

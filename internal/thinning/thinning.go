@@ -18,9 +18,13 @@ import (
 	"github.com/org/hsnap-action/internal/retention"
 )
 
-// deleteLimit is how long a deletion is tried while Hetzner refuses it for now or its answer is lost: to delete twice is as to
-// delete once.
-const deleteLimit = 30 * time.Second
+const (
+	// AtOnce is how many deletions a run may have under way.
+	AtOnce = 5
+	// deleteLimit is how long a deletion is tried while Hetzner refuses it for now or its answer is lost: to delete twice
+	// is as to delete once.
+	deleteLimit = 30 * time.Second
+)
 
 // Snapshot is what becomes of one snapshot of a server.
 type Snapshot struct {
@@ -59,15 +63,17 @@ func Decide(policy retention.Policy, candidates []hetzner.Image, ref time.Time, 
 	return plan
 }
 
-// Out deletes what a plan does not keep, the oldest first, until the run is ending. It records in the plan what is deleted, and
+// Out deletes what a plan does not keep, the oldest first, until the run is ending, each in one of the places for deletions
+// under way. It records in the plan what is deleted, and
 // calls done after each deletion that was tried to its end, with why it failed or nil. A failure whose verdict is [hetzner.Lost]
 // says that the snapshot may be deleted or not.
-func Out(s *fleet.Script, api *hetzner.Client, plan []Snapshot, done func(image int64, failure *hetzner.Error)) {
+func Out(s *fleet.Script, api *hetzner.Client, places *fleet.Slots, plan []Snapshot, done func(image int64, failure *hetzner.Error)) {
 	for i := range slices.Backward(plan) {
-		if plan[i].Keep || s.Ending() {
+		if plan[i].Keep || s.Take(places, nil) != nil {
 			continue
 		}
 		deleted, failure := remove(s, api, plan[i].ID)
+		places.Give()
 		plan[i].Deleted = deleted
 		if deleted || failure != nil {
 			done(plan[i].ID, failure)
