@@ -25,7 +25,8 @@ func decodeOff(text string) (off []snapshot.Recorded) {
 // from any other text.
 func decodeCopies(text string) (left []copies.Copy) {
 	_ = json.Unmarshal([]byte(text), &left)
-	return slices.DeleteFunc(left, func(c copies.Copy) bool {
-		return !copies.IsName(c.Name) || c.ID < 0 || slices.ContainsFunc(c.Addresses, func(id int64) bool { return id <= 0 })
-	})
+	for i, c := range left {
+		left[i].Addresses = slices.DeleteFunc(c.Addresses, func(id int64) bool { return id <= 0 })
+	}
+	return slices.DeleteFunc(left, func(c copies.Copy) bool { return !copies.IsName(c.Name) || c.ID < 0 })
 }

@@ -197,7 +197,7 @@ func TestProof(t *testing.T) {
 	for given, want := range map[string]string{
 		"tcp": `"tcp"` + mistake, "tcp:": `"tcp:"` + mistake,
 		"ssh:": `"ssh:"` + mistake, "ssh:0": `"ssh:0"` + mistake, "tcp:65536": `"tcp:65536"` + mistake, "tcp:-1": `"tcp:-1"` + mistake,
-		"tcp:+80": `"tcp:+80"` + mistake, "tcp: 80": `"tcp: 80"` + mistake, "tcp:http": `"tcp:http"` + mistake,
+		"tcp:080": `"tcp:080"` + mistake, "tcp:+80": `"tcp:+80"` + mistake, "tcp: 80": `"tcp: 80"` + mistake, "tcp:http": `"tcp:http"` + mistake,
 		"tcp:1:2": `"tcp:1:2"` + mistake, "tcp:18446744073709551617": `"tcp:18446744073709551617"` + mistake, "running:80": `"running:80"` + mistake,
 		"running:": `"running:"` + mistake, "SSH": `"SSH"` + mistake, "22": `"22"` + mistake, ":22": `":22"` + mistake, "http:80": `"http:80"` + mistake,
 		"ssh 22": `"ssh 22"` + mistake, "ssh-2222": `"ssh-2222"` + mistake,

@@ -117,7 +117,7 @@ func (p *Proof) EnvDecode(value string) error {
 		*p = Proof{}
 	case value == "ssh":
 		*p = Proof{22, true}
-	case (kind == "ssh" || kind == "tcp") && err == nil && port > 0:
+	case (kind == "ssh" || kind == "tcp") && err == nil && text[0] != '0':
 		*p = Proof{int(port), kind == "ssh"}
 	default:
 		return refuse(value, "is no proof: accepted are running, ssh, ssh:PORT and tcp:PORT, with a port from 1 to 65535")
@@ -184,7 +184,10 @@ var daysOrWeeks = regexp.MustCompile(`[0-9.]+[dw]`)
 // parseDuration reads Go's notation, in which days and weeks are so many hours.
 func parseDuration(value string) (time.Duration, error) {
 	if strings.Trim(value, "0123456789.") == "" {
-		return 0, refuse(value, "has no unit: did you mean %.20[1]sm or %.20[1]ss?", value)
+		if n, err := strconv.Atoi(value); err == nil && 0 < n && n < 100_000 {
+			return 0, refuse(value, "has no unit: did you mean %dm or %[1]ds?", n)
+		}
+		return 0, refuse(value, "has no unit: give a duration as 90s, 1h30m or 7d")
 	}
 	inHours := daysOrWeeks.ReplaceAllStringFunc(value, func(part string) string {
 		number, isWeeks := strings.CutSuffix(part, "w")
@@ -199,7 +202,7 @@ func parseDuration(value string) (time.Duration, error) {
 		return strconv.FormatFloat(n*hours, 'f', 9, 64) + "h" // 0.7 days are 16.8 hours, and not a little less
 	})
 	d, err := time.ParseDuration(inHours)
-	if err != nil || d < 0 {
+	if err != nil || value[0] == '-' {
 		return 0, refuse(value, "is no duration of up to 292 years: give numbers with the units s, m, h, d or w, as 90s, 1h30m or 7d")
 	}
 	return d, nil

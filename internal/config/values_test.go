@@ -179,7 +179,8 @@ func TestDuration(t *testing.T) {
 
 		{given: "30", mistake: `"30" has no unit: did you mean 30m or 30s?`},
 		{given: "0", mistake: "has no unit"},
-		{given: "1.5", mistake: `"1.5" has no unit: did you mean 1.5m or 1.5s?`},
+		{given: "-0s", mistake: "is no duration"},
+		{given: "1.5", mistake: `"1.5" has no unit: give a duration as 90s, 1h30m or 7d`},
 		{given: "123456789", mistake: "has no unit"},
 		{given: "0s", mistake: zero},
 		{given: "0d", mistake: zero},

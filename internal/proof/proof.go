@@ -108,5 +108,8 @@ func (p Proof) seek(ctx context.Context, dial Dialer, address string) (string, e
 			return line, nil
 		}
 	}
+	if err := lines.Err(); err != nil && ctx.Err() == nil {
+		return "", err
+	}
 	return "", errors.New("connected, and no line that begins with SSH- came")
 }
