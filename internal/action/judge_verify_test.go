@@ -224,6 +224,9 @@ func (j *proved) judgeResult() {
 	if got, _ := strconv.ParseFloat(j.r.outputs["cost-gross"], 64); math.Abs(got-cost) > 1e-5 {
 		j.Errorf("cost-gross=%v, want %v", got, cost)
 	}
+	if n["verified"] > 0 && j.p.prove == "running" != strings.Contains(j.r.summary, "proves only that Hetzner starts the copy") {
+		j.Errorf("prove: %s, and the summary says of it:\n%s", j.p.prove, j.r.summary)
+	}
 	good, bad := n["verified"]+n["planned"] > 0, n["failed"] > 0
 	refused := slices.ContainsFunc(j.r.trace, func(x *exchange) bool { return x.verdict() == tokenRefused })
 	expensive := !j.r.selected.IsZero() && j.p.tooExpensive(j.date())

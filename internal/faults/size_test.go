@@ -15,11 +15,11 @@ func TestSize(t *testing.T) {
 		packages []string
 		lines    int
 	}{
-		"the engine": {[]string{"fleet", "snapshot", "thinning"}, 3555},
+		"the engine": {[]string{"fleet", "snapshot", "thinning"}, 3565},
 		"all that is shipped": {[]string{
 			"action", "audit", "config", "copies", "fleet", "hetzner", "labels", "project", "proof", "prune", "report", "restore", "retention",
 			"secret", "snapshot", "thinning", "verify",
-		}, 13205},
+		}, 13240},
 	} {
 		lines := 0
 		for _, pkg := range bound.packages {

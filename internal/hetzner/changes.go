@@ -52,8 +52,8 @@ func (c *Client) Protect(ctx context.Context, image int64) (actionID int64, quot
 		schema.ImageActionChangeProtectionRequest{Delete: new(true)})
 }
 
-// Rebuild writes a server's disk anew from an image. Password reports that the answer held a new root password, which goes no
-// further: what nobody reads can't be shown.
+// Rebuild writes a server's disk anew from an image. Password reports that the answer held a new root password, which ends
+// here.
 func (c *Client) Rebuild(ctx context.Context, server, image int64) (actionID int64, password bool, quota Quota, err error) {
 	body, answer, err := send[schema.ServerActionRebuildResponse](ctx, c, http.MethodPost, fmt.Sprintf("/servers/%d/actions/rebuild", server), schema.ServerActionRebuildRequest{
 		Image: schema.IDOrName{Name: strconv.FormatInt(image, 10)}, // a string, as the API describes it

@@ -153,7 +153,7 @@ func (r *Report) verdict(e ending) string {
 		counts = append(counts, some(t.statuses[status], string(status)))
 	}
 	parts := joined("; ",
-		named(each(t.leftOff, func(e end) string { return e.name }), plural(len(t.leftOff), "server")+" LEFT OFF"), e.urgent, why, only(t.Undelivered, "the outputs could not be handed on"),
+		named(each(t.leftOff, func(e end) string { return e.name }), plural(len(t.leftOff), "server")+" LEFT OFF"), named(t.Left, plural(len(t.Left), "copy")+" LEFT BEHIND"), why, only(t.Undelivered, "the outputs could not be handed on"),
 		e.failed, joined(", ", counts...), joined("; ", e.rest...))
 	return head + only(e.dryRun, " (dry run)") + ": " + cmp.Or(parts, e.nothing)
 }

@@ -66,7 +66,7 @@ func cause(r snapshot.Result) (a account) {
 	case snapshot.SnapshotTimeout:
 		describe := fmt.Sprintf("`hcloud image describe %d` shows whether it has become available", r.ImageID)
 		a.what = fmt.Sprintf("the snapshot was not seen available %s after it was accepted", short(r.Duration))
-		a.next = describe + " since; next time set a longer snapshot-timeout"
+		a.next = describe + " since; " + orUnreached(r.Err, "next time set a longer snapshot-timeout")
 	case snapshot.Refused:
 		a.what = "Hetzner refused the request"
 		a.next = "correct the input that the answer is about; if it is about none, report it as a bug of this action, with the log"
@@ -272,6 +272,14 @@ const (
 	adviceToken     = "make a token with Read & Write (Read is enough for audit and dry-run) in the Hetzner Console (Security, API tokens) and put it into the secret"
 )
 
+// orUnreached returns what to try after a time-out: something else where Hetzner's API has not answered at the end.
+func orUnreached(unheard *hetzner.Error, advice string) string {
+	if unheard != nil {
+		return adviceUnreached
+	}
+	return advice
+}
+
 func adviceOff(server string) string {
 	return "run " + powerOn(server) + " until Hetzner accepts it, or use the Hetzner Console"
 }
@@ -300,9 +308,6 @@ func goesOn(r snapshot.Result) bool {
 	failed := r.Vanished || r.Action != nil && r.Action.ID == r.ActionID // and not an action before the last one
 	return r.ImageID != 0 && !failed && !r.Usable() && !r.Reused && r.Reason != snapshot.ProtectFailed
 }
-
-// inFlight reports whether an image is left to Hetzner that somebody wanted to wait for.
-func inFlight(r snapshot.Result) bool { return goesOn(r) && r.Status != snapshot.Creating }
 
 func deletion(images ...int64) string { return "hcloud image delete " + ids(images, " ") }
 

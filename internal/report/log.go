@@ -66,7 +66,7 @@ var wording = map[snapshot.EventKind]words{
 	snapshot.EventLeftBefore:      {text: "OFF: an earlier run switched it off and never saw it running again; it is snapshotted as it is"},
 	snapshot.EventLeftover:        {text: "a copy that a verification has left behind: it costs money, and has the keys of its original; delete it: hcloud server delete {name}", warn: true},
 	snapshot.EventStays:           {text: "the copy can't be deleted yet: {error}; retrying"},
-	snapshot.EventSwept:           {text: "nothing is left of this verification's copy"},
+	snapshot.EventSwept:           {text: "nothing is left of this copy"},
 	snapshot.EventFull:            {text: "no room: {error}; waiting until a deletion makes some", phase: "no room", style: waits},
 	snapshot.EventDeleted:         {text: "image {image} deleted"},
 	snapshot.EventNotDeleted:      {text: "image {image} could not be deleted: {error}", warn: true},

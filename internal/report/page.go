@@ -60,16 +60,16 @@ func (p *page) list(lines []string, most, limit int, more string) {
 	}
 }
 
-// trouble is something that went wrong, for a list. What can't wait comes first.
+// trouble is something that went wrong, for a list. What can wait the least comes first.
 type trouble struct {
-	urgent bool
-	head   string
+	urgency int
+	head    string
 	account
 }
 
 // troubles lists what went wrong. Each advice is given once: a hundred servers that fail alike need it no more than that.
 func (p *page) troubles(list []trouble) {
-	slices.SortStableFunc(list, func(a, b trouble) int { return number(b.urgent) - number(a.urgent) })
+	slices.SortStableFunc(list, func(a, b trouble) int { return b.urgency - a.urgency })
 	var said []string
 	items := each(list, func(t trouble) string {
 		advise := !slices.Contains(said, t.next)

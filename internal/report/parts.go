@@ -15,18 +15,18 @@ import (
 const thinningMost = 300
 
 // begin begins a page with what went wrong, with the run, its servers or others. A copy that is left, and a server that is off,
-// come first.
+// come first, then images that go on being made, and cost money until they are deleted.
 func (r *Report) begin(p *page, o snapshot.Outcome, why account, others ...trouble) {
 	var list []trouble
 	if why.what != "" {
-		list = append(list, trouble{account: why})
+		list = append(list, trouble{urgency: 1, account: why})
 	}
 	for _, l := range o.Left { // a copy of an earlier run
-		list = append(list, trouble{true, "🔴 **" + p.cell(l.Name) + "**: ", explainLeft(l.Name, l.Left, "", false)})
+		list = append(list, trouble{2, "🔴 **" + p.cell(l.Name) + "**: ", explainLeft(l.Name, l.Left, "", false)})
 	}
 	for _, result := range o.Results {
-		if result.LeftOff || result.Failed() || result.MaySlip || inFlight(result) {
-			list = append(list, trouble{result.LeftOff, endOf(result).head(p), explain(result, r.asked)})
+		if result.LeftOff || result.Failed() || result.MaySlip || goesOn(result) {
+			list = append(list, trouble{2*number(result.LeftOff) + number(goesOn(result)), endOf(result).head(p), explain(result, r.asked)})
 		}
 	}
 	p.troubles(append(list, others...))

@@ -9,7 +9,6 @@ import (
 	"github.com/org/hsnap-action/internal/hetzner"
 	"github.com/org/hsnap-action/internal/labels"
 	"github.com/org/hsnap-action/internal/prune"
-	"github.com/org/hsnap-action/internal/snapshot"
 	"github.com/org/hsnap-action/internal/thinning"
 )
 
@@ -26,6 +25,9 @@ type PruneTally struct {
 // PruneTallyOf counts what became of the snapshots.
 func PruneTallyOf(o prune.Outcome) PruneTally {
 	t := PruneTally{kept: []int64{}}
+	for _, l := range o.Left {
+		t.Left = append(t.Left, l.Name)
+	}
 	for _, r := range o.Results {
 		if r.Failed() {
 			t.failures = append(t.failures, r.Name+" "+string(r.Reason))
@@ -89,7 +91,6 @@ func (r *Report) DeliverPrune(o prune.Outcome) Tally {
 	return r.end(ending{
 		title: "Old Hetzner Cloud snapshots", nothing: only(o.Signal == nil, "no snapshot") + only(o.Signal != nil, "the project was not read to its end"),
 		dryRun: o.DryRun, why: why, tally: t.Tally,
-		urgent: named(each(o.Left, func(l snapshot.Leftover) string { return l.Name }), plural(len(o.Left), "copy")+" LEFT BEHIND"),
 		failed: named(t.failures, "failed"),
 		rest: []string{only(o.Selected > 0 && !o.TooMany && !o.NoDate, fmt.Sprintf("%s %sdeleted%s; %d %skept",
 			count(t.going, "snapshot"), would, only(t.goingGB > 0, fmt.Sprintf(", %.1f GB", t.goingGB)), len(t.kept), would))},
@@ -106,7 +107,7 @@ func (r *Report) DeliverPrune(o prune.Outcome) Tally {
 // pruneSummary is the job summary: what went wrong, the plan by server, and what no plan covers.
 func (r *Report) pruneSummary(p *page, o prune.Outcome, why account) {
 	r.begin(p, o.Outcome, why, each(o.Undone, func(u prune.Undone) trouble {
-		return trouble{false, "**" + p.cell(u.Name) + "**: ", explainUndone(u)}
+		return trouble{0, "**" + p.cell(u.Name) + "**: ", explainUndone(u)}
 	})...)
 	var rows []row
 	plan := o.DryRun || o.TooMany // and nothing was done

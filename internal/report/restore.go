@@ -118,7 +118,7 @@ func restoreCause(r restore.Result, asked Asked) (a account) {
 		a.next = look + " shows the image and the status; run it again when the server is as you expect it"
 	case restore.RestoreTimeout:
 		a.what = fmt.Sprintf("the rebuild (action %d) was not seen to end well within restore-timeout, and may go on; until then its disk may be half written", r.ActionID)
-		a.next = look + " shows whether it runs since; next time set a longer restore-timeout"
+		a.next = look + " shows whether it runs since; " + orUnreached(r.Err, "next time set a longer restore-timeout")
 	case restore.NotProven:
 		a.what = "it is rebuilt and runs, but has not proved within boot-timeout that it is back: " + cmp.Or(r.NoProof, "no answer")
 		a.next = "look at its screen in the Hetzner Console; see that its firewalls let this runner in; if it boots slowly, set a longer boot-timeout"
@@ -172,7 +172,7 @@ func wrongPair(m restore.Mistake, asked Asked) string {
 		restore.NotAvailable: fmt.Sprintf("%s is %s, not available", image, m.Image.Status),
 		restore.NotMade:      image + " was not made by this action, or its labels do not agree with what Hetzner says of it",
 		restore.NotVerified:  image + " has failed its verification",
-		restore.TooOld:       fmt.Sprintf("%s is %s old, which is more than max-age allows; give a newer one, or set a longer max-age", image, old(m.Age)),
+		restore.TooOld:       fmt.Sprintf("%s is %s old, and max-age allows %s; give a newer one, or set a longer max-age", image, short(m.Age), short(m.MaxAge)),
 		restore.NoAge:        "nobody knows how old " + image + " is: Hetzner's answer did not tell the time, or the image is from the future; " + adviceNoDate,
 
 		restore.OtherServer:       fmt.Sprintf("%s was made of another server (ID %d); this one has the ID %d", image, m.Image.CreatedFrom, m.Server.ID),
@@ -247,7 +247,7 @@ func (r *Report) restoreSummary(p *page, o restore.Outcome, why account) {
 	for _, result := range o.Restores {
 		e, a := restoreEnd(result), explainRestore(result, r.asked)
 		if result.LeftOff || result.Failed() || result.Status == snapshot.Cancelled && (result.Accepted || result.MaySlip) {
-			bad = append(bad, trouble{result.LeftOff, e.head(p), a})
+			bad = append(bad, trouble{number(result.LeftOff), e.head(p), a})
 		}
 		names = append(names, result.Name)
 		if o.DryRun {

@@ -32,7 +32,7 @@ func (r *Report) DeliverSnapshot(o snapshot.Outcome) Tally {
 	return r.end(ending{
 		title: "Hetzner Cloud snapshots", nothing: "no snapshot", dryRun: o.DryRun, why: whole(o, r.asked), tally: t,
 		failed:  t.failures(len(o.Results)),
-		rest:    []string{joined(", ", some(len(those(o.Results, inFlight)), "still being made"), some(len(unknown), "may still appear"))},
+		rest:    []string{joined(", ", some(len(those(o.Results, goesOn)), "still being made"), some(len(unknown), "may still appear"))},
 		outputs: r.snapshotOutputs(o, t), summary: func(p *page) { r.snapshotSummary(p, o) },
 	})
 }

@@ -327,6 +327,18 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 }
 
+// Where the API was silent when time was up, another limit would not have helped.
+func TestTimeOutWhileTheAPIIsSilent(t *testing.T) {
+	result := snapshot.Result{Name: "db-1", Status: snapshot.Failed, Reason: snapshot.SnapshotTimeout, ImageID: 4711, Accepted: true}
+	has(t, logOf(result), "set a longer snapshot-timeout")
+	result.Err = &hetzner.Error{Message: "connection refused", Verdict: hetzner.NotSent}
+	log := logOf(result)
+	has(t, log, "connection refused", "hcloud image describe 4711", "see https://status.hetzner.com")
+	if strings.Contains(log, "longer snapshot-timeout") {
+		t.Error(log)
+	}
+}
+
 // A run that came to nothing says why, in the log and at the top of the summary.
 func TestWholeRunIsExplained(t *testing.T) {
 	failure := &hetzner.Error{Message: "no such host"}

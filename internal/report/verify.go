@@ -26,7 +26,7 @@ var verifyWording = map[verify.EventKind]words{
 	verify.EventCreated:  {text: "copy created, waiting until it is isolated", phase: "isolating", style: works},
 	verify.EventIsolated: {text: "copy isolated by its firewall; switching it on", phase: "booting", style: works},
 	verify.EventProving:  {text: "switched on, waiting until {address} answers"},
-	verify.EventProved:   {text: "the copy has proved itself; deleting it", phase: "deleting", style: works},
+	verify.EventProved:   {text: "the copy is needed no longer; deleting it", phase: "deleting", style: works},
 	verify.EventRemoved:  {text: "copy deleted"},
 	verify.EventFinished: {style: ends},
 }
@@ -44,7 +44,6 @@ func (r *Report) VerifyEvent(e verify.Event) {
 		r.plannedCopies(e.Results)
 	case verify.EventProved:
 		if e.Result.Status == snapshot.Failed {
-			w.text = "the copy has not proved itself; deleting it"
 			r.timeline.add(e.Name, "", fails, e.At)
 		}
 	case verify.EventFinished:
@@ -198,7 +197,7 @@ func verifyCause(v verify.Result, asked Asked) (a account) {
 		a.what = "the copy could not be created" + said(v.Action)
 		a.next = "run it again; this says nothing about the snapshot"
 	case verify.CreateTimeout:
-		a.what, a.next = "the copy was not seen created in time", "set a longer create-timeout; large snapshots take long"
+		a.what, a.next = "the copy was not seen created in time", orUnreached(v.Err, "set a longer create-timeout; large snapshots take long")
 	case snapshot.UnknownOutcome:
 		a.what, a.next = "the copy was deleted by somebody else, or could not be seen, before it had answered", "run it again; this says nothing about the snapshot"
 	case snapshot.Refused:
@@ -318,7 +317,6 @@ func (r *Report) DeliverVerify(o verify.Outcome) Tally {
 	}
 	return r.end(ending{
 		title: "Verification of Hetzner Cloud snapshots", nothing: "nothing was verified", dryRun: o.DryRun, why: why, tally: t,
-		urgent: named(t.Left, plural(len(t.Left), "copy")+" LEFT BEHIND"),
 		failed: t.failures(len(o.Verifications) + len(o.Results)),
 		rest:   []string{only(o.DryRun && o.PlannedCost > 0, "at most "+r.money(o.PlannedCost)), only(cost > 0, "cost "+r.money(cost))},
 		outputs: []output{
@@ -361,10 +359,10 @@ func (r *Report) verifySummary(p *page, o verify.Outcome, why account) {
 	for _, v := range o.Verifications {
 		e, a := verifyEnd(v), explainVerification(v, r.asked)
 		if v.Left != nil {
-			bad = append(bad, trouble{true, "🔴 **" + p.cell(v.Copy) + "** (" + p.cell(v.Name) + "): ", r.explainLeft(v)})
+			bad = append(bad, trouble{2, "🔴 **" + p.cell(v.Copy) + "** (" + p.cell(v.Name) + "): ", r.explainLeft(v)})
 		}
 		if e.failed() {
-			bad = append(bad, trouble{false, e.head(p), a})
+			bad = append(bad, trouble{0, e.head(p), a})
 		}
 		names = append(names, v.Name)
 		if o.DryRun {

@@ -31,7 +31,7 @@ const (
 	NotAvailable // for now, or any more
 	NotMade      // by this program
 	NotVerified  // its verification has failed
-	TooOld       // older than is allowed: Age
+	TooOld       // older than is allowed: Age, MaxAge
 	NoAge        // Hetzner does not tell it
 
 	OtherServer       // the image was made of another one
@@ -48,6 +48,7 @@ type Mistake struct {
 	Server  hetzner.Server
 	Image   hetzner.Image
 	Age     time.Duration
+	MaxAge  time.Duration
 }
 
 // fromFuture is how far Hetzner's clocks may be apart: an image that is made later than that has no age.
@@ -67,7 +68,7 @@ type pair struct {
 }
 
 func (p *pair) refuse(why Why) {
-	p.mistakes = append(p.mistakes, Mistake{Why: why, Name: p.name, Choice: p.choice, Server: p.host, Image: p.image, Age: p.age})
+	p.mistakes = append(p.mistakes, Mistake{Why: why, Name: p.name, Choice: p.choice, Server: p.host, Image: p.image, Age: p.age, MaxAge: p.MaxAge})
 }
 
 // findServer finds the server among those of its name.

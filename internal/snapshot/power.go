@@ -93,7 +93,7 @@ func (p *power) run(script *fleet.Script) {
 // rescue is the script of a power that a killed run has left behind.
 func (p *power) rescue(script *fleet.Script) {
 	p.Script = script
-	if seen, err := p.Watch(fleet.Server(p.Host.ID)).Next(0, p.Now().Add(pollEvery)); err == nil && seen.Server != nil {
+	if seen, err := p.Watch(fleet.Server(p.Host.ID)).Next(0, p.Now().Add(pollEvery)); err == nil {
 		p.Host.Name, p.Result.Name = seen.Server.Name, seen.Server.Name
 	}
 	p.switchOn(true) // perhaps it runs

@@ -64,7 +64,7 @@ func failed(reason Reason) error { return Failed.Because(reason) }
 var (
 	// ErrAgain says that the change may be asked for again from the beginning of the way.
 	ErrAgain = errors.New("again")
-	// errLocked says so, too, once the lock is gone that a poll has shown.
+	// errLocked says that a poll has shown a lock; once that is gone, the way begins again.
 	errLocked = errors.New("locked")
 )
 
