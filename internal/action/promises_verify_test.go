@@ -221,7 +221,7 @@ func TestPruneDeletesLeftovers(t *testing.T) {
 		stays  bool
 		want   string // in the log
 	}{
-		"deleted": {func(*world, int64) {}, false, "hsnap-drill-7001: nothing is left of this verification's copy"},
+		"deleted": {func(*world, int64) {}, false, "hsnap-drill-7001: nothing is left of this copy"},
 		"protected": {func(w *world, over int64) { w.cloud.ProtectServer(over) }, true,
 			"::error title=hsnap-drill-7001 IS LEFT BEHIND::hsnap-drill-7001: THE COPY IS NOT DELETED"},
 		"dry run":  {func(w *world, _ int64) { w.inputs["dry-run"] = "true" }, true, ""},
