@@ -154,7 +154,7 @@ func TestInputsOfOtherCommands(t *testing.T) {
 		{"prune", "INPUT_SHUTDOWN=force", "shutdown is an input of snapshot, not of prune"},
 		{"prune", "INPUT_FAIL-ON=stale", "fail-on is an input of audit, not of prune"},
 		{"snapshot", "INPUT_MAX-DELETIONS=3", "max-deletions is an input of prune, not of snapshot"},
-		{"prune", "INPUT_MAX_DELETIONS=3", "max_deletions is no input of hsnap-action: the nearest is max-deletions"},
+		{"prune", "INPUT_MAX_DELETIONS=3", "max_deletions is no input of hsnap-action: did you mean max-deletions?"},
 		{"audit", "INPUT_SHUTDOWN=", ""},
 	} {
 		vars := append([]string{tt.variable, "GITHUB_ACTIONS=true", "HCLOUD_TOKEN=t0ken"}, required[tt.command]...)

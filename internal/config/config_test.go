@@ -190,7 +190,7 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 		"HCLOUD_ENDPOINT=http://api.example/v1",
 	})
 	want := []string{
-		`server is no input of hsnap-action: the nearest is servers (If INPUT_SERVER does not come from with: but from env:, for another program, set it to '' in this step's env:)`,
+		`server is no input of hsnap-action: did you mean servers? (If INPUT_SERVER does not come from with: but from env:, for another program, set it to '' in this step's env:)`,
 		`HCLOUD_ENDPOINT: "http://api.example/v1" would send the token unencrypted: http is accepted for addresses of this machine only (localhost, 127.0.0.1), use https`,
 		`exclude: "[a" is no valid glob: accepted are *, ?, [abc], [a-z] and [^a-z], and \ before one of these characters`,
 		`exclude: "c[" is no valid glob: accepted are *, ?, [abc], [a-z] and [^a-z], and \ before one of these characters`,

@@ -132,15 +132,18 @@ func (r *reader) unknown(vars variables, command string) (warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("%s is no input of hsnap-action and was ignored: %s comes from with: in this step,"+
 				" or from env: in the step, the job or the workflow", asWritten(name), name))
 		default:
-			r.add("%s is no input of hsnap-action: %s", asWritten(name), hint(platform, name, near))
+			r.add("%s is no input of hsnap-action: %s", asWritten(name), hint(platform, name, near, alike))
 		}
 	}
 	return warnings
 }
 
 // hint says what may have been meant by a variable that is no input: the one whose key is near.
-func hint(platform Platform, variable, near string) string {
+func hint(platform Platform, variable, near string, alike bool) string {
 	text := "the nearest is " + asWritten(platform.variable(near))
+	if alike {
+		text = "did you mean " + asWritten(platform.variable(near)) + "?"
+	}
 	if platform == GitHub && !strings.Contains(variable, "-") { // a program's variable has no hyphen
 		text += fmt.Sprintf(" (If %s does not come from with: but from env:, for another program, set it to '' in this step's env:)", variable)
 	}

@@ -76,7 +76,7 @@ func TestValuesAreFound(t *testing.T) {
 
 func TestUnknownVariables(t *testing.T) {
 	unknown := func(name, hint string) string { return name + " is no input of hsnap-action: " + hint }
-	near := func(name string) string { return "the nearest is " + name }
+	near := func(name string) string { return "did you mean " + name + "?" }
 	either := func(input, variable string) string { // what may have been meant on GitHub
 		return near(input) + " (If " + variable + " does not come from with: but from env:, for another program, set it to '' in this step's env:)"
 	}
@@ -106,12 +106,12 @@ func TestUnknownVariables(t *testing.T) {
 
 		{"a setting", woodpecker("PLUGIN_SERVER=a"), []string{unknown("server", near("servers"))}},
 		{"a setting of two words", woodpecker("PLUGIN_KEEP_DAYLY=7"), []string{unknown("keep_dayly", near("keep_daily"))}},
-		{"a setting like nothing", woodpecker("PLUGIN_ARGS=a"), []string{unknown("args", near("labels"))}},
+		{"a setting like nothing", woodpecker("PLUGIN_ARGS=a"), []string{unknown("args", "the nearest is labels")}},
 		{"the command's setting", woodpecker("PLUGIN_COMMAND=snapshot"), nil},
 		{"other forms with Woodpecker", woodpecker("INPUT_SERVER=a", "HSNAP_SERVER=a"), nil},
 
 		{"a variable", env("HSNAP_LOCKTIMEOUT=1m"), []string{unknown("HSNAP_LOCKTIMEOUT", near("HSNAP_LOCK_TIMEOUT"))}},
-		{"a variable like nothing", env("HSNAP_ZZZZ=1"), []string{unknown("HSNAP_ZZZZ", near("HSNAP_HCLOUD_TOKEN"))}},
+		{"a variable like nothing", env("HSNAP_ZZZZ=1"), []string{unknown("HSNAP_ZZZZ", "the nearest is HSNAP_HCLOUD_TOKEN")}},
 		{"other forms elsewhere", env("INPUT_SERVER=a", "PLUGIN_SERVER=a", "HSNAPPY=1"), nil},
 		{"the command's variable", env("HSNAP_COMMAND=snapshot"), nil},
 		{"outputs of an earlier job", env("HSNAP_IMAGE_IDS=[1]", "HSNAP_RESULT=success", "HSNAP_SERVERS_LEFT_OFF=[]", "HSNAP_TRUNCATED=true"), nil},

@@ -19,7 +19,7 @@ func TestSize(t *testing.T) {
 		"all that is shipped": {[]string{
 			"action", "audit", "config", "copies", "fleet", "hetzner", "labels", "project", "proof", "prune", "report", "restore", "retention",
 			"secret", "snapshot", "thinning", "verify",
-		}, 13240},
+		}, 13245},
 	} {
 		lines := 0
 		for _, pkg := range bound.packages {
