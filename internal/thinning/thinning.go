@@ -64,9 +64,8 @@ func Decide(policy retention.Policy, candidates []hetzner.Image, ref time.Time, 
 }
 
 // Out deletes what a plan does not keep, the oldest first, until the run is ending, each in one of the places for deletions
-// under way. It records in the plan what is deleted, and
-// calls done after each deletion that was tried to its end, with why it failed or nil. A failure whose verdict is [hetzner.Lost]
-// says that the snapshot may be deleted or not.
+// under way. It records in the plan what is deleted, and calls done after each deletion that was tried to its end, with why it
+// failed or nil. A failure whose verdict is [hetzner.Lost] says that the snapshot may be deleted or not.
 func Out(s *fleet.Script, api *hetzner.Client, places *fleet.Slots, plan []Snapshot, done func(image int64, failure *hetzner.Error)) {
 	for i := range slices.Backward(plan) {
 		if plan[i].Keep || s.Take(places, nil) != nil {
